@@ -1,0 +1,2 @@
+//! One training step, timed.
+fn main() {}

@@ -1,0 +1,13 @@
+//! vae96 on a computer: data, training, quantisation, reports.
+//!
+//! One folder a stage, and data flows one way through them:
+//!
+//! ```text
+//! data ─▶ train ─▶ quantise ─▶ model.v96        commands tie the stages together,
+//!           │ └▶ backend                        report shows what they found
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod data;
+pub mod report;

@@ -1,0 +1,2 @@
+//! The command line of vae96.
+fn main() {}
