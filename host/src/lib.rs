@@ -10,4 +10,5 @@
 
 pub mod backend;
 pub mod data;
+pub mod files;
 pub mod report;

@@ -9,7 +9,7 @@ mod weights;
 use anyhow::Result;
 use vae96::{Architecture, Head};
 
-pub use weights::{Tensor, Weights};
+pub use weights::{Metadata, Tensor, Weights};
 
 /// A batch of images, `count × side × side × 3` values in [0, 1], channels innermost.
 #[derive(Clone, Debug, Default, PartialEq)]
