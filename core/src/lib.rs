@@ -4,6 +4,7 @@
 
 pub mod layer;
 pub mod network;
+pub mod requantise;
 
 pub use layer::{Activation, Features, Layer, Op, Shape, Window};
 pub use network::{Architecture, EDGE, Head, INPUT, MAX_CLASSES, PAPER, SIDE};
