@@ -417,9 +417,7 @@ fn step_place(
             } else {
                 let sums = sums.get_mut(..channels.bias.len())?;
                 if y == 0 {
-                    for (sum, &bias) in sums.iter_mut().zip(channels.bias) {
-                        *sum = bias;
-                    }
+                    sums.fill(0);
                 }
                 kernels::linear_row(row, y * row.len(), inputs, weights, sums);
                 if y + 1 < place.input.height {
