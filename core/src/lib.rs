@@ -2,6 +2,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "float")]
+pub mod float;
 pub mod layer;
 pub mod network;
 
