@@ -231,8 +231,7 @@ fn the_centre_is_the_largest_square_in_the_middle() {
     }
 }
 
-/// Every 565 value in both byte orders: within half a level and the half that whole bits cost of
-/// the exact scale, and the ends exact.
+/// Every 565 value in both byte orders: within a level of the exact scale, the ends exact.
 #[test]
 fn rgb565_is_widened_in_both_byte_orders() {
     for start in (0..=u16::MAX).step_by(SIDE * SIDE) {
