@@ -44,6 +44,9 @@ compile_error!("model files are used in place and are little-endian; this machin
 mod aligned;
 mod classifier;
 mod encoder;
+#[cfg(feature = "float")]
+pub mod float;
+pub mod frame;
 pub mod interpreter;
 mod kernels;
 pub mod layer;
@@ -59,6 +62,7 @@ mod stream;
 pub use aligned::Aligned;
 pub use classifier::Classifier;
 pub use encoder::Encoder;
+pub use frame::{Frame, FrameStream};
 pub use interpreter::{Interpreter, InterpreterError};
 pub use layer::{Activation, Features, Layer, Op, Shape, Window};
 pub use model::{Model, ModelError};
