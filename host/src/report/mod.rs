@@ -46,7 +46,7 @@ pub struct Report {
     pub pretraining: Option<Pretraining>,
     /// The classifiers' training, in the order of their colours.
     pub classifiers: Vec<ClassifierCurve>,
-    /// The most confused pairs of classes, worst first; the page shows the first ten.
+    /// The most confused pairs of classes, worst first; the page shows the first nine.
     pub confusions: Vec<Confusion>,
     /// Whose predictions [`confusions`](Self::confusions) are, such as `"fine-tuned int8"`.
     pub confusions_of: String,

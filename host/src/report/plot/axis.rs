@@ -39,7 +39,7 @@ impl Axis {
             let room = if high == 0.0 { 1.0 } else { high.abs() * 0.1 };
             (low, high) = (if from_zero { low } else { low - room }, high + room);
         }
-        let step = round_step((high - low) / 4.0);
+        let step = round_step((high - low) / 5.0);
         let ends = ((low / step).floor() * step, (high / step).ceil() * step);
         Self { ends, step }
     }
@@ -111,7 +111,10 @@ mod tests {
     #[test]
     fn ticks_are_round_and_cover() {
         let loss = Axis::covering([1.31, 2.29, f64::NAN].into_iter(), false);
-        assert_eq!(labels(&loss), ["1.0", "1.5", "2.0", "2.5"]);
+        assert_eq!(
+            labels(&loss),
+            ["1.2", "1.4", "1.6", "1.8", "2.0", "2.2", "2.4"]
+        );
         let accuracy = Axis::covering([12.0, 61.7].into_iter(), true);
         assert_eq!(labels(&accuracy), ["0", "20", "40", "60", "80"]);
         let small = Axis::covering([0.0, 0.3].into_iter(), true);
@@ -147,6 +150,18 @@ mod tests {
                 assert!(axis.ends.0 < axis.ends.1, "{values:?}");
                 assert!((2..8).contains(&labels(&axis).len()), "{values:?}");
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_loss_has_a_few_ticks_that_cover_it(a in -1e12..1e12, width in 1e-6..1e12) {
+            let axis = Axis::covering([a, a + width].into_iter(), false);
+            let ticks: Vec<f64> = axis.ticks().collect();
+            let slack = 1e-6 * axis.step;
+            proptest::prop_assert!((2..=12).contains(&ticks.len()), "{ticks:?}");
+            proptest::prop_assert!(ticks[0] <= a + slack);
+            proptest::prop_assert!(ticks[ticks.len() - 1] >= a + width - slack);
         }
     }
 

@@ -45,35 +45,45 @@ pub fn lines(title: &str, from_zero: bool, lines: &[Line]) -> Element {
             .class(line_class(line.colour, line.dashed))
             .attr("d", path(&line.points, x, y))
     });
+    let circle = |class: &str, line: &Line, (epoch, value): (f64, f64), radius: f64| {
+        el("circle")
+            .class(format_args!("{class} c{}", line.colour % super::COLOURS))
+            .attr("cx", format_args!("{:.1}", x.at(epoch)))
+            .attr("cy", format_args!("{:.1}", y.at(value)))
+            .attr("r", radius)
+    };
+    let dots = lines.iter().flat_map(|line| {
+        let lone = runs(&line.points).filter(|run| run.len() == 1);
+        let class = if line.dashed { "mark" } else { "bars" };
+        lone.map(move |run| circle(class, line, run[0], 2.0))
+    });
     let marks = lines.iter().filter_map(|line| {
-        let (epoch, value) = line.mark.filter(|mark| mark.1.is_finite())?;
-        Some(
-            el("circle")
-                .class(format_args!("mark c{}", line.colour % super::COLOURS))
-                .attr("cx", format_args!("{:.1}", x.at(epoch)))
-                .attr("cy", format_args!("{:.1}", y.at(value)))
-                .attr("r", 3.5),
-        )
+        let mark = line.mark.filter(|mark| mark.1.is_finite())?;
+        Some(circle("mark", line, mark, 3.5))
     });
     canvas(HEIGHT, &summary(title, lines))
         .children(vertical_axis(&values, y))
         .children(horizontal_axis(&epochs, x, BOTTOM, "epoch"))
         .children(curves)
+        .children(dots)
         .children(marks)
 }
 
-/// The points joined, broken where a value is not finite. A lone point becomes a dot, because a
-/// line of no length has round ends.
+/// The stretches of points between values that are not finite.
+fn runs(points: &[(f64, f64)]) -> impl Iterator<Item = &[(f64, f64)]> {
+    points
+        .split(|point| !point.1.is_finite())
+        .filter(|run| !run.is_empty())
+}
+
+/// The points of each run joined.
 fn path(points: &[(f64, f64)], x: Scale, y: Scale) -> String {
     let mut path = String::new();
-    for run in points.split(|point| !point.1.is_finite()) {
+    for run in runs(points) {
         for (i, &(epoch, value)) in run.iter().enumerate() {
             let pen = if i == 0 { 'M' } else { 'L' };
             // Writing to a string cannot fail.
             let _ = write!(path, "{pen}{:.1} {:.1}", x.at(epoch), y.at(value));
-        }
-        if run.len() == 1 {
-            path.push_str("h0");
         }
     }
     path
@@ -103,16 +113,36 @@ fn summary(title: &str, lines: &[Line]) -> String {
 mod tests {
     use super::*;
 
+    fn svg(points: &[(f64, f64)]) -> String {
+        let line = Line {
+            name: "loss".to_owned(),
+            colour: 7,
+            dashed: false,
+            points: points.to_vec(),
+            mark: None,
+        };
+        lines("Loss", true, &[line]).to_string()
+    }
+
     #[test]
-    fn gaps_break_a_line() {
-        let unit = Scale::new((0.0, 1.0), (0.0, 1.0));
-        let points = [
-            (1.0, 1.0),
-            (2.0, 2.0),
+    fn a_line_runs_from_corner_to_corner() {
+        let svg = svg(&[(1.0, 0.0), (3.0, 5.0)]);
+        assert!(svg.contains("<path class=\"line c1\" d=\"M40.0 168.0L330.0 8.0\">"));
+        assert!(svg.contains("Loss, by epoch. loss: 0.000 at epoch 1, 5.000 at epoch 3."));
+        assert!(!svg.contains("<circle"));
+    }
+
+    #[test]
+    fn gaps_break_a_line_and_lone_points_become_dots() {
+        let svg = svg(&[
+            (1.0, 5.0),
+            (2.0, 5.0),
             (3.0, f64::NAN),
-            (4.0, 4.0),
+            (4.0, 5.0),
             (5.0, f64::INFINITY),
-        ];
-        assert_eq!(path(&points, unit, unit), "M1.0 1.0L2.0 2.0M4.0 4.0h0");
+        ]);
+        assert!(svg.contains("d=\"M40.0 8.0L112.5 8.0M257.5 8.0\""));
+        assert_eq!(svg.matches("<circle").count(), 1);
+        assert!(svg.contains("cx=\"257.5\" cy=\"8.0\""));
     }
 }

@@ -47,7 +47,7 @@ pub fn section(report: &Report) -> Option<Section> {
             "Training values are means over an epoch, taken while the weights change, on the \
              images and labels as the optimiser saw them (augmented and smoothed, where the \
              configuration says so). Validation values are taken at the end of the epoch, \
-             without either; the two losses are therefore not alike."
+             without either, so the two losses cannot be compared directly."
                 .to_owned(),
         )],
     })

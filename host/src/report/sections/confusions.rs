@@ -9,7 +9,7 @@ use crate::report::{
     number,
 };
 
-const PAIRS: usize = 10;
+const PAIRS: usize = 9;
 const EXAMPLES: usize = 4;
 
 pub fn section(report: &Report) -> Result<Option<Section>> {

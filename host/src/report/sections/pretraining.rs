@@ -140,9 +140,15 @@ fn reconstructions(images: &Reconstructions, epochs: &[VaeEpoch]) -> Result<Opti
     let after = |epoch: Option<&VaeEpoch>, otherwise: &str| {
         epoch.map_or(otherwise.to_owned(), |e| format!("Epoch {}", e.epoch))
     };
+    // The first epoch is the last one where there is no other.
+    let first = if epochs.len() == 1 && !images.last_epoch.is_empty() {
+        &[]
+    } else {
+        images.first_epoch.as_slice()
+    };
     let rows: Vec<(String, &[Picture])> = [
         ("Original".to_owned(), images.originals.as_slice()),
-        (after(epochs.first(), "First epoch"), &images.first_epoch),
+        (after(epochs.first(), "First epoch"), first),
         (after(epochs.last(), "Last epoch"), &images.last_epoch),
     ]
     .into_iter()
@@ -176,7 +182,7 @@ fn reconstructions(images: &Reconstructions, epochs: &[VaeEpoch]) -> Result<Opti
         groups.push(group);
     }
     Ok(Some(figure(
-        el("strong").text("Images and their reconstructions from the mean of the latent"),
+        el("strong").text("Images and their reconstructions"),
         [el("div").class("groups").children(groups)],
     )))
 }

@@ -41,20 +41,14 @@ pub fn section(report: &Report) -> Option<Section> {
 }
 
 fn table(rows: &[ResultRow]) -> Element {
-    let pair = |text| th("colgroup", text).attr("colspan", 2);
-    let head = el("thead")
-        .child(
-            el("tr")
-                .child(th("col", "Model").attr("rowspan", 2))
-                .child(pair("Top-1"))
-                .child(pair("Top-5")),
-        )
-        .child(
-            el("tr").children(
-                ["accuracy (%)", "difference", "accuracy (%)", "difference"]
-                    .map(|text| th("col", text)),
-            ),
-        );
+    // Screen readers read a header without its neighbours.
+    let change = |of: &str| th("col", "change").attr("aria-label", format_args!("{of} change"));
+    let head = el("tr")
+        .child(th("col", "Model"))
+        .child(th("col", "Top-1 (%)"))
+        .child(change("Top-1"))
+        .child(th("col", "Top-5 (%)"))
+        .child(change("Top-5"));
     let body = rows.iter().map(|row| {
         let against = row
             .versus
@@ -70,14 +64,14 @@ fn table(rows: &[ResultRow]) -> Element {
         el("tr")
             .child(model)
             .child(accuracy(row.top1, row.images))
-            .child(difference(row.top1, against.map(|other| other.top1)))
+            .child(change_cell(row.top1, against.map(|other| other.top1)))
             .child(accuracy(row.top5, row.images))
-            .child(difference(row.top5, against.map(|other| other.top5)))
+            .child(change_cell(row.top5, against.map(|other| other.top5)))
     });
     el("table")
         .class("results")
         .child(el("caption").text(caption(rows)))
-        .child(head)
+        .child(el("thead").child(head))
         .child(el("tbody").children(body))
 }
 
@@ -88,7 +82,7 @@ fn caption(rows: &[ResultRow]) -> String {
     } else {
         String::new()
     };
-    format!("{over}Small figures: 95 % intervals. Differences in points.")
+    format!("{over}Small figures: 95 % intervals. Changes in points.")
 }
 
 fn accuracy(share: f64, images: usize) -> Element {
@@ -100,7 +94,7 @@ fn accuracy(share: f64, images: usize) -> Element {
     )))
 }
 
-fn difference(share: f64, against: Option<f64>) -> Element {
+fn change_cell(share: f64, against: Option<f64>) -> Element {
     number_cell(against.map_or(String::new(), |other| number::points(share - other)))
 }
 

@@ -92,18 +92,27 @@ fn hostile_strings_stay_strings() {
 }
 
 #[test]
-fn a_thousand_classes_stay_a_page() {
+fn a_thousand_classes_and_images_of_noise_stay_a_page() {
     let mut report = sample::full();
     report.data.classes = (0..1000).map(|i| format!("class number {i}")).collect();
+    // Noise is what PNG cannot make smaller.
+    let noise = vec![sample::noise_picture(); 20];
+    for confusion in &mut report.confusions {
+        confusion.examples = noise.clone();
+    }
     let pair = Confusion {
         examples: Vec::new(),
         ..report.confusions[0].clone()
     };
     report.confusions.resize(40_000, pair);
-    let picture = sample::photograph(9);
     let pretraining = report.pretraining.as_mut().unwrap();
     pretraining.kl_per_dimension = vec![0.5; 1024];
-    pretraining.samples = vec![picture; 500];
+    pretraining.samples = noise.clone();
+    pretraining.reconstructions = Reconstructions {
+        originals: noise.clone(),
+        first_epoch: noise.clone(),
+        last_epoch: noise,
+    };
     let html = html(&report).unwrap();
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
     Page::read(&html);
@@ -163,12 +172,17 @@ flash 102 KiB   RAM 12.1 KiB   26.7 M MACs an image
     assert_eq!(super::table(&Report::default()), "");
 }
 
-/// Writes the page of invented data to look at:
-/// `cargo test -p host look_at_the_page -- --ignored --nocapture`.
+/// Writes pages of invented data to look at, one with names too long for any line:
+/// `cargo test -p host look_at_the_pages -- --ignored --nocapture`.
 #[test]
-#[ignore = "writes a page to look at"]
-fn look_at_the_page() {
-    let file = std::env::temp_dir().join("vae96-report.html");
-    std::fs::write(&file, html(&sample::full()).unwrap()).unwrap();
-    println!("{}", file.display());
+#[ignore = "writes pages to look at"]
+fn look_at_the_pages() {
+    let mut long = sample::named(&"unbroken".repeat(16));
+    long.pretraining.as_mut().unwrap().epochs.truncate(1);
+    long.classifiers.resize(8, long.classifiers[1].clone());
+    for (name, report) in [("full", sample::full()), ("long", long)] {
+        let file = std::env::temp_dir().join(format!("vae96-report-{name}.html"));
+        std::fs::write(&file, html(&report).unwrap()).unwrap();
+        println!("{}", file.display());
+    }
 }

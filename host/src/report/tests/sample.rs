@@ -246,8 +246,14 @@ fn configuration() -> Vec<(String, String)> {
     .to_vec()
 }
 
+/// Noise alone.
+pub fn noise_picture() -> Picture {
+    let bytes = (0..crate::data::IMAGE_BYTES).map(|i| (noise(i) * 256.0) as u8);
+    Picture::new(bytes.collect()).unwrap()
+}
+
 /// Scenery with the grain of a photograph.
-pub fn photograph(seed: usize) -> Picture {
+fn photograph(seed: usize) -> Picture {
     picture(seed, 1.0)
 }
 
