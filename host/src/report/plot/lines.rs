@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_line_runs_from_corner_to_corner() {
         let svg = svg(&[(1.0, 0.0), (3.0, 5.0)]);
-        assert!(svg.contains("<path class=\"line c1\" d=\"M40.0 168.0L330.0 8.0\">"));
+        assert!(svg.contains("<path class=\"line c1\" d=\"M40.0 168.0L328.0 8.0\">"));
         assert!(svg.contains("Loss, by epoch. loss: 0.000 at epoch 1, 5.000 at epoch 3."));
         assert!(!svg.contains("<circle"));
     }
@@ -141,8 +141,8 @@ mod tests {
             (4.0, 5.0),
             (5.0, f64::INFINITY),
         ]);
-        assert!(svg.contains("d=\"M40.0 8.0L112.5 8.0M257.5 8.0\""));
+        assert!(svg.contains("d=\"M40.0 8.0L112.0 8.0M256.0 8.0\""));
         assert_eq!(svg.matches("<circle").count(), 1);
-        assert!(svg.contains("cx=\"257.5\" cy=\"8.0\""));
+        assert!(svg.contains("cx=\"256.0\" cy=\"8.0\""));
     }
 }

@@ -19,7 +19,7 @@ pub const COLOURS: usize = 6;
 const WIDTH: f64 = 340.0;
 /// Where the values begin and end, to the right of the labels of the vertical axis.
 const LEFT: f64 = 40.0;
-const RIGHT: f64 = WIDTH - 10.0;
+const RIGHT: f64 = WIDTH - 12.0;
 
 /// The classes of a line or its sample in a legend.
 pub fn line_class(colour: usize, dashed: bool) -> String {

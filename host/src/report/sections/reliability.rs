@@ -52,7 +52,7 @@ fn panel(model: &Reliability) -> Element {
 }
 
 fn table(model: &Reliability) -> Element {
-    let columns = ["Bin (%)", "Confidence (%)", "Accuracy (%)", "Images"];
+    let columns = ["Bin (%)", "Confidence", "Accuracy", "Images"];
     let edge = |bin: usize| {
         let percent = 100.0 * bin as f64 / model.bins.len() as f64;
         let decimals = usize::from(percent.fract() != 0.0);
@@ -73,6 +73,7 @@ fn table(model: &Reliability) -> Element {
             .child(number_cell(number::count(bin.count)))
     });
     el("table")
+        .class("bins")
         .child(el("thead").child(el("tr").children(columns.map(|text| th("col", text)))))
         .child(el("tbody").children(rows))
 }
