@@ -5,17 +5,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
+use crate::evaluate::Predictions;
+
 use super::{Confusion, Picture, Reliability, ReliabilityBin};
 
 /// A latent dimension is active when its mean KL divergence exceeds this, in nats.
 pub const ACTIVE_NATS: f64 = 0.01;
-
-/// A classifier's answers to labelled images.
-pub struct Predictions<'a> {
-    logits: &'a [f32],
-    labels: &'a [usize],
-    classes: usize,
-}
 
 /// Images of one class taken for another, by index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,143 +34,69 @@ pub struct Interval {
     pub high: f64,
 }
 
-impl<'a> Predictions<'a> {
-    /// Answers as `labels.len() × classes` logits. A logit that is not finite (training
-    /// diverged), a label that is no class, or another number of logits is an error.
-    pub fn new(logits: &'a [f32], labels: &'a [usize], classes: usize) -> Result<Self> {
-        ensure!(classes > 0, "predictions over no classes");
-        ensure!(
-            logits.len() == labels.len() * classes,
-            "{} logits, where {} images of {classes} classes have {}",
-            logits.len(),
-            labels.len(),
-            labels.len() * classes
-        );
-        for (image, (&label, logits)) in labels.iter().zip(logits.chunks(classes)).enumerate() {
-            ensure!(
-                label < classes,
-                "image {image} has label {label}, and there are {classes} classes"
-            );
-            ensure!(
-                logits.iter().all(|logit| logit.is_finite()),
-                "image {image} has a logit that is not finite: the training diverged"
-            );
-        }
-        Ok(Self {
-            logits,
-            labels,
-            classes,
+/// Confidence against accuracy in `bins` bins of equal width, and the expected calibration
+/// error Σ |Bₘ|/n · |acc(Bₘ) − conf(Bₘ)|. Bin m of M holds confidences in ((m − 1)/M, m/M]
+/// (Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
+/// equations 1 to 3, who take 15 bins).
+pub fn reliability(predictions: &Predictions, name: &str, bins: usize) -> Reliability {
+    let bins = bins.max(1);
+    let mut sums = vec![(0.0, 0_usize, 0_usize); bins];
+    for ((best, confidence), &label) in predictions.best().zip(predictions.labels()) {
+        let bin = ((confidence * bins as f64).ceil() as usize).clamp(1, bins) - 1;
+        let (confidences, correct, count) = &mut sums[bin];
+        *confidences += confidence;
+        *correct += usize::from(best == label);
+        *count += 1;
+    }
+    let bins: Vec<_> = sums
+        .into_iter()
+        .map(|(confidences, correct, count)| ReliabilityBin {
+            confidence: mean(confidences, count),
+            accuracy: mean(correct as f64, count),
+            count,
         })
+        .collect();
+    let gaps = bins
+        .iter()
+        .map(|bin| bin.count as f64 * (bin.accuracy - bin.confidence).abs());
+    Reliability {
+        name: name.to_owned(),
+        expected_calibration_error: mean(gaps.sum(), predictions.images()),
+        bins,
     }
+}
 
-    /// Images answered.
-    pub fn images(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Share of images whose label is among the `k` best classes, in [0, 1]; 0 without images.
-    /// Of equal logits the class of the lower index comes first.
-    pub fn top_k(&self, k: usize) -> f64 {
-        let hits = self.rows().filter(|&(logits, label)| {
-            let ahead = |&(class, &logit): &(usize, &f32)| {
-                logit > logits[label] || (logit == logits[label] && class < label)
-            };
-            logits.iter().enumerate().filter(ahead).count() < k
-        });
-        mean(hits.count() as f64, self.images())
-    }
-
-    /// Mean negative log-likelihood of the labels, in nats; 0 without images.
-    pub fn loss(&self) -> f64 {
-        let losses = self
-            .rows()
-            .map(|(logits, label)| log_sum_exp(logits) - f64::from(logits[label]));
-        mean(losses.sum(), self.images())
-    }
-
-    /// The best class of each image and its probability; of equal ones the lower index.
-    pub fn best(&self) -> impl Iterator<Item = (usize, f64)> {
-        self.rows().map(|(logits, _)| {
-            let best = (1..logits.len()).fold(0, |best, class| {
-                if logits[class] > logits[best] {
-                    class
-                } else {
-                    best
-                }
-            });
-            let confidence = (f64::from(logits[best]) - log_sum_exp(logits)).exp();
-            (best, confidence.min(1.0))
-        })
-    }
-
-    /// Confidence against accuracy in `bins` bins of equal width, and the expected calibration
-    /// error Σ |Bₘ|/n · |acc(Bₘ) − conf(Bₘ)|. Bin m of M holds confidences in ((m − 1)/M, m/M]
-    /// (Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
-    /// equations 1 to 3, who take 15 bins).
-    pub fn reliability(&self, name: &str, bins: usize) -> Reliability {
-        let bins = bins.max(1);
-        let mut sums = vec![(0.0, 0_usize, 0_usize); bins];
-        for ((best, confidence), &label) in self.best().zip(self.labels) {
-            let bin = ((confidence * bins as f64).ceil() as usize).clamp(1, bins) - 1;
-            let (confidences, correct, count) = &mut sums[bin];
-            *confidences += confidence;
-            *correct += usize::from(best == label);
-            *count += 1;
-        }
-        let bins: Vec<_> = sums
-            .into_iter()
-            .map(|(confidences, correct, count)| ReliabilityBin {
-                confidence: mean(confidences, count),
-                accuracy: mean(correct as f64, count),
-                count,
-            })
-            .collect();
-        let gaps = bins
-            .iter()
-            .map(|bin| bin.count as f64 * (bin.accuracy - bin.confidence).abs());
-        Reliability {
-            name: name.to_owned(),
-            expected_calibration_error: mean(gaps.sum(), self.images()),
-            bins,
+/// The `limit` ordered pairs of classes with the most mistakes, most first; equal ones in the
+/// order of their indices.
+pub fn most_confused(predictions: &Predictions, limit: usize) -> Vec<ConfusedPair> {
+    let mut of = vec![0; predictions.classes()];
+    let mut mistakes = BTreeMap::<(usize, usize), Vec<(usize, f64)>>::new();
+    for (image, ((best, confidence), &label)) in
+        predictions.best().zip(predictions.labels()).enumerate()
+    {
+        of[label] += 1;
+        if best != label {
+            mistakes
+                .entry((label, best))
+                .or_default()
+                .push((image, confidence));
         }
     }
-
-    /// The `limit` ordered pairs of classes with the most mistakes, most first; equal ones in the
-    /// order of their indices.
-    pub fn most_confused(&self, limit: usize) -> Vec<ConfusedPair> {
-        let mut of = vec![0; self.classes];
-        let mut mistakes = BTreeMap::<(usize, usize), Vec<(usize, f64)>>::new();
-        for (image, ((best, confidence), &label)) in self.best().zip(self.labels).enumerate() {
-            of[label] += 1;
-            if best != label {
-                mistakes
-                    .entry((label, best))
-                    .or_default()
-                    .push((image, confidence));
+    let mut pairs: Vec<_> = mistakes.into_iter().collect();
+    pairs.sort_by_key(|(_, images)| Reverse(images.len()));
+    pairs.truncate(limit);
+    pairs
+        .into_iter()
+        .map(|((truth, predicted), mut images)| {
+            images.sort_by(|a, b| b.1.total_cmp(&a.1));
+            ConfusedPair {
+                truth,
+                predicted,
+                images: images.into_iter().map(|(image, _)| image).collect(),
+                of: of[truth],
             }
-        }
-        let mut pairs: Vec<_> = mistakes.into_iter().collect();
-        pairs.sort_by_key(|(_, images)| Reverse(images.len()));
-        pairs.truncate(limit);
-        pairs
-            .into_iter()
-            .map(|((truth, predicted), mut images)| {
-                images.sort_by(|a, b| b.1.total_cmp(&a.1));
-                ConfusedPair {
-                    truth,
-                    predicted,
-                    images: images.into_iter().map(|(image, _)| image).collect(),
-                    of: of[truth],
-                }
-            })
-            .collect()
-    }
-
-    fn rows(&self) -> impl Iterator<Item = (&[f32], usize)> {
-        self.logits
-            .chunks(self.classes)
-            .zip(self.labels.iter().copied())
-    }
+        })
+        .collect()
 }
 
 /// `pairs` with the classes' names and at most `examples` pictures each; `picture` gives the
@@ -184,7 +105,7 @@ pub fn confusions(
     pairs: &[ConfusedPair],
     classes: &[String],
     examples: usize,
-    picture: impl Fn(usize) -> Vec<u8>,
+    picture: impl Fn(usize) -> Result<Vec<u8>>,
 ) -> Result<Vec<Confusion>> {
     pairs
         .iter()
@@ -204,7 +125,7 @@ pub fn confusions(
                     .images
                     .iter()
                     .take(examples)
-                    .map(|&image| Picture::new(picture(image)))
+                    .map(|&image| Picture::new(picture(image)?))
                     .collect::<Result<_>>()?,
             })
         })
@@ -247,13 +168,6 @@ fn mean(sum: f64, count: usize) -> f64 {
     if count == 0 { 0.0 } else { sum / count as f64 }
 }
 
-/// log Σ eˣ, without overflow.
-fn log_sum_exp(logits: &[f32]) -> f64 {
-    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
-    max + sum.ln()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,50 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn top_k_counts_the_best() {
-        let scores = [
-            5.0, 1.0, 3.0, 2.0, // label 0 comes first
-            5.0, 1.0, 3.0, 2.0, // label 2 comes second
-            5.0, 1.0, 3.0, 2.0, // label 1 comes last
-        ];
-        let all = Predictions::new(&scores, &[0, 2, 1], 4).unwrap();
-        close(all.top_k(0), 0.0);
-        close(all.top_k(1), 1.0 / 3.0);
-        close(all.top_k(2), 2.0 / 3.0);
-        close(all.top_k(3), 2.0 / 3.0);
-        close(all.top_k(4), 1.0);
-        close(all.top_k(5), 1.0);
-    }
-
-    #[test]
-    fn a_constant_network_is_right_by_chance_alone() {
-        let all = Predictions::new(&[0.5; 16], &[0, 1, 2, 3], 4).unwrap();
-        close(all.top_k(1), 0.25);
-        close(all.top_k(2), 0.5);
-        close(all.loss(), 4.0_f64.ln());
-        assert!(
-            all.best()
-                .all(|(best, p)| best == 0 && (p - 0.25).abs() < 1e-6)
-        );
-    }
-
-    #[test]
-    fn large_logits_do_not_overflow() {
-        let all = Predictions::new(&[3e38, 0.0, -3e38, 0.0], &[0, 1], 2).unwrap();
-        close(all.loss(), 0.0);
-        assert_eq!(all.best().collect::<Vec<_>>(), [(0, 1.0), (1, 1.0)]);
-    }
-
-    #[test]
     fn reliability_by_hand() {
         // Five bins: 0.9 right and 0.95 wrong in the last, 0.55 right, 0.7 wrong.
         let scores: Vec<f32> = [[0.9, 0.1], [0.05, 0.95], [0.55, 0.45], [0.3, 0.7]]
             .iter()
             .flat_map(|p| logits(p))
             .collect();
-        let found = Predictions::new(&scores, &[0, 0, 0, 0], 2)
-            .unwrap()
-            .reliability("float", 5);
+        let all = Predictions::new(scores, vec![0; 4], 2).unwrap();
+        let found = reliability(&all, "float", 5);
         let counts: Vec<_> = found.bins.iter().map(|bin| bin.count).collect();
         assert_eq!(found.name, "float");
         assert_eq!(counts, [0, 0, 1, 1, 2]);
@@ -324,10 +202,8 @@ mod tests {
     #[test]
     fn bins_hold_their_upper_edge() {
         // Equal logits: a confidence of exactly 1/2, then of exactly 1.
-        let scores = [0.0, 0.0, 1000.0, 0.0];
-        let found = Predictions::new(&scores, &[0, 0], 2)
-            .unwrap()
-            .reliability("", 2);
+        let all = Predictions::new(vec![0.0, 0.0, 1000.0, 0.0], vec![0, 0], 2).unwrap();
+        let found = reliability(&all, "", 2);
         assert_eq!(found.bins[0].count, 1);
         assert_eq!(found.bins[1].count, 1);
         close(found.expected_calibration_error, 0.25);
@@ -353,8 +229,8 @@ mod tests {
             })
             .collect();
         let labels: Vec<_> = answers.iter().map(|a| a.0).collect();
-        let all = Predictions::new(&scores, &labels, classes).unwrap();
-        let pairs = all.most_confused(2);
+        let all = Predictions::new(scores, labels, classes).unwrap();
+        let pairs = most_confused(&all, 2);
         let expected = [
             ConfusedPair {
                 truth: 0,
@@ -372,11 +248,11 @@ mod tests {
         assert_eq!(pairs, expected);
 
         let names = ["a", "b", "c"].map(str::to_owned);
-        let shown = confusions(&pairs, &names, 1, |_| vec![0; 96 * 96 * 3]).unwrap();
+        let shown = confusions(&pairs, &names, 1, |_| Ok(vec![0; 96 * 96 * 3])).unwrap();
         assert_eq!((shown[0].truth.as_str(), shown[0].count), ("a", 2));
         assert_eq!(shown[0].examples.len(), 1);
-        assert!(confusions(&pairs, &names[..1], 1, |_| Vec::new()).is_err());
-        assert!(confusions(&pairs, &names, 1, |_| Vec::new()).is_err());
+        assert!(confusions(&pairs, &names[..1], 1, |_| Ok(Vec::new())).is_err());
+        assert!(confusions(&pairs, &names, 1, |_| Ok(Vec::new())).is_err());
     }
 
     #[test]
@@ -395,20 +271,9 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_is_refused() {
-        let error = |logits: &[f32], labels: &[usize], classes| {
-            Predictions::new(logits, labels, classes)
-                .err()
-                .map(|e| e.to_string())
-                .unwrap_or_default()
-        };
-        assert!(error(&[], &[], 0).contains("no classes"));
-        assert!(error(&[0.0; 5], &[0, 1], 3).contains("5 logits"));
-        assert!(error(&[0.0; 3], &[3], 3).contains("label 3"));
-        assert!(error(&[0.0, f32::NAN, 0.0], &[0], 3).contains("diverged"));
-        let none = Predictions::new(&[], &[], 3).unwrap();
-        close(none.top_k(1) + none.loss(), 0.0);
-        close(none.reliability("", 10).expected_calibration_error, 0.0);
-        assert!(none.most_confused(5).is_empty());
+    fn of_no_images_there_is_nothing_to_tell() {
+        let none = Predictions::new(vec![], vec![], 3).unwrap();
+        close(reliability(&none, "", 10).expected_calibration_error, 0.0);
+        assert!(most_confused(&none, 5).is_empty());
     }
 }

@@ -1,7 +1,8 @@
 //! What a run found: one HTML page that opens without a network, and one table for the terminal.
 //!
 //! A [`Report`] is plain data. [`html`] and [`table`] only lay it out, so the same report gives
-//! the same bytes; [`Predictions`] computes its quantities from raw logits. Any part may be
+//! the same bytes; its quantities are computed from a
+//! classifier's [`Predictions`](crate::evaluate::Predictions). Any part may be
 //! absent, and the page then has no section for it.
 //!
 //! Plots are SVG written by hand and coloured by the page's style sheet: a plot drawn by
@@ -23,7 +24,8 @@ mod tests;
 use serde::Serialize;
 
 pub use measures::{
-    ACTIVE_NATS, ConfusedPair, Interval, Predictions, active_dimensions, confusions, wilson,
+    ACTIVE_NATS, ConfusedPair, Interval, active_dimensions, confusions, most_confused, reliability,
+    wilson,
 };
 pub use page::html;
 pub use picture::Picture;
@@ -46,7 +48,7 @@ pub struct Report {
     pub pretraining: Option<Pretraining>,
     /// The classifiers' training, in the order of their colours.
     pub classifiers: Vec<ClassifierCurve>,
-    /// The most confused pairs of classes, worst first; the page shows the first nine.
+    /// The most confused pairs of classes, worst first; the page shows the first ten.
     pub confusions: Vec<Confusion>,
     /// Whose predictions [`confusions`](Self::confusions) are, such as `"fine-tuned int8"`.
     pub confusions_of: String,
