@@ -177,14 +177,20 @@ mod tests {
         let conv = |from: usize, to: usize, taps: usize| (from * taps + 1) * to;
         let paper_encoder = conv(3, 9, 25) + conv(9, 9, 25) + 2 * (9 + 9);
         let paper_vae = paper_encoder
-            + fc(69_696, 1024) + 2 * 1024
+            + fc(69_696, 1024)
+            + 2 * 1024
             + 2 * fc(1024, 1024)
-            + fc(1024, 69_696) + 2 * 69_696
-            + conv(9, 9, 25) + 2 * 9
+            + fc(1024, 69_696)
+            + 2 * 69_696
+            + conv(9, 9, 25)
+            + 2 * 9
             + conv(9, 3, 25);
         assert_eq!(count(&vae(&PAPER)), paper_vae);
         let edge = 75 * 16 + 2 * 16 + 144 * 32 + 2 * 32 + 288 * 64 + 2 * 64 + 576 * 128 + 2 * 128;
-        assert_eq!(count(&classifier(&EDGE, Head::Conv, 200)), edge + fc(128, 200));
+        assert_eq!(
+            count(&classifier(&EDGE, Head::Conv, 200)),
+            edge + fc(128, 200)
+        );
     }
 
     #[test]
