@@ -13,6 +13,7 @@ use super::{Answer, export};
 use crate::backend;
 use crate::cli::EvaluateCommand;
 use crate::data::Dataset;
+use crate::data::loader::Samples;
 use crate::evaluate::{self, Predictions};
 use crate::files;
 use crate::train::progress::Progress;
@@ -52,7 +53,7 @@ pub fn run(arguments: &EvaluateCommand, progress: Progress) -> Result<Answer> {
             same_classes(&data, classes)?;
             let backend = backend::choose(config.device)?;
             let classifier = trained.classifier(&*backend)?;
-            evaluate::classifier(&*classifier, classes.len(), &data.val)?
+            evaluate::classifier(&*classifier, classes.len(), Samples::spread(&data.val, 0))?
         }
         Subject::Model(file) => {
             let aligned = evaluate::Aligned::new(file);

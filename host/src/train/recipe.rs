@@ -149,6 +149,9 @@ settings! {
     flip: bool,
     /// Largest change of brightness, contrast and saturation, as a share.
     colour: f64,
+    /// Validation images looked at after an epoch, spread evenly over all of them; 0 for all. The
+    /// figures a run ends with are always of all.
+    val_images: usize,
     /// Which weights to end with.
     keep: Keep,
     /// Stop after this many epochs without a better validation accuracy; 0 never does.
@@ -224,6 +227,7 @@ impl Finetune {
                 crop: 0.35,
                 flip: true,
                 colour: 0.3,
+                val_images: 1000,
                 keep: Keep::Last,
                 patience: 0,
             },
@@ -245,6 +249,7 @@ impl Finetune {
                 crop: 1.0,
                 flip: false,
                 colour: 0.0,
+                val_images: 0,
                 keep: Keep::Best,
                 patience: 0,
             },
