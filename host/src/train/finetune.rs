@@ -14,7 +14,7 @@ use crate::data::split::split;
 use crate::evaluate;
 
 /// An epoch has at least this many images: fewer are repeated.
-const EPOCH: usize = 1280;
+const EPOCH: usize = 2560;
 
 /// What a fine-tuning is given.
 #[derive(Clone, Copy)]

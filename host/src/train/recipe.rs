@@ -119,7 +119,7 @@ settings! {
     /// Labelled images a class, drawn by the seed: a smaller number takes a subset of a larger
     /// one's. 0 takes all there are.
     labels_per_class: usize,
-    /// Passes over the labelled images; few images are repeated until a pass has 1280.
+    /// Passes over the labelled images; few images are repeated until a pass has 2560.
     epochs: usize,
     /// Images a step.
     batch: usize,
