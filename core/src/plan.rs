@@ -27,6 +27,8 @@ pub enum PlanError {
     Unsupported,
     /// A window is empty, does not fit into its padded input, or is not wider than its padding.
     Window,
+    /// The image, or what a layer hands to the next, holds no value.
+    Empty,
     /// A layer other than the last is as wide as there are classes.
     Classes,
     /// The output is a plane, or empty.
@@ -41,6 +43,7 @@ impl core::fmt::Display for PlanError {
             Self::LayerCount => "the network has no layers or too many",
             Self::Unsupported => "the network has a layer that no device runs",
             Self::Window => "a window does not fit its input",
+            Self::Empty => "the network's input, or a layer's, is empty",
             Self::Classes => "a layer before the last is as wide as there are classes",
             Self::Output => "the network's output is not a vector",
             Self::TooLarge => "the network is too large",
@@ -67,6 +70,9 @@ pub const fn check(layers: &[Layer], input: Shape, classes: usize) -> Result<(),
     while let [layer, after @ ..] = rest {
         if !is_sane(shape) {
             return Err(PlanError::TooLarge);
+        }
+        if shape.is_empty() {
+            return Err(PlanError::Empty);
         }
         if matches!(layer.activation, Activation::Sigmoid) {
             return Err(PlanError::Unsupported);
@@ -373,6 +379,10 @@ mod tests {
                 &[Layer::linear("fc", Features::Fixed(1 << 20))],
                 PlanError::TooLarge,
             ),
+            (
+                &[conv(3, 1, 1), Layer::conv("c", Window::new(1, 1, 0), 0), fc],
+                PlanError::Empty,
+            ),
             (&[classes, fc], PlanError::Classes),
             (
                 &[Layer::new("pool", Op::MaxPool { size: 0 }), fc],
@@ -401,5 +411,9 @@ mod tests {
             assert_eq!(check(layers, input, 10), Err(*error), "{layers:?}");
         }
         assert_eq!(check(&[conv(3, 1, 1), classes], input, 10), Ok(()));
+        assert_eq!(
+            check(&[fc], Shape::plane(8, 0, 2), 10),
+            Err(PlanError::Empty)
+        );
     }
 }
