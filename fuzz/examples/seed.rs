@@ -1,8 +1,10 @@
-//! Writes the inputs that fuzzing starts from: `seed DIR` fills `DIR/frame` and `DIR/network`.
+//! Writes the inputs that fuzzing starts from: `seed DIR` fills a folder of it for each target.
 
 use std::path::Path;
 use std::{env, fs, io};
 
+use vae96::{Description, Edge, EdgeDense, EdgeEncoder};
+use vae96_fuzz::common::{File, Random, description};
 use vae96_fuzz::frame::{FORMATS, Input, Part};
 
 fn main() -> io::Result<()> {
@@ -11,6 +13,7 @@ fn main() -> io::Result<()> {
         .ok_or_else(|| io::Error::other("usage: seed DIR"))?;
     let dir = Path::new(&dir);
     write(&dir.join("frame"), frames())?;
+    write(&dir.join("model"), models())?;
     write(&dir.join("network"), networks())
 }
 
@@ -46,6 +49,25 @@ fn frames() -> Vec<Vec<u8>> {
         })
     });
     inputs.map(|input| input.write()).collect()
+}
+
+/// The beginnings of model files, past the quantisation parameters and into the weights: the
+/// target makes up the rest.
+fn models() -> Vec<Vec<u8>> {
+    let cases: [(&'static Description, usize, bool); 5] = [
+        (description::<Edge>(), 10, true),
+        (description::<Edge>(), 1, false),
+        (description::<Edge>(), 200, false),
+        (description::<EdgeDense>(), 3, true),
+        (description::<EdgeEncoder>(), 0, false),
+    ];
+    cases
+        .iter()
+        .map(|&(network, classes, named)| {
+            let file = File::random(&mut Random(classes as u64), network, classes, named);
+            file.bytes()[..4096].to_vec()
+        })
+        .collect()
 }
 
 /// The numbers of [`vae96_fuzz::network::Input::read`]: height, width, channels, classes, count
