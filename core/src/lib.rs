@@ -1,4 +1,31 @@
-//! Fixed-shape 96×96 image classifiers for microcontrollers.
+//! Fixed-shape 96×96 image classifiers for microcontrollers: int8, without a heap, without a
+//! panic, in the line buffers of one frame.
+//!
+//! A network is a type, so all its sizes are constants; its weights are a [model file](model)
+//! that is checked once and used in place. The frame is never stored: each row of 96 pixels is
+//! computed with as it is pushed.
+//!
+//! ```
+//! use vae96::{Classifier, Edge, ModelError, RowError};
+//!
+//! fn class_of(
+//!     classifier: &mut Classifier<'_, Edge>,
+//!     camera: impl Iterator<Item = [u8; vae96::ROW_BYTES]>,
+//! ) -> Result<Option<usize>, RowError> {
+//!     for row in camera.take(vae96::SIDE) {
+//!         classifier.push(&row)?;
+//!     }
+//!     let best = classifier.finish()?.top_k::<1>();
+//!     Ok(best.first().filter(|score| score.probability > 0.8).map(|score| score.class))
+//! }
+//!
+//! // On a device: static MODEL: &Aligned<[u8]> = vae96::include_model!("model.v96");
+//! let foreign = Classifier::<Edge>::new(b"no model");
+//! assert_eq!(foreign.err(), Some(ModelError::TooShort));
+//! ```
+//!
+//! [`Encoder`] gives a VAE's latent instead, [`Interpreter`] runs whatever network a file is of.
+//! Not supported: other image sizes, layers beyond [`Op`], big-endian machines.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -45,7 +45,7 @@ impl Rows<'_> {
 /// What becomes of a layer's accumulators, one entry a channel.
 #[derive(Clone, Copy)]
 pub(crate) struct Channels<'a> {
-    /// Where the sum starts.
+    /// Added to the sum.
     pub bias: &'a [i32],
     /// See [`requantise`].
     pub multipliers: &'a [i32],
@@ -59,12 +59,31 @@ pub(crate) struct Channels<'a> {
     pub max: i8,
 }
 
+/// One channel's entries.
+#[derive(Clone, Copy)]
+pub(crate) struct Channel {
+    bias: i32,
+    multiplier: i32,
+    shift: i8,
+}
+
 impl Channels<'_> {
-    /// The activation that an accumulator stands for.
+    /// Channel by channel.
     #[inline(always)]
-    pub fn activation(&self, sum: i32, multiplier: i32, shift: i8) -> i8 {
-        let value = requantise::multiply(sum, multiplier, shift);
-        value
+    fn iter(&self) -> impl Iterator<Item = Channel> {
+        let scales = self.multipliers.iter().zip(self.shifts);
+        (self.bias.iter().zip(scales)).map(|(&bias, (&multiplier, &shift))| Channel {
+            bias,
+            multiplier,
+            shift,
+        })
+    }
+
+    /// The activation that a sum of products stands for.
+    #[inline(always)]
+    fn activation(&self, sum: i32, channel: Channel) -> i8 {
+        let sum = channel.bias.wrapping_add(sum);
+        requantise::multiply(sum, channel.multiplier, channel.shift)
             .saturating_add(self.zero_point.into())
             .min(self.max.into())
             .max(self.min.into()) as i8

@@ -4,10 +4,6 @@
 use super::{Channels, Rows, taps};
 use crate::layer::Window;
 
-/// Output channels that one pass over a window computes: the window's values are loaded once
-/// for all of them.
-const BLOCK: usize = 4;
-
 /// One row of a convolution's output.
 ///
 /// `weights` are `output channels × kernel × kernel × input channels`, `output` is
@@ -66,62 +62,29 @@ fn pixel_pair(
     near: &mut [i8],
     far: &mut [i8],
 ) {
-    let taps = left.len();
-    let mut weights = weights.chunks(taps.max(1));
-    let mut channel = (channels.bias.iter())
-        .zip(channels.multipliers)
-        .zip(channels.shifts);
-    let mut near = near.iter_mut();
+    let weights = weights.chunks_exact(left.len().max(1));
     let mut far = far.iter_mut();
-    while let Some(first) = weights.next() {
-        // A last block of fewer channels computes its first one again for the missing.
-        let block: [&[i8]; BLOCK] = [
-            first,
-            weights.next().unwrap_or(first),
-            weights.next().unwrap_or(first),
-            weights.next().unwrap_or(first),
-        ];
-        let [near_sums, far_sums] = dot_block(left, right, block);
-        for (near_sum, far_sum) in near_sums.into_iter().zip(far_sums) {
-            let Some(((&bias, &multiplier), &shift)) = channel.next() else {
-                return;
-            };
-            if let Some(value) = near.next() {
-                *value = channels.activation(bias.wrapping_add(near_sum), multiplier, shift);
-            }
-            if let Some(value) = far.next() {
-                *value = channels.activation(bias.wrapping_add(far_sum), multiplier, shift);
-            }
+    for ((near, weights), channel) in near.iter_mut().zip(weights).zip(channels.iter()) {
+        let (near_sum, far_sum) = dot_pair(left, right, weights);
+        *near = channels.activation(near_sum, channel);
+        if let Some(far) = far.next() {
+            *far = channels.activation(far_sum, channel);
         }
     }
 }
 
-/// The dot products of two windows with the weights of four channels.
+/// The dot products of two windows with the weights of one channel, which are loaded and
+/// widened once for both. More windows or channels at once cost x86-64 its registers.
 #[inline(always)]
-fn dot_block(left: &[i16], right: &[i16], weights: [&[i8]; BLOCK]) -> [[i32; BLOCK]; 2] {
-    let [w0, w1, w2, w3] = weights;
-    let mut near = [0i32; BLOCK];
-    let mut far = [0i32; BLOCK];
-    let taps = left.iter().zip(right).zip(w0).zip(w1).zip(w2).zip(w3);
-    for (((((&l, &r), &w0), &w1), &w2), &w3) in taps {
-        let (l, r) = (i32::from(l), i32::from(r));
-        let [w0, w1, w2, w3] = [w0, w1, w2, w3].map(i32::from);
-        let [n0, n1, n2, n3] = near;
-        near = [
-            n0.wrapping_add(l * w0),
-            n1.wrapping_add(l * w1),
-            n2.wrapping_add(l * w2),
-            n3.wrapping_add(l * w3),
-        ];
-        let [f0, f1, f2, f3] = far;
-        far = [
-            f0.wrapping_add(r * w0),
-            f1.wrapping_add(r * w1),
-            f2.wrapping_add(r * w2),
-            f3.wrapping_add(r * w3),
-        ];
-    }
-    [near, far]
+fn dot_pair(left: &[i16], right: &[i16], weights: &[i8]) -> (i32, i32) {
+    let taps = left.iter().zip(right).zip(weights);
+    taps.fold((0i32, 0i32), |(near, far), ((&left, &right), &weight)| {
+        let weight = i32::from(weight);
+        (
+            near.wrapping_add(i32::from(left) * weight),
+            far.wrapping_add(i32::from(right) * weight),
+        )
+    })
 }
 
 /// Folds one row of `pixels × channels` into a row of maxima over `size` columns each; the
@@ -177,15 +140,9 @@ pub(crate) fn average(sums: &[i32], count: usize, output: &mut [i8]) {
 /// A linear layer over a whole vector. `weights` are `outputs × inputs`.
 #[inline(always)]
 pub(crate) fn linear(input: &[i8], weights: &[i8], channels: &Channels<'_>, output: &mut [i8]) {
-    let channel = (channels.bias.iter())
-        .zip(channels.multipliers)
-        .zip(channels.shifts);
     let weights = weights.chunks_exact(input.len().max(1));
-    for ((output, weights), ((&bias, &multiplier), &shift)) in
-        output.iter_mut().zip(weights).zip(channel)
-    {
-        let sum = bias.wrapping_add(dot(input, weights));
-        *output = channels.activation(sum, multiplier, shift);
+    for ((output, weights), channel) in output.iter_mut().zip(weights).zip(channels.iter()) {
+        *output = channels.activation(dot(input, weights), channel);
     }
 }
 
@@ -198,12 +155,11 @@ pub(crate) fn linear_row(row: &[i8], at: usize, inputs: usize, weights: &[i8], s
     }
 }
 
-/// The activations of finished sums, which hold their bias already.
+/// The activations of a linear layer's finished sums.
 #[inline(always)]
 pub(crate) fn requantise_row(sums: &[i32], channels: &Channels<'_>, output: &mut [i8]) {
-    let channel = channels.multipliers.iter().zip(channels.shifts);
-    for ((output, &sum), (&multiplier, &shift)) in output.iter_mut().zip(sums).zip(channel) {
-        *output = channels.activation(sum, multiplier, shift);
+    for ((output, &sum), channel) in output.iter_mut().zip(sums).zip(channels.iter()) {
+        *output = channels.activation(sum, channel);
     }
 }
 
