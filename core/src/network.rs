@@ -241,6 +241,11 @@ impl Description {
         plan::buffer_words(self.layers, INPUT, classes)
     }
 
+    /// Bytes of line buffers, sums and counters of layer `index`, for [`MAX_CLASSES`] classes.
+    pub const fn layer_ram_bytes(&self, index: usize) -> usize {
+        4 * plan::layer_words(self.layers, INPUT, MAX_CLASSES, index)
+    }
+
     /// Multiply-accumulates for one image.
     pub const fn macs(&self, classes: usize) -> usize {
         let mut macs = 0;

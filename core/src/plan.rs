@@ -265,6 +265,11 @@ pub const fn buffer_words(layers: &[Layer], input: Shape, classes: usize) -> usi
     output.region + output.words
 }
 
+/// Words of the region of layer `index` alone. `layers` must have passed [`check`].
+pub const fn layer_words(layers: &[Layer], input: Shape, classes: usize, index: usize) -> usize {
+    place(layers, input, classes, index).words
+}
+
 /// Words at the buffer's start for the windows of its convolutions.
 pub(crate) const fn scratch(layers: &[Layer], input: Shape, classes: usize) -> usize {
     let mut most = 0;

@@ -1,22 +1,32 @@
 //! Images: where they come from, which of them a run sees, and how they reach a training step.
+//!
+//! ```text
+//! folder ─▶ decode ─▶ cache ┐
+//!                           ├─▶ Dataset ─▶ split ─▶ loader ─▶ Batch
+//! scenes ───────────────────┘                         └ augment ─ resample
+//! ```
+
+pub mod augment;
+mod cache;
+mod decode;
+pub mod folder;
+mod images;
+pub mod loader;
+pub mod random;
+mod resample;
+pub mod scenes;
+pub mod split;
 
 use std::path::PathBuf;
+
+pub use decode::decode;
+pub use images::Images;
 
 /// Bytes of one decoded image: RGB, row by row.
 pub const IMAGE_BYTES: usize = vae96::INPUT.len();
 
-/// Where decoded images lie.
-enum Store {
-    Memory(Vec<u8>),
-    Mapped(memmap2::Mmap),
-}
-
-/// Decoded images, 96×96 RGB bytes each.
-pub struct Images {
-    store: Store,
-}
-
 /// Images with a class each.
+#[derive(Clone, Default)]
 pub struct Labelled {
     /// The images.
     pub images: Images,
@@ -24,7 +34,8 @@ pub struct Labelled {
     pub labels: Vec<usize>,
 }
 
-/// What a run sees.
+/// What a run sees. Parts that were not asked for are empty.
+#[derive(Clone, Default)]
 pub struct Dataset {
     /// The classes' names, sorted.
     pub classes: Vec<String>,
@@ -39,7 +50,7 @@ pub struct Dataset {
 }
 
 /// A file that could not be read as an image.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// The file.
     pub file: PathBuf,

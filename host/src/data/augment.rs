@@ -1,0 +1,263 @@
+//! Random views of an image.
+//!
+//! Drawing a view and applying it are apart, so that a backend may apply what was drawn here.
+
+use std::ops::RangeInclusive;
+
+use rand::{Rng, RngExt};
+use vae96::SIDE;
+
+use super::IMAGE_BYTES;
+pub use super::resample::Crop;
+use super::resample::resample;
+
+/// How much views vary. Crops are torchvision's `RandomResizedCrop` (Szegedy et al., 2014),
+/// colours its `ColorJitter` in the order brightness, contrast, saturation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Augmentation {
+    /// Share of the image's area that a crop has.
+    pub area: RangeInclusive<f32>,
+    /// The largest ratio of a crop's longer side to its shorter one.
+    pub ratio: f32,
+    /// Probability that a view is mirrored left to right.
+    pub flip: f64,
+    /// Brightness is multiplied with a factor from 1 − this to 1 + this.
+    pub brightness: f32,
+    /// Contrast likewise.
+    pub contrast: f32,
+    /// Saturation likewise.
+    pub saturation: f32,
+}
+
+impl Augmentation {
+    /// Every view is the image itself.
+    pub const NONE: Self = Self {
+        area: 1.0..=1.0,
+        ratio: 1.0,
+        flip: 0.0,
+        brightness: 0.0,
+        contrast: 0.0,
+        saturation: 0.0,
+    };
+
+    /// Draws a view of a 96×96 image.
+    pub fn draw(&self, rng: &mut impl Rng) -> View {
+        let crop = self.draw_crop(rng);
+        let flip = rng.random_bool(self.flip);
+        let mut factor =
+            |strength: f32| rng.random_range((1.0 - strength).max(0.0)..=1.0 + strength);
+        View {
+            crop,
+            flip,
+            brightness: factor(self.brightness),
+            contrast: factor(self.contrast),
+            saturation: factor(self.saturation),
+        }
+    }
+
+    /// A crop of random area and ratio that fits; after ten that do not, the whole image.
+    fn draw_crop(&self, rng: &mut impl Rng) -> Crop {
+        let side = SIDE as f32;
+        let log_ratio = self.ratio.ln();
+        for _ in 0..10 {
+            let area = side * side * rng.random_range(self.area.clone());
+            let ratio = rng.random_range(-log_ratio..=log_ratio).exp();
+            let (width, height) = ((area * ratio).sqrt(), (area / ratio).sqrt());
+            if width <= side && height <= side {
+                return Crop {
+                    left: rng.random_range(0.0..=side - width),
+                    top: rng.random_range(0.0..=side - height),
+                    width,
+                    height,
+                };
+            }
+        }
+        View::WHOLE.crop
+    }
+}
+
+/// One view of a 96×96 image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// What of the image is seen.
+    pub crop: Crop,
+    /// Whether it is mirrored left to right.
+    pub flip: bool,
+    /// Factor of the brightness.
+    pub brightness: f32,
+    /// Factor of the distance from the view's mean luma.
+    pub contrast: f32,
+    /// Factor of the distance from the pixel's luma.
+    pub saturation: f32,
+}
+
+impl View {
+    /// The image itself.
+    pub const WHOLE: Self = Self {
+        crop: Crop {
+            left: 0.0,
+            top: 0.0,
+            width: SIDE as f32,
+            height: SIDE as f32,
+        },
+        flip: false,
+        brightness: 1.0,
+        contrast: 1.0,
+        saturation: 1.0,
+    };
+
+    /// Writes this view of `image` ([`IMAGE_BYTES`] bytes) as `side × side × 3` values in [0, 1].
+    ///
+    /// # Panics
+    /// If `image` or `out` has another length.
+    pub fn apply(&self, image: &[u8], side: usize, out: &mut [f32]) {
+        assert_eq!(image.len(), IMAGE_BYTES);
+        resample(image, SIDE, &self.crop, self.flip, side, out);
+        if self.brightness != 1.0 {
+            map_pixels(out, |_| 0.0, self.brightness);
+        }
+        if self.contrast != 1.0 {
+            let lumas = out.chunks_exact(3).map(luma);
+            let mean = lumas.sum::<f32>() / (side * side) as f32;
+            map_pixels(out, |_| mean, self.contrast);
+        }
+        if self.saturation != 1.0 {
+            map_pixels(out, luma, self.saturation);
+        }
+    }
+}
+
+/// Moves every value away from (or towards) its pixel's reference by `factor`, within [0, 1].
+fn map_pixels(pixels: &mut [f32], reference: impl Fn(&[f32]) -> f32, factor: f32) {
+    for pixel in pixels.chunks_exact_mut(3) {
+        let reference = reference(pixel);
+        for value in pixel {
+            *value = (reference + factor * (*value - reference)).clamp(0.0, 1.0);
+        }
+    }
+}
+
+/// Luma of an RGB pixel, ITU-R BT.601.
+fn luma(pixel: &[f32]) -> f32 {
+    0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::random::{Purpose, rng};
+
+    const STRONG: Augmentation = Augmentation {
+        area: 0.2..=1.0,
+        ratio: 4.0 / 3.0,
+        flip: 0.5,
+        brightness: 0.4,
+        contrast: 0.4,
+        saturation: 0.4,
+    };
+
+    fn picture() -> Vec<u8> {
+        (0..IMAGE_BYTES)
+            .map(|i| (i * i * 31 + i * 17) as u8)
+            .collect()
+    }
+
+    fn apply(view: &View, image: &[u8], side: usize) -> Vec<f32> {
+        let mut out = vec![f32::NAN; side * side * 3];
+        view.apply(image, side, &mut out);
+        out
+    }
+
+    #[test]
+    fn no_augmentation_draws_the_image_itself() {
+        for index in 0..100 {
+            let view = Augmentation::NONE.draw(&mut rng(1, Purpose::View, 0, index));
+            assert_eq!(view, View::WHOLE);
+        }
+        let image = picture();
+        let bytes = image.iter().map(|&byte| f32::from(byte) / 255.0);
+        assert_eq!(apply(&View::WHOLE, &image, SIDE), bytes.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn views_keep_to_what_was_asked_for() {
+        let mut areas = 0.0;
+        let mut flips = 0;
+        for index in 0..1000 {
+            let view = STRONG.draw(&mut rng(1, Purpose::View, 0, index));
+            let Crop {
+                left,
+                top,
+                width,
+                height,
+            } = view.crop;
+            assert!(left >= 0.0 && top >= 0.0);
+            assert!(left + width <= 96.001 && top + height <= 96.001);
+            let area = width * height / (96.0 * 96.0);
+            assert!((0.199..1.001).contains(&area));
+            assert!((0.749..1.334).contains(&(width / height)));
+            for factor in [view.brightness, view.contrast, view.saturation] {
+                assert!((0.6..=1.4).contains(&factor));
+            }
+            areas += area / 1000.0;
+            flips += usize::from(view.flip);
+        }
+        // Large narrow crops do not fit, so the mean lies a little below the range's middle.
+        assert!((0.52..0.62).contains(&areas), "{areas}");
+        assert!((440..560).contains(&flips), "{flips}");
+    }
+
+    #[test]
+    fn values_stay_within_range() {
+        let image = picture();
+        for index in 0..50 {
+            let view = STRONG.draw(&mut rng(2, Purpose::View, 0, index));
+            for side in [64, 96] {
+                let out = apply(&view, &image, side);
+                assert!(out.iter().all(|v| (0.0..=1.0).contains(v)));
+            }
+        }
+    }
+
+    /// The values that torchvision 0.29 gives (`adjust_brightness`, `adjust_contrast`,
+    /// `adjust_saturation` in turn) for an image half (200, 100, 50), half (20, 40, 60).
+    #[test]
+    fn colours_change_as_elsewhere() {
+        let mut image = [200, 100, 50].repeat(IMAGE_BYTES / 6);
+        image.extend([20, 40, 60].repeat(IMAGE_BYTES / 6));
+        let view = View {
+            brightness: 1.2,
+            contrast: 0.8,
+            saturation: 1.3,
+            ..View::WHOLE
+        };
+        let out = apply(&view, &image, SIDE);
+        let expected = [
+            [0.914_09, 0.424_68, 0.179_98],
+            [0.132_41, 0.230_29, 0.328_17],
+        ];
+        for (pixel, expected) in [&out[..3], &out[out.len() - 3..]].into_iter().zip(expected) {
+            for (value, expected) in pixel.iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-4, "{pixel:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_saturation_is_grey_and_no_contrast_is_flat() {
+        let image = picture();
+        let grey = View {
+            saturation: 0.0,
+            ..View::WHOLE
+        };
+        for pixel in apply(&grey, &image, 64).chunks(3) {
+            assert!((pixel[0] - pixel[1]).abs() < 1e-6 && (pixel[1] - pixel[2]).abs() < 1e-6);
+        }
+        let flat = View {
+            contrast: 0.0,
+            ..View::WHOLE
+        };
+        let out = apply(&flat, &image, 64);
+        assert!(out.iter().all(|v| (v - out[0]).abs() < 1e-6));
+    }
+}

@@ -1,0 +1,429 @@
+//! Batches, made ready on other threads while a step runs.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+
+use super::augment::{Augmentation, View};
+use super::random::{Purpose, rng};
+use super::{IMAGE_BYTES, Images, Labelled};
+use crate::backend::Batch;
+
+/// Batches that wait for the consumer. One more is being made.
+const AHEAD: usize = 2;
+
+/// Some of a store's images, with their classes if they have any.
+#[derive(Clone)]
+pub struct Samples {
+    images: Images,
+    indices: Vec<usize>,
+    /// The class of each index; empty if the images have none.
+    labels: Vec<usize>,
+}
+
+impl Samples {
+    /// The labelled images of those indices.
+    pub fn labelled(from: &Labelled, indices: Vec<usize>) -> Self {
+        Self {
+            images: from.images.clone(),
+            labels: indices.iter().map(|&index| from.labels[index]).collect(),
+            indices,
+        }
+    }
+
+    /// Those images of `images`, without classes.
+    pub fn unlabelled(images: &Images, indices: Vec<usize>) -> Self {
+        Self {
+            images: images.clone(),
+            indices,
+            labels: Vec::new(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+}
+
+/// How batches are drawn for training.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// Images a batch.
+    pub batch: usize,
+    /// Edge of the images, in pixels.
+    pub side: usize,
+    /// How their views vary.
+    pub augmentation: Augmentation,
+    /// What orders and views are drawn from.
+    pub seed: u64,
+}
+
+/// A batch that is ready for a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The pixels.
+    pub batch: Batch,
+    /// The class of each image; empty if the images have none.
+    pub labels: Vec<usize>,
+    /// The index of each image in its store.
+    pub indices: Vec<usize>,
+}
+
+/// Batches in their order, each made before it is asked for.
+///
+/// Every image is read and cropped on rayon's threads, so the consumer must not be one of a pool
+/// that it fills alone. What comes out depends on the arguments only, never on threads or time.
+pub struct Loader {
+    /// Taken on dropping, so that the thread finds nobody listening and ends.
+    batches: Option<Receiver<Result<Loaded>>>,
+    thread: Option<JoinHandle<()>>,
+    started: Option<Instant>,
+    waited: Duration,
+}
+
+impl Loader {
+    /// Batches without end for training, from step `first` on: step s of a resumed run is step s
+    /// of an uninterrupted one.
+    ///
+    /// Epoch after epoch, each in its own random order, the images form one sequence, and step s
+    /// takes its s-th piece. So every batch is full, every image is seen once an epoch, and a set
+    /// smaller than a batch works too; a batch may span two epochs.
+    ///
+    /// # Errors
+    /// If there are no samples, or no thread can be started.
+    pub fn training(samples: Samples, drawing: Drawing, first: u64) -> Result<Self> {
+        ensure!(!samples.is_empty(), "there are no images to train on");
+        ensure!(drawing.batch > 0, "a batch has at least one image, not 0");
+        Self::start(move |send| {
+            let mut order = Order::new(samples.len(), drawing.seed);
+            for step in first.. {
+                let start = step * drawing.batch as u64;
+                let picked = (start..start + drawing.batch as u64).map(|position| {
+                    let (epoch, sample) = order.at(position);
+                    let index = samples.indices[sample] as u64;
+                    let mut rng = rng(drawing.seed, Purpose::View, epoch, index);
+                    (sample, drawing.augmentation.draw(&mut rng))
+                });
+                let picked: Vec<_> = picked.collect();
+                if send.send(load(&samples, &picked, drawing.side)).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// All images as they are, once and in order; the last batch may be short.
+    ///
+    /// # Errors
+    /// If `batch` is 0, or no thread can be started.
+    pub fn evaluation(samples: Samples, batch: usize, side: usize) -> Result<Self> {
+        ensure!(batch > 0, "a batch has at least one image, not 0");
+        Self::start(move |send| {
+            for start in (0..samples.len()).step_by(batch) {
+                let end = samples.len().min(start + batch);
+                let picked: Vec<_> = (start..end).map(|sample| (sample, View::WHOLE)).collect();
+                if send.send(load(&samples, &picked, side)).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    fn start(work: impl FnOnce(SyncSender<Result<Loaded>>) + Send + 'static) -> Result<Self> {
+        let (send, batches) = sync_channel(AHEAD);
+        let thread = thread::Builder::new()
+            .name("loader".to_owned())
+            .spawn(move || work(send))
+            .context("cannot start a thread to load images")?;
+        Ok(Self {
+            batches: Some(batches),
+            thread: Some(thread),
+            started: None,
+            waited: Duration::ZERO,
+        })
+    }
+
+    /// Share of the time since the first batch was there that the consumer has waited for
+    /// further ones, in [0, 1].
+    pub fn waited(&self) -> f64 {
+        let elapsed = self.started.map_or(Duration::ZERO, |start| start.elapsed());
+        match elapsed.is_zero() {
+            true => 0.0,
+            false => self.waited.div_duration_f64(elapsed),
+        }
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Loaded>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let asked = Instant::now();
+        let loaded = self.batches.as_ref()?.recv();
+        match self.started {
+            Some(_) => self.waited += asked.elapsed(),
+            None => self.started = Some(Instant::now()),
+        }
+        match loaded {
+            Ok(loaded) => Some(loaded),
+            // A thread that failed must not look like one that has finished.
+            Err(_) => self
+                .thread
+                .take()?
+                .join()
+                .is_err()
+                .then(|| Err(anyhow!("the thread that loads images has failed"))),
+        }
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.batches = None;
+        if let Some(thread) = self.thread.take() {
+            // Nobody listens any more, so how it ended no longer matters.
+            thread.join().ok();
+        }
+    }
+}
+
+/// The sequence of all epochs.
+struct Order {
+    seed: u64,
+    epoch: u64,
+    permutation: Vec<usize>,
+}
+
+impl Order {
+    fn new(len: usize, seed: u64) -> Self {
+        let mut order = Self {
+            seed,
+            epoch: 0,
+            permutation: (0..len).collect(),
+        };
+        order.shuffle(0);
+        order
+    }
+
+    fn shuffle(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        let len = self.permutation.len();
+        self.permutation.clear();
+        self.permutation.extend(0..len);
+        let mut rng = rng(self.seed, Purpose::Order, epoch, 0);
+        self.permutation.shuffle(&mut rng);
+    }
+
+    /// The epoch and the sample at a place of the sequence.
+    fn at(&mut self, position: u64) -> (u64, usize) {
+        let len = self.permutation.len() as u64;
+        let epoch = position / len;
+        if epoch != self.epoch {
+            self.shuffle(epoch);
+        }
+        (epoch, self.permutation[(position % len) as usize])
+    }
+}
+
+fn load(samples: &Samples, picked: &[(usize, View)], side: usize) -> Result<Loaded> {
+    let mut pixels = vec![0.0; picked.len() * side * side * 3];
+    pixels
+        .par_chunks_exact_mut(side * side * 3)
+        .zip(picked)
+        .try_for_each_init(
+            || vec![0; IMAGE_BYTES],
+            |image, (out, (sample, view))| {
+                samples.images.read(samples.indices[*sample], image)?;
+                view.apply(image, side, out);
+                anyhow::Ok(())
+            },
+        )?;
+    let of = |from: &[usize]| picked.iter().map(|(sample, _)| from[*sample]).collect();
+    Ok(Loaded {
+        batch: Batch {
+            count: picked.len(),
+            side,
+            pixels,
+        },
+        labels: match samples.labels.is_empty() {
+            true => Vec::new(),
+            false => of(&samples.labels),
+        },
+        indices: of(&samples.indices),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(images: &Images) -> Samples {
+        Samples::unlabelled(images, (0..images.len()).collect())
+    }
+    use std::collections::BTreeSet;
+
+    /// Image i has the value i throughout and the class i mod 3.
+    fn labelled(len: usize) -> Labelled {
+        let bytes = (0..len).flat_map(|i| [i as u8; IMAGE_BYTES]).collect();
+        Labelled {
+            images: Images::from_bytes(bytes),
+            labels: (0..len).map(|i| i % 3).collect(),
+        }
+    }
+
+    fn drawing(batch: usize, augmentation: Augmentation) -> Drawing {
+        Drawing {
+            batch,
+            side: 64,
+            augmentation,
+            seed: 5,
+        }
+    }
+
+    fn varied() -> Augmentation {
+        Augmentation {
+            area: 0.3..=1.0,
+            ratio: 4.0 / 3.0,
+            flip: 0.5,
+            brightness: 0.3,
+            contrast: 0.3,
+            saturation: 0.3,
+        }
+    }
+
+    fn take(samples: Samples, drawing: Drawing, first: u64, count: usize) -> Vec<Loaded> {
+        let loader = Loader::training(samples, drawing, first).unwrap();
+        loader.take(count).map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn an_epoch_sees_every_image_once_in_an_order_of_its_own() {
+        let data = labelled(20);
+        let samples = Samples::labelled(&data, (5..17).collect());
+        let batches = take(samples, drawing(4, Augmentation::NONE), 0, 6);
+        let indices: Vec<_> = batches.iter().flat_map(|b| b.indices.clone()).collect();
+        let (first, second) = indices.split_at(12);
+        assert_ne!(first, second);
+        for epoch in [first, second] {
+            let seen: BTreeSet<_> = epoch.iter().copied().collect();
+            assert_eq!(seen, (5..17).collect());
+        }
+        for Loaded {
+            batch,
+            labels,
+            indices,
+        } in batches
+        {
+            assert_eq!((batch.count, batch.side, labels.len()), (4, 64, 4));
+            let images = batch.pixels.chunks(64 * 64 * 3);
+            for ((pixels, label), index) in images.zip(labels).zip(indices) {
+                assert_eq!(label, index % 3);
+                let value = index as f32 / 255.0;
+                assert!(pixels.iter().all(|pixel| (pixel - value).abs() < 1e-6));
+            }
+        }
+    }
+
+    #[test]
+    fn fewer_images_than_a_batch_fill_it_over_epochs() {
+        let samples = all(&labelled(3).images);
+        let batches = take(samples, drawing(5, Augmentation::NONE), 0, 3);
+        let indices: Vec<_> = batches.iter().flat_map(|b| b.indices.clone()).collect();
+        for epoch in indices.chunks(3) {
+            assert_eq!(epoch.iter().collect::<BTreeSet<_>>().len(), 3);
+        }
+        assert!(batches.iter().all(|b| b.labels.is_empty()));
+    }
+
+    #[test]
+    fn a_resumed_run_draws_what_an_uninterrupted_one_does() {
+        let data = labelled(10);
+        let samples = Samples::labelled(&data, (0..10).collect());
+        let whole = take(samples.clone(), drawing(4, varied()), 0, 9);
+        for first in [1, 4, 7] {
+            let rest = take(
+                samples.clone(),
+                drawing(4, varied()),
+                first,
+                9 - first as usize,
+            );
+            assert_eq!(rest, whole[first as usize..]);
+        }
+    }
+
+    #[test]
+    fn views_differ_from_epoch_to_epoch() {
+        let image = (0..IMAGE_BYTES).map(|i| (i * i) as u8).collect();
+        let samples = all(&Images::from_bytes(image));
+        let batches = take(samples, drawing(1, varied()), 0, 2);
+        assert_ne!(batches[0].batch, batches[1].batch);
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let samples = all(&labelled(10).images);
+        let picked: Vec<_> = (0..10)
+            .map(|sample| {
+                (
+                    sample,
+                    varied().draw(&mut rng(1, Purpose::View, 0, sample as u64)),
+                )
+            })
+            .collect();
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let pool = pool.build().unwrap();
+            pool.install(|| load(&samples, &picked, 64)).unwrap()
+        };
+        assert_eq!(on(1), on(3));
+    }
+
+    #[test]
+    fn evaluation_sees_all_in_order_and_keeps_the_short_batch() {
+        let samples = Samples::labelled(&labelled(8), (1..8).collect());
+        let loader = Loader::evaluation(samples, 3, 96).unwrap();
+        let batches: Vec<_> = loader.map(Result::unwrap).collect();
+        let counts: Vec<_> = batches.iter().map(|b| b.batch.count).collect();
+        assert_eq!(counts, [3, 3, 1]);
+        let indices = batches.iter().flat_map(|b| b.indices.clone());
+        assert!(indices.eq(1..8));
+        let labels = batches.iter().flat_map(|b| b.labels.clone());
+        assert!(labels.eq((1..8).map(|i| i % 3)));
+        assert_eq!(batches[1].batch.pixels[0], 4.0 / 255.0);
+    }
+
+    #[test]
+    fn nothing_to_train_on_is_an_error_and_nothing_to_evaluate_is_none() {
+        let none = || all(&Images::default());
+        assert!(Loader::training(none(), drawing(4, varied()), 0).is_err());
+        assert_eq!(Loader::evaluation(none(), 4, 96).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_failed_thread_is_an_error() {
+        let mut loader = Loader::start(|_| panic!("on purpose")).unwrap();
+        assert!(loader.next().unwrap().is_err());
+        assert!(loader.next().is_none());
+    }
+
+    #[test]
+    fn only_the_consumers_wait_counts() {
+        let samples = all(&labelled(4).images);
+        let mut loader = Loader::training(samples, drawing(1, Augmentation::NONE), 0).unwrap();
+        assert_eq!(loader.waited(), 0.0);
+        loader.next().unwrap().unwrap();
+        thread::sleep(Duration::from_millis(50));
+        loader.next().unwrap().unwrap();
+        assert!(loader.waited() < 0.5);
+    }
+}
