@@ -7,6 +7,7 @@
 // Random parameters, model files in memory and the plain integer loops.
 #[path = "../../core/tests/common/mod.rs"]
 pub mod common;
+pub mod data;
 pub mod frame;
 pub mod model;
 pub mod network;
