@@ -201,9 +201,13 @@ impl Config {
     }
 
     fn defaults(stage: Stage, recipe: Recipe, built_in: bool) -> Self {
+        let mut pretrain = Pretrain::defaults(recipe);
         let mut finetune = Finetune::defaults(recipe);
-        if built_in {
-            // The scenes are for trying things out: few labels are where pre-training shows.
+        if built_in && recipe == Recipe::Default {
+            // The scenes are for trying things out: a few minutes, and few labels, where
+            // pre-training shows.
+            pretrain.epochs = 12;
+            finetune.epochs = 20;
             finetune.labels_per_class = 16;
         }
         Self {
@@ -218,7 +222,7 @@ impl Config {
             device: Device::Auto,
             unlabelled: 0,
             from: None,
-            pretrain: (stage != Stage::Finetune).then(|| Pretrain::defaults(recipe)),
+            pretrain: (stage != Stage::Finetune).then_some(pretrain),
             finetune: (stage != Stage::Pretrain).then_some(finetune),
         }
     }

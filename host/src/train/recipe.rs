@@ -223,7 +223,7 @@ impl Finetune {
                 weight_decay: 0.05,
                 clip: 0.0,
                 smoothing: 0.1,
-                side: 64,
+                side: 80,
                 crop: 0.35,
                 flip: true,
                 colour: 0.3,
