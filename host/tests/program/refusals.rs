@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use host::backend::{Metadata, Weights};
+
 use crate::photographs::{self, CLASSES};
 use crate::vae96::{answer, answer_of, command, read, refusal_of, refuses};
 
@@ -183,7 +185,7 @@ fn arguments_that_are_none() {
         ("run --seed=-1", ["--seed", "-1"]),
         ("run --pretrain-epochs many", ["--pretrain-epochs", "many"]),
         ("run --network lenet", ["lenet", "edge"]),
-        ("run --epochs 3", ["--epochs", "--pretrain-epochs"]),
+        ("run --epochs 3", ["--epochs", "unexpected"]),
         ("finetune --data data", ["--from", "required"]),
         ("classify model.v96", ["IMAGE", "required"]),
         ("pretrain --resume run --out other", ["--resume", "--out"]),
@@ -330,10 +332,10 @@ fn models_and_weights_of_another_kind() {
         &format!("{finetune} model.v96"),
         &["model.v96", "safetensors"],
     );
-    let unnamed = host::backend::Weights::default();
-    unnamed
-        .save(&at.join("unnamed.safetensors"), &Default::default())
-        .unwrap();
+    let trained = at.join("vae/weights.safetensors");
+    let (unnamed, _) = Weights::load(&trained).unwrap();
+    let file = at.join("unnamed.safetensors");
+    unnamed.save(&file, &Metadata::default()).unwrap();
     refuses(
         at,
         &format!("{finetune} unnamed.safetensors"),
