@@ -1,1 +1,3 @@
 //! What the tests share: fixtures, tiny data sets, small networks.
+
+pub mod twin;
