@@ -29,7 +29,7 @@ pub enum PlanError {
     Window,
     /// A layer other than the last is as wide as there are classes.
     Classes,
-    /// The output is a plane, or empty.
+    /// A layer has no channels, or the last one's output is a plane.
     Output,
     /// A shape, the weights or the buffer are larger than anything sensible.
     TooLarge,
@@ -42,7 +42,7 @@ impl core::fmt::Display for PlanError {
             Self::Unsupported => "the network has a layer that no device runs",
             Self::Window => "a window does not fit its input",
             Self::Classes => "a layer before the last is as wide as there are classes",
-            Self::Output => "the network's output is not a vector",
+            Self::Output => "a layer has no channels, or the network's output is a plane",
             Self::TooLarge => "the network is too large",
         })
     }
@@ -61,13 +61,16 @@ pub const fn check(layers: &[Layer], input: Shape, classes: usize) -> Result<(),
     if layers.is_empty() || layers.len() > MAX_LAYERS {
         return Err(PlanError::LayerCount);
     }
+    if !is_sane(input) {
+        return Err(PlanError::TooLarge);
+    }
+    if input.is_empty() {
+        return Err(PlanError::Window);
+    }
     let mut shape = input;
     let mut weights = 0usize;
     let mut rest = layers;
     while let [layer, after @ ..] = rest {
-        if !is_sane(shape) {
-            return Err(PlanError::TooLarge);
-        }
         if matches!(layer.activation, Activation::Sigmoid) {
             return Err(PlanError::Unsupported);
         }
@@ -100,6 +103,9 @@ pub const fn check(layers: &[Layer], input: Shape, classes: usize) -> Result<(),
         if output.height == 0 || output.width == 0 {
             return Err(PlanError::Window);
         }
+        if output.channels == 0 {
+            return Err(PlanError::Output);
+        }
         if !is_sane(output) {
             return Err(PlanError::TooLarge);
         }
@@ -116,7 +122,7 @@ pub const fn check(layers: &[Layer], input: Shape, classes: usize) -> Result<(),
         shape = output;
         rest = after;
     }
-    if !shape.is_vector() || shape.is_empty() {
+    if !shape.is_vector() {
         return Err(PlanError::Output);
     }
     Ok(())
@@ -126,7 +132,6 @@ const fn is_sane(shape: Shape) -> bool {
     shape.height <= SANE_EDGE
         && shape.width <= SANE_EDGE
         && shape.channels <= SANE_FEATURES
-        && shape.height * shape.width <= SANE_WEIGHTS / SANE_FEATURES * SANE_EDGE
         && match (shape.height * shape.width).checked_mul(shape.channels) {
             Some(values) => values <= SANE_WEIGHTS,
             None => false,
@@ -334,6 +339,8 @@ mod tests {
     use super::*;
     use crate::layer::Window;
     use crate::network::{Edge, INPUT, Network};
+    use heapless::Vec;
+    use proptest::prelude::*;
 
     #[test]
     fn edge_needs_the_words_counted_by_hand() {
@@ -405,6 +412,40 @@ mod tests {
         for (layers, error) in refused {
             assert_eq!(check(layers, input, 10), Err(*error), "{layers:?}");
         }
-        assert_eq!(check(&[conv(3, 1, 1), classes], input, 10), Ok(()));
+        let layers = [conv(3, 1, 1), classes];
+        assert_eq!(check(&layers, input, 10), Ok(()));
+        assert_eq!(check(&layers, input, 0), Err(PlanError::Output));
+        assert_eq!(
+            check(&layers, Shape::plane(0, 8, 2), 10),
+            Err(PlanError::Window)
+        );
+        let vast = Shape::plane(usize::MAX, usize::MAX, usize::MAX);
+        assert_eq!(check(&layers, vast, 10), Err(PlanError::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_makes_the_check_panic(
+            numbers in prop::collection::vec((0u8..5, number(), number(), number(), number()), 1..5),
+            classes in number(),
+        ) {
+            let layers: Vec<Layer, 4> = (numbers.iter())
+                .map(|&(op, kernel, stride, padding, channels)| match op {
+                    0 | 1 => Layer::conv("c", Window::new(kernel, stride, padding), channels),
+                    2 => Layer::new("p", Op::MaxPool { size: kernel }),
+                    3 => Layer::new("p", Op::AveragePool { size: kernel }),
+                    _ => Layer::hidden("fc", channels),
+                })
+                .collect();
+            let input = Shape::plane(9, 7, 3);
+            if check(&layers, input, classes).is_ok() {
+                prop_assert!(buffer_words(&layers, input, classes) > 0);
+            }
+        }
+    }
+
+    /// Any number, small ones as often as all others.
+    fn number() -> impl Strategy<Value = usize> {
+        prop_oneof![0usize..6, any::<usize>()]
     }
 }

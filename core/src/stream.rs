@@ -199,7 +199,8 @@ impl<P: Plan, B: AsMut<[i32]> + AsRef<[i32]>> Stream<P, B> {
     }
 
     /// Forgets the rows received. The answer of the last image stays where it is.
-    #[inline(always)]
+    // Inlined into `new`, it would become an initial buffer in flash.
+    #[inline(never)]
     pub fn restart(&mut self, parameters: &Parameters<'_>) {
         self.rows = 0;
         let mut index = 0;
@@ -215,7 +216,7 @@ impl<P: Plan, B: AsMut<[i32]> + AsRef<[i32]>> Stream<P, B> {
     }
 
     /// Takes one row of the image.
-    #[inline(always)]
+    #[inline(never)]
     pub fn push(&mut self, row: &[u8], parameters: &Parameters<'_>) {
         self.rows += 1;
         let words = self.words.as_mut();

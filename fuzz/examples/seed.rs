@@ -1,8 +1,14 @@
-//! Writes the inputs that fuzzing starts from: `seed DIR` fills `DIR/frame` and `DIR/network`.
+//! Writes the inputs that fuzzing starts from: `seed DIR` fills a folder of it for each target.
 
+use std::io::{self, Cursor};
 use std::path::Path;
-use std::{env, fs, io};
+use std::{env, fs};
 
+use image::{ImageFormat, RgbImage};
+
+use vae96::{Description, Edge, EdgeDense, EdgeEncoder};
+use vae96_fuzz::common::{File, Random, description};
+use vae96_fuzz::data::{self, FOLDERS, PATCH};
 use vae96_fuzz::frame::{FORMATS, Input, Part};
 
 fn main() -> io::Result<()> {
@@ -10,7 +16,9 @@ fn main() -> io::Result<()> {
         .nth(1)
         .ok_or_else(|| io::Error::other("usage: seed DIR"))?;
     let dir = Path::new(&dir);
+    write(&dir.join("data"), folders())?;
     write(&dir.join("frame"), frames())?;
+    write(&dir.join("model"), models())?;
     write(&dir.join("network"), networks())
 }
 
@@ -20,6 +28,40 @@ fn write(dir: &Path, seeds: Vec<Vec<u8>>) -> io::Result<()> {
         fs::write(dir.join(format!("seed-{i:02}")), seed)?;
     }
     Ok(())
+}
+
+/// One data set for each format of image, whole; then one without files and one of broken files.
+fn folders() -> Vec<Vec<u8>> {
+    let formats = [
+        ImageFormat::Bmp,
+        ImageFormat::Gif,
+        ImageFormat::Jpeg,
+        ImageFormat::Png,
+        ImageFormat::Pnm,
+        ImageFormat::Tga,
+        ImageFormat::Tiff,
+        ImageFormat::WebP,
+    ];
+    let images = formats.iter().map(|&format| {
+        let image = RgbImage::from_fn(5, 3, |x, y| image::Rgb([40 * x as u8, 80 * y as u8, 99]));
+        let mut file = Cursor::new(Vec::new());
+        image
+            .write_to(&mut file, format)
+            .expect("the format holds RGB");
+        file.into_inner()
+    });
+    let everything = 0b111;
+    let whole = images.map(|image| {
+        let files = (0..FOLDERS.len() as u8).map(|folder| (folder, 0, &image[..]));
+        data::write(everything, [0; PATCH], files)
+    });
+    let broken = [(0, 0, &b"P6 1"[..]), (0, 1, b"P6 1 1 255 abc"), (2, 0, b"")];
+    whole
+        .chain([
+            data::write(everything, [0; PATCH], []),
+            data::write(everything, [9; PATCH], broken),
+        ])
+        .collect()
 }
 
 /// Every format, enlarged and made smaller, whole and in part, and the longest sizes.
@@ -46,6 +88,25 @@ fn frames() -> Vec<Vec<u8>> {
         })
     });
     inputs.map(|input| input.write()).collect()
+}
+
+/// The beginnings of model files, past the quantisation parameters and into the weights: the
+/// target makes up the rest.
+fn models() -> Vec<Vec<u8>> {
+    let cases: [(&'static Description, usize, bool); 5] = [
+        (description::<Edge>(), 10, true),
+        (description::<Edge>(), 1, false),
+        (description::<Edge>(), 200, false),
+        (description::<EdgeDense>(), 3, true),
+        (description::<EdgeEncoder>(), 0, false),
+    ];
+    cases
+        .iter()
+        .map(|&(network, classes, named)| {
+            let file = File::random(&mut Random(classes as u64), network, classes, named);
+            file.bytes()[..4096].to_vec()
+        })
+        .collect()
 }
 
 /// The numbers of [`vae96_fuzz::network::Input::read`]: height, width, channels, classes, count

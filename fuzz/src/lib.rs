@@ -4,7 +4,12 @@
 //! `arbitrary`'s lets the seeds be written by hand.
 #![forbid(unsafe_code)]
 
+// Random parameters, model files in memory and the plain integer loops.
+#[path = "../../core/tests/common/mod.rs"]
+pub mod common;
+pub mod data;
 pub mod frame;
+pub mod model;
 pub mod network;
 
 /// Takes numbers off the front of an input; zero once it is at its end.

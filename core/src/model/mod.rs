@@ -44,7 +44,7 @@ pub struct Model<'m> {
     network: &'static Description,
     layout: WeightLayout,
     parameters: Parameters<'m>,
-    names: &'m str,
+    names: &'m [u8],
     length: usize,
 }
 
@@ -157,8 +157,14 @@ impl<'m> Model<'m> {
 
     /// The classes' names in their order; nothing if the model names none.
     pub fn names(&self) -> impl Iterator<Item = &'m str> + use<'m> {
-        // The zero byte after the last name ends it, and begins no other.
-        self.names.split_terminator('\0')
+        let count = if self.names.is_empty() {
+            0
+        } else {
+            self.classes()
+        };
+        // Splitting the bytes cannot panic, where splitting the text as the library does might.
+        let names = self.names.split(|&byte| byte == 0).take(count);
+        names.map(|name| core::str::from_utf8(name).unwrap_or_default())
     }
 
     /// The name of a class, if the model names its classes.
@@ -175,12 +181,12 @@ fn bytes(bytes: &[u8]) -> Result<&[i8], ModelError> {
     bytemuck::try_cast_slice(bytes).map_err(|_| ModelError::Misaligned)
 }
 
-fn checked_names(section: &[u8], classes: usize) -> Result<&str, ModelError> {
-    let names = core::str::from_utf8(section).map_err(|_| ModelError::Names)?;
+/// The section of names, which holds as many as classes, or none.
+fn checked_names(section: &[u8], classes: usize) -> Result<&[u8], ModelError> {
     let ends = section.iter().filter(|&&byte| byte == 0).count();
     let complete = ends == classes && section.last() == Some(&0);
-    if !section.is_empty() && !complete {
+    if core::str::from_utf8(section).is_err() || !(section.is_empty() || complete) {
         return Err(ModelError::Names);
     }
-    Ok(names)
+    Ok(section)
 }
