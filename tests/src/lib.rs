@@ -1,5 +1,7 @@
 //! What the tests share: random weights and images.
 
+pub mod twin;
+
 use host::backend::parameters::{Parameter, Start};
 use host::backend::{Batch, Tensor, Weights};
 use host::data::{IMAGE_BYTES, Images, scenes};
