@@ -283,9 +283,7 @@ impl Layer {
         let output = self.output(input, classes);
         match self.op {
             // Every input pixel is multiplied with every tap.
-            Op::ConvTransposed { .. } => {
-                input.height * input.width * self.weights(input, classes)
-            }
+            Op::ConvTransposed { .. } => input.height * input.width * self.weights(input, classes),
             _ => output.height * output.width * self.weights(input, classes),
         }
     }

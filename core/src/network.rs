@@ -2,6 +2,7 @@
 //! these constants and nothing else.
 
 use crate::layer::{Activation, Features, Layer, Op, Shape, Window};
+use crate::plan;
 
 /// Edge of every input image, in pixels.
 pub const SIDE: usize = 96;
@@ -148,3 +149,217 @@ pub const PAPER: Architecture = Architecture {
         Layer::conv_transposed("conv4", Window::new(5, 1, 0), 3).ending_in(Activation::Relu),
     ],
 };
+
+/// What a device runs of an architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Encoder and convolutional head: logits.
+    ConvClassifier,
+    /// Encoder and dense head: logits.
+    DenseClassifier,
+    /// Encoder, bottleneck and mean: the latent μ.
+    Encoder,
+}
+
+impl Kind {
+    /// Every kind there is.
+    pub const ALL: [Self; 3] = [Self::ConvClassifier, Self::DenseClassifier, Self::Encoder];
+
+    /// Its number in a model file.
+    pub const fn id(self) -> u8 {
+        match self {
+            Self::ConvClassifier => 1,
+            Self::DenseClassifier => 2,
+            Self::Encoder => 3,
+        }
+    }
+
+    /// The classifier with that head.
+    pub const fn classifier(head: Head) -> Self {
+        match head {
+            Head::Conv => Self::ConvClassifier,
+            Head::Dense => Self::DenseClassifier,
+        }
+    }
+
+    /// Whether the answer is one logit a class.
+    pub const fn is_classifier(self) -> bool {
+        !matches!(self, Self::Encoder)
+    }
+
+    /// The layers of `architecture` that make this kind, in up to three runs.
+    const fn parts(self, architecture: &'static Architecture) -> [&'static [Layer]; 3] {
+        let after: [&[Layer]; 2] = match self {
+            Self::ConvClassifier => [architecture.conv_head, &[]],
+            Self::DenseClassifier => [architecture.dense_head, &[]],
+            Self::Encoder => [
+                architecture.bottleneck,
+                core::slice::from_ref(&architecture.mean),
+            ],
+        };
+        [architecture.encoder, after[0], after[1]]
+    }
+}
+
+impl core::fmt::Display for Kind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::ConvClassifier => "conv classifier",
+            Self::DenseClassifier => "dense classifier",
+            Self::Encoder => "encoder",
+        })
+    }
+}
+
+/// A network that a device can run, as known at run time.
+#[derive(Debug)]
+pub struct Description {
+    /// What it is a part of.
+    pub architecture: &'static Architecture,
+    /// Which part.
+    pub kind: Kind,
+    /// Its layers, from the image to the answer.
+    pub layers: &'static [Layer],
+    /// Bytes of memory that running it takes, for any number of classes: the size of its
+    /// [`Classifier`](crate::Classifier) or [`Encoder`](crate::Encoder), stack not counted.
+    pub ram_bytes: usize,
+}
+
+impl Description {
+    /// The network of those numbers in a model file, if there is one.
+    pub fn find(architecture: u8, kind: u8) -> Option<&'static Self> {
+        (NETWORKS.iter()).find(|n| n.architecture.id == architecture && n.kind.id() == kind)
+    }
+
+    /// That part of that architecture.
+    pub fn of(architecture: &Architecture, kind: Kind) -> Option<&'static Self> {
+        Self::find(architecture.id, kind.id())
+    }
+
+    /// Words that an [`Interpreter`](crate::Interpreter) of it needs.
+    pub const fn buffer_words(&self, classes: usize) -> usize {
+        plan::buffer_words(self.layers, INPUT, classes)
+    }
+
+    /// Bytes of line buffers, sums and counters of layer `index`, for [`MAX_CLASSES`] classes.
+    pub const fn layer_ram_bytes(&self, index: usize) -> usize {
+        4 * plan::layer_words(self.layers, INPUT, MAX_CLASSES, index)
+    }
+
+    /// Multiply-accumulates for one image.
+    pub const fn macs(&self, classes: usize) -> usize {
+        let mut macs = 0;
+        let mut shape = INPUT;
+        let mut rest = self.layers;
+        while let [layer, after @ ..] = rest {
+            macs += layer.macs(shape, classes);
+            shape = layer.output(shape, classes);
+            rest = after;
+        }
+        macs
+    }
+}
+
+/// A network as a type: its layers are constants to the compiler, and so are the sizes of all
+/// its buffers.
+pub trait Network: sealed::Sealed {
+    /// What it is a part of.
+    const ARCHITECTURE: &'static Architecture;
+    /// Which part.
+    const KIND: Kind;
+    /// Its layers, from the image to the answer.
+    const LAYERS: &'static [Layer];
+    /// Its line buffers, with room for [`MAX_CLASSES`] classes.
+    type Buffer: AsRef<[i32]> + AsMut<[i32]>;
+    /// Its line buffers before their first use.
+    const EMPTY: Self::Buffer;
+}
+
+/// A network that gives logits.
+pub trait Classifies: Network {}
+
+/// A network that gives a latent vector.
+pub trait Encodes: Network {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The runs of layers as one, of which there must be `N`.
+#[expect(clippy::indexing_slicing, reason = "only the compiler runs this")]
+const fn concatenate<const N: usize>(parts: [&[Layer]; 3]) -> [Layer; N] {
+    let mut layers = [Layer::new("", Op::GlobalAveragePool); N];
+    let mut at = 0;
+    let mut part = 0;
+    while part < parts.len() {
+        let mut index = 0;
+        while index < parts[part].len() {
+            layers[at] = parts[part][index];
+            at += 1;
+            index += 1;
+        }
+        part += 1;
+    }
+    assert!(at == N);
+    layers
+}
+
+const fn length(parts: [&[Layer]; 3]) -> usize {
+    parts[0].len() + parts[1].len() + parts[2].len()
+}
+
+/// Declares networks as types. One whose shapes do not fit together does not compile.
+macro_rules! networks {
+    ($($(#[$doc:meta])* $network:ident: $architecture:ident, $kind:ident, $role:ident, $runner:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub enum $network {}
+
+            impl sealed::Sealed for $network {}
+
+            impl Network for $network {
+                const ARCHITECTURE: &'static Architecture = &$architecture;
+                const KIND: Kind = Kind::$kind;
+                const LAYERS: &'static [Layer] = {
+                    const PARTS: [&[Layer]; 3] = Kind::$kind.parts(&$architecture);
+                    const LAYERS: [Layer; length(PARTS)] = concatenate(PARTS);
+                    &LAYERS
+                };
+                type Buffer = [i32; plan::buffer_words(<$network>::LAYERS, INPUT, MAX_CLASSES)];
+                const EMPTY: Self::Buffer =
+                    [0; plan::buffer_words(<$network>::LAYERS, INPUT, MAX_CLASSES)];
+            }
+
+            impl $role for $network {}
+
+            const _: () = assert!(
+                plan::check(<$network>::LAYERS, INPUT, MAX_CLASSES).is_ok(),
+                "the layers of this network do not fit together"
+            );
+        )*
+
+        /// Every network that a device can run.
+        pub static NETWORKS: [Description; [$(Kind::$kind),*].len()] = [$(Description {
+            architecture: &$architecture,
+            kind: Kind::$kind,
+            layers: <$network>::LAYERS,
+            ram_bytes: size_of::<crate::$runner<'static, $network>>(),
+        }),*];
+    };
+}
+
+networks! {
+    /// `edge` with its convolutional head.
+    Edge: EDGE, ConvClassifier, Classifies, Classifier;
+    /// `edge` with its dense head.
+    EdgeDense: EDGE, DenseClassifier, Classifies, Classifier;
+    /// The encoder of the `edge` VAE, up to μ.
+    EdgeEncoder: EDGE, Encoder, Encodes, Encoder;
+    /// `paper` with its convolutional head.
+    Paper: PAPER, ConvClassifier, Classifies, Classifier;
+    /// `paper` with its dense head.
+    PaperDense: PAPER, DenseClassifier, Classifies, Classifier;
+    /// The encoder of the `paper` VAE, up to μ.
+    PaperEncoder: PAPER, Encoder, Encodes, Encoder;
+}

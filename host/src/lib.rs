@@ -9,6 +9,11 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod cli;
+pub mod commands;
 pub mod data;
+pub mod evaluate;
 pub mod files;
+pub mod quantise;
 pub mod report;
+pub mod train;

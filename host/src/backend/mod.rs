@@ -4,9 +4,13 @@
 //! reports know nothing of the machine behind it, and a backend knows no recipe: it is told the
 //! rate, the decay and the noise of every step.
 
+pub mod cpu;
+pub mod parameters;
 mod weights;
 
 use anyhow::Result;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use vae96::{Architecture, Head};
 
 pub use weights::{Metadata, Tensor, Weights};
@@ -163,4 +167,21 @@ pub trait Backend {
         classes: usize,
         weights: &Weights,
     ) -> Result<Box<dyn Classifier>>;
+}
+
+/// Where to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The best there is.
+    Auto,
+    /// This computer's processor.
+    Cpu,
+}
+
+/// The backend of a device.
+pub fn choose(device: Device) -> Result<Box<dyn Backend>> {
+    match device {
+        Device::Auto | Device::Cpu => Ok(Box::new(cpu::Cpu)),
+    }
 }

@@ -35,11 +35,23 @@ impl Samples {
         }
     }
 
-    /// All of these images, without classes.
-    pub fn unlabelled(images: &Images) -> Self {
+    /// `count` of the images with their classes, spread evenly; all of them for 0.
+    pub fn spread(from: &Labelled, count: usize) -> Self {
+        let all = from.labels.len();
+        let count = if count == 0 { all } else { count.min(all) };
+        Self::labelled(from, (0..count).map(|i| i * all / count).collect())
+    }
+
+    /// The class of each image; none without classes.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// Those images of `images`, without classes.
+    pub fn unlabelled(images: &Images, indices: Vec<usize>) -> Self {
         Self {
             images: images.clone(),
-            indices: (0..images.len()).collect(),
+            indices,
             labels: Vec::new(),
         }
     }
@@ -266,6 +278,10 @@ fn load(samples: &Samples, picked: &[(usize, View)], side: usize) -> Result<Load
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn all(images: &Images) -> Samples {
+        Samples::unlabelled(images, (0..images.len()).collect())
+    }
     use std::collections::BTreeSet;
 
     /// Image i has the value i throughout and the class i mod 3.
@@ -332,7 +348,7 @@ mod tests {
 
     #[test]
     fn fewer_images_than_a_batch_fill_it_over_epochs() {
-        let samples = Samples::unlabelled(&labelled(3).images);
+        let samples = all(&labelled(3).images);
         let batches = take(samples, drawing(5, Augmentation::NONE), 0, 3);
         let indices: Vec<_> = batches.iter().flat_map(|b| b.indices.clone()).collect();
         for epoch in indices.chunks(3) {
@@ -360,14 +376,14 @@ mod tests {
     #[test]
     fn views_differ_from_epoch_to_epoch() {
         let image = (0..IMAGE_BYTES).map(|i| (i * i) as u8).collect();
-        let samples = Samples::unlabelled(&Images::from_bytes(image));
+        let samples = all(&Images::from_bytes(image));
         let batches = take(samples, drawing(1, varied()), 0, 2);
         assert_ne!(batches[0].batch, batches[1].batch);
     }
 
     #[test]
     fn threads_do_not_matter() {
-        let samples = Samples::unlabelled(&labelled(10).images);
+        let samples = all(&labelled(10).images);
         let picked: Vec<_> = (0..10)
             .map(|sample| {
                 (
@@ -400,7 +416,7 @@ mod tests {
 
     #[test]
     fn nothing_to_train_on_is_an_error_and_nothing_to_evaluate_is_none() {
-        let none = || Samples::unlabelled(&Images::default());
+        let none = || all(&Images::default());
         assert!(Loader::training(none(), drawing(4, varied()), 0).is_err());
         assert_eq!(Loader::evaluation(none(), 4, 96).unwrap().count(), 0);
     }
@@ -414,7 +430,7 @@ mod tests {
 
     #[test]
     fn only_the_consumers_wait_counts() {
-        let samples = Samples::unlabelled(&labelled(4).images);
+        let samples = all(&labelled(4).images);
         let mut loader = Loader::training(samples, drawing(1, Augmentation::NONE), 0).unwrap();
         assert_eq!(loader.waited(), 0.0);
         loader.next().unwrap().unwrap();

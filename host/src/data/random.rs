@@ -16,6 +16,14 @@ pub enum Purpose {
     View = 3,
     /// A built-in scene.
     Scene = 4,
+    /// The VAE's noise in a training step.
+    Noise = 5,
+    /// The VAE's noise over the images held out.
+    ValidationNoise = 6,
+    /// The latents of the samples shown.
+    Samples = 7,
+    /// Which unlabelled images are held out.
+    HoldOut = 8,
 }
 
 /// The stream of random numbers of one draw. Different arguments give independent streams:

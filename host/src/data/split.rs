@@ -61,6 +61,16 @@ pub fn split(
     Ok(split)
 }
 
+/// Holds `count` of `images` unlabelled images out, drawn by `seed`.
+pub fn hold_out(images: usize, count: usize, seed: u64) -> Split {
+    let mut train: Vec<usize> = (0..images).collect();
+    train.shuffle(&mut rng(seed, Purpose::HoldOut, 0, 0));
+    let mut held_out = train.split_off(images - count.min(images));
+    train.sort_unstable();
+    held_out.sort_unstable();
+    Split { train, held_out }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,101 @@
+//! The arithmetic, a row at a time. One signature an operation; every instruction set that has
+//! kernels of its own gives the same answers to the bit.
+//!
+//! Activations are `i8` in NHWC order, sums are `i32` and wrap: no input makes them panic. Rows
+//! and weights whose lengths do not belong together give an incomplete answer, never a panic;
+//! the callers pass what was checked before.
+
+mod portable;
+
+pub(crate) use portable::{
+    add_columns, average, conv_row, linear, linear_row, max_pool_row, requantise_row,
+};
+
+use crate::layer::Window;
+use crate::requantise;
+
+/// Pixels that a convolution computes together.
+pub(crate) const PIXELS: usize = 2;
+
+/// The rows that one row of a convolution's output looks at: a ring, padded left and right.
+pub(crate) struct Rows<'a> {
+    /// As many rows as the window is high, one after another.
+    pub ring: &'a [i8],
+    /// Values from one row to the next, padding counted.
+    pub pitch: usize,
+    /// The row in the ring that is the window's uppermost.
+    pub first: usize,
+    /// Values a pixel.
+    pub channels: usize,
+}
+
+impl Rows<'_> {
+    /// The windows' rows from top to bottom.
+    #[inline(always)]
+    fn top_to_bottom(&self) -> impl Iterator<Item = &[i8]> {
+        let (bottom, top) = self
+            .ring
+            .split_at_checked(self.first * self.pitch)
+            .unwrap_or_default();
+        top.chunks_exact(self.pitch.max(1))
+            .chain(bottom.chunks_exact(self.pitch.max(1)))
+    }
+}
+
+/// What becomes of a layer's accumulators, one entry a channel.
+#[derive(Clone, Copy)]
+pub(crate) struct Channels<'a> {
+    /// Added to the sum.
+    pub bias: &'a [i32],
+    /// See [`requantise`].
+    pub multipliers: &'a [i32],
+    /// See [`requantise`].
+    pub shifts: &'a [i8],
+    /// The output value that stands for zero.
+    pub zero_point: i8,
+    /// The least output value.
+    pub min: i8,
+    /// The greatest output value.
+    pub max: i8,
+}
+
+/// One channel's entries.
+#[derive(Clone, Copy)]
+pub(crate) struct Channel {
+    bias: i32,
+    multiplier: i32,
+    shift: i8,
+}
+
+impl Channels<'_> {
+    /// Channel by channel.
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = Channel> {
+        let scales = self.multipliers.iter().zip(self.shifts);
+        (self.bias.iter().zip(scales)).map(|(&bias, (&multiplier, &shift))| Channel {
+            bias,
+            multiplier,
+            shift,
+        })
+    }
+
+    /// The activation that a sum of products stands for.
+    #[inline(always)]
+    fn activation(&self, sum: i32, channel: Channel) -> i8 {
+        let sum = channel.bias.wrapping_add(sum);
+        requantise::multiply(sum, channel.multiplier, channel.shift)
+            .saturating_add(self.zero_point.into())
+            .min(self.max.into())
+            .max(self.min.into()) as i8
+    }
+}
+
+/// Words of scratch memory that [`conv_row`] needs for windows of `taps` values.
+pub(crate) const fn scratch_words(taps: usize) -> usize {
+    (PIXELS * taps).div_ceil(2)
+}
+
+/// Values in a window over pixels of `channels`.
+pub(crate) const fn taps(window: Window, channels: usize) -> usize {
+    window.kernel * window.kernel * channels
+}

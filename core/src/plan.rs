@@ -1,0 +1,451 @@
+//! Where each layer of a network keeps its rows and sums while the network runs, worked out
+//! from the layers alone.
+//!
+//! A network runs in one buffer of 32-bit words:
+//!
+//! ```text
+//! windows of a convolution │ passing row │ layer 0 │ layer 1 │ … │ output
+//! ```
+//!
+//! Each layer's region holds two counters, its sums, and the rows of its input it still needs.
+//! Rows that a convolution hands to a layer other than a convolution are used up at once, so
+//! all such layers share the passing row.
+
+use crate::kernels;
+use crate::layer::{Activation, Features, Layer, Op, Shape};
+
+/// The most layers a network may have.
+pub const MAX_LAYERS: usize = 12;
+
+/// Why layers in a row are not a network that a device can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// There are no layers, or more than [`MAX_LAYERS`].
+    LayerCount,
+    /// A layer is one that no device runs: a decoder's, or a sigmoid.
+    Unsupported,
+    /// A window is empty, does not fit into its padded input, or is not wider than its padding.
+    Window,
+    /// A layer other than the last is as wide as there are classes.
+    Classes,
+    /// A layer has no channels, or the last one's output is a plane.
+    Output,
+    /// A shape, the weights or the buffer are larger than anything sensible.
+    TooLarge,
+}
+
+impl core::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::LayerCount => "the network has no layers or too many",
+            Self::Unsupported => "the network has a layer that no device runs",
+            Self::Window => "a window does not fit its input",
+            Self::Classes => "a layer before the last is as wide as there are classes",
+            Self::Output => "a layer has no channels, or the network's output is a plane",
+            Self::TooLarge => "the network is too large",
+        })
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+/// The greatest edge of a plane or window, and the most features of a layer, that [`check`]
+/// lets pass: far above any network here, far below overflow.
+const SANE_EDGE: usize = 1 << 10;
+const SANE_FEATURES: usize = 1 << 18;
+const SANE_WEIGHTS: usize = 1 << 30;
+
+/// Checks that `layers` make a network that runs row by row from `input` to a vector.
+pub const fn check(layers: &[Layer], input: Shape, classes: usize) -> Result<(), PlanError> {
+    if layers.is_empty() || layers.len() > MAX_LAYERS {
+        return Err(PlanError::LayerCount);
+    }
+    if !is_sane(input) {
+        return Err(PlanError::TooLarge);
+    }
+    if input.is_empty() {
+        return Err(PlanError::Window);
+    }
+    let mut shape = input;
+    let mut weights = 0usize;
+    let mut rest = layers;
+    while let [layer, after @ ..] = rest {
+        if matches!(layer.activation, Activation::Sigmoid) {
+            return Err(PlanError::Unsupported);
+        }
+        match layer.op {
+            Op::Conv { window, channels } => {
+                if window.kernel == 0 || window.stride == 0 || window.padding >= window.kernel {
+                    return Err(PlanError::Window);
+                }
+                if window.kernel > SANE_EDGE
+                    || window.stride > SANE_EDGE
+                    || channels > SANE_FEATURES
+                {
+                    return Err(PlanError::TooLarge);
+                }
+            }
+            Op::MaxPool { size } | Op::AveragePool { size } => {
+                if size == 0 {
+                    return Err(PlanError::Window);
+                }
+            }
+            Op::Linear { features } => {
+                if matches!(features, Features::Classes) && !after.is_empty() {
+                    return Err(PlanError::Classes);
+                }
+            }
+            Op::GlobalAveragePool => {}
+            Op::ConvTransposed { .. } | Op::Unflatten { .. } => return Err(PlanError::Unsupported),
+        }
+        let output = layer.output(shape, classes);
+        if output.height == 0 || output.width == 0 {
+            return Err(PlanError::Window);
+        }
+        if output.channels == 0 {
+            return Err(PlanError::Output);
+        }
+        if !is_sane(output) {
+            return Err(PlanError::TooLarge);
+        }
+        let Some(more) = layer
+            .weighted_channels(classes)
+            .checked_mul(layer.fan_in(shape))
+        else {
+            return Err(PlanError::TooLarge);
+        };
+        weights = weights.saturating_add(more);
+        if weights > SANE_WEIGHTS {
+            return Err(PlanError::TooLarge);
+        }
+        shape = output;
+        rest = after;
+    }
+    if !shape.is_vector() {
+        return Err(PlanError::Output);
+    }
+    Ok(())
+}
+
+const fn is_sane(shape: Shape) -> bool {
+    shape.height <= SANE_EDGE
+        && shape.width <= SANE_EDGE
+        && shape.channels <= SANE_FEATURES
+        && match (shape.height * shape.width).checked_mul(shape.channels) {
+            Some(values) => values <= SANE_WEIGHTS,
+            None => false,
+        }
+}
+
+/// How the rows of a layer's input lie in memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Store {
+    /// Rows kept: a ring for a convolution, one row for all others.
+    pub rows: usize,
+    /// Values from one row to the next, padding counted.
+    pub pitch: usize,
+    /// Padding before a row's first value.
+    pub lead: usize,
+    /// Values in a row, without padding.
+    pub row: usize,
+    /// Whether the one row is the passing row, which belongs to no layer alone.
+    pub passing: bool,
+}
+
+impl Store {
+    const fn bytes(&self) -> usize {
+        self.rows * self.pitch
+    }
+
+    /// Where row number `index` goes.
+    #[inline(always)]
+    pub fn slot<'m>(&self, memory: &'m mut [i8], index: i32) -> Option<&'m mut [i8]> {
+        let slot = (index as usize).checked_rem(self.rows)?;
+        memory
+            .get_mut(slot * self.pitch + self.lead..)?
+            .get_mut(..self.row)
+    }
+
+    /// The ring's slot of row number `index`, padding included.
+    #[inline(always)]
+    pub fn whole_slot<'m>(&self, memory: &'m mut [i8], index: i32) -> Option<&'m mut [i8]> {
+        let slot = (index as usize).checked_rem(self.rows)?;
+        memory.get_mut(slot * self.pitch..)?.get_mut(..self.pitch)
+    }
+}
+
+/// Counters of a layer: input rows received (padding above counted), and rows dealt with.
+pub(crate) const COUNTERS: usize = 2;
+
+/// One layer's place in the network, its buffer and its parameters. The place after the last
+/// layer is the output's: it has no operation and stores one row.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// What is done there.
+    pub op: Option<Op>,
+    /// What comes in.
+    pub input: Shape,
+    /// What goes out.
+    pub output: Shape,
+    /// How its input's rows are kept.
+    pub store: Store,
+    /// Accumulators.
+    pub sums: usize,
+    /// First word of its region.
+    pub region: usize,
+    /// Words of its region.
+    pub words: usize,
+    /// Its first weight, of all the network's.
+    pub weights: usize,
+    /// Its first channel, of all the network's that have weights.
+    pub channels: usize,
+    /// Layers with weights before it.
+    pub records: usize,
+}
+
+/// The place of layer `index`, or of the output where `index` is the number of layers.
+/// `layers` must have passed [`check`].
+pub(crate) const fn place(layers: &[Layer], input: Shape, classes: usize, index: usize) -> Place {
+    let mut place = Place {
+        op: None,
+        input,
+        output: input,
+        store: store(None, input, false),
+        sums: 0,
+        region: scratch(layers, input, classes) + passing_row(layers, input, classes).div_ceil(4),
+        words: 0,
+        weights: 0,
+        channels: 0,
+        records: 0,
+    };
+    let mut after_conv = false;
+    let mut at = 0;
+    let mut rest = layers;
+    loop {
+        let layer = rest.split_first();
+        place.op = match layer {
+            Some((layer, _)) => Some(layer.op),
+            None => None,
+        };
+        place.output = match layer {
+            Some((layer, _)) => layer.output(place.input, classes),
+            None => place.input,
+        };
+        place.store = store(place.op, place.input, after_conv);
+        place.sums = sums(place.op, place.input, place.output);
+        let own = if place.store.passing {
+            0
+        } else {
+            place.store.bytes().div_ceil(4)
+        };
+        place.words = COUNTERS + place.sums + own;
+        let Some((layer, after)) = layer else {
+            return place;
+        };
+        if at == index {
+            return place;
+        }
+        place.region += place.words;
+        place.weights += layer.weights(place.input, classes);
+        place.channels += layer.weighted_channels(classes);
+        if layer.weighted_channels(classes) > 0 {
+            place.records += 1;
+        }
+        place.input = place.output;
+        after_conv = matches!(layer.op, Op::Conv { .. });
+        rest = after;
+        at += 1;
+    }
+}
+
+/// Words of 32 bits that a network needs to run.
+pub const fn buffer_words(layers: &[Layer], input: Shape, classes: usize) -> usize {
+    let output = place(layers, input, classes, layers.len());
+    output.region + output.words
+}
+
+/// Words of the region of layer `index` alone. `layers` must have passed [`check`].
+pub const fn layer_words(layers: &[Layer], input: Shape, classes: usize, index: usize) -> usize {
+    place(layers, input, classes, index).words
+}
+
+/// Words at the buffer's start for the windows of its convolutions.
+pub(crate) const fn scratch(layers: &[Layer], input: Shape, classes: usize) -> usize {
+    let mut most = 0;
+    let mut shape = input;
+    let mut rest = layers;
+    while let [layer, after @ ..] = rest {
+        if let Op::Conv { window, .. } = layer.op {
+            let words = kernels::scratch_words(kernels::taps(window, shape.channels));
+            if words > most {
+                most = words;
+            }
+        }
+        shape = layer.output(shape, classes);
+        rest = after;
+    }
+    most
+}
+
+/// Bytes of the longest row that a convolution hands to a layer other than a convolution.
+const fn passing_row(layers: &[Layer], input: Shape, classes: usize) -> usize {
+    let mut most = 0;
+    let mut shape = input;
+    let mut rest = layers;
+    while let [layer, after @ ..] = rest {
+        shape = layer.output(shape, classes);
+        if matches!(layer.op, Op::Conv { .. })
+            && let [next, ..] = after
+            && !matches!(next.op, Op::Conv { .. })
+            && shape.row() > most
+        {
+            most = shape.row();
+        }
+        rest = after;
+    }
+    most
+}
+
+const fn store(op: Option<Op>, input: Shape, after_conv: bool) -> Store {
+    match op {
+        Some(Op::Conv { window, .. }) => Store {
+            rows: window.kernel,
+            pitch: (input.width + 2 * window.padding) * input.channels,
+            lead: window.padding * input.channels,
+            row: input.row(),
+            passing: false,
+        },
+        _ => Store {
+            rows: 1,
+            pitch: input.row(),
+            lead: 0,
+            row: input.row(),
+            passing: after_conv && op.is_some(),
+        },
+    }
+}
+
+const fn sums(op: Option<Op>, input: Shape, output: Shape) -> usize {
+    match op {
+        Some(Op::AveragePool { .. } | Op::GlobalAveragePool) => output.row(),
+        Some(Op::Linear { .. }) if input.height > 1 => output.channels,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Window;
+    use crate::network::{Edge, INPUT, Network};
+    use heapless::Vec;
+    use proptest::prelude::*;
+
+    #[test]
+    fn edge_needs_the_words_counted_by_hand() {
+        let scratch: usize = 576; // two windows of 3 × 3 × 64, 16 bits each
+        let passing = 24 * 64; // a row of conv3; one of conv4 is as long
+        let conv1 = 5 * 100 * 3;
+        let conv2 = 3 * 50 * 16;
+        let conv3 = 3 * 26 * 32;
+        let conv4 = 3 * 14 * 64;
+        let pool2 = 4 * 128;
+        let fc1 = 128;
+        let logits = 200;
+        let bytes = 4 * scratch + passing + conv1 + conv2 + conv3 + conv4 + pool2 + fc1 + logits;
+        let counters = 8 * COUNTERS;
+        assert_eq!(
+            buffer_words(Edge::LAYERS, INPUT, 200),
+            bytes.div_ceil(4) + counters
+        );
+    }
+
+    #[test]
+    fn what_no_device_runs_is_refused() {
+        let input = Shape::plane(8, 8, 2);
+        let conv =
+            |kernel, stride, padding| Layer::conv("c", Window::new(kernel, stride, padding), 4);
+        let fc = Layer::linear("fc", Features::Fixed(3));
+        let classes = Layer::linear("fc", Features::Classes);
+        let refused: &[(&[Layer], PlanError)] = &[
+            (&[], PlanError::LayerCount),
+            (&[fc; 13], PlanError::LayerCount),
+            (&[conv(0, 1, 0), fc], PlanError::Window),
+            (&[conv(3, 0, 0), fc], PlanError::Window),
+            (&[conv(3, 1, 3), fc], PlanError::Window),
+            (&[conv(9, 1, 0), fc], PlanError::Window),
+            (&[conv(2000, 1, 1999), fc], PlanError::TooLarge),
+            (&[conv(3, 1, 1)], PlanError::Output),
+            (
+                &[Layer::linear("fc", Features::Fixed(0))],
+                PlanError::Output,
+            ),
+            (
+                &[Layer::linear("fc", Features::Fixed(1 << 20))],
+                PlanError::TooLarge,
+            ),
+            (&[classes, fc], PlanError::Classes),
+            (
+                &[Layer::new("pool", Op::MaxPool { size: 0 }), fc],
+                PlanError::Window,
+            ),
+            (
+                &[Layer::new("pool", Op::AveragePool { size: 9 }), fc],
+                PlanError::Window,
+            ),
+            (&[fc.ending_in(Activation::Sigmoid)], PlanError::Unsupported),
+            (
+                &[
+                    Layer::new(
+                        "plane",
+                        Op::Unflatten {
+                            height: 8,
+                            width: 8,
+                        },
+                    ),
+                    fc,
+                ],
+                PlanError::Unsupported,
+            ),
+        ];
+        for (layers, error) in refused {
+            assert_eq!(check(layers, input, 10), Err(*error), "{layers:?}");
+        }
+        let layers = [conv(3, 1, 1), classes];
+        assert_eq!(check(&layers, input, 10), Ok(()));
+        assert_eq!(check(&layers, input, 0), Err(PlanError::Output));
+        assert_eq!(
+            check(&layers, Shape::plane(0, 8, 2), 10),
+            Err(PlanError::Window)
+        );
+        let vast = Shape::plane(usize::MAX, usize::MAX, usize::MAX);
+        assert_eq!(check(&layers, vast, 10), Err(PlanError::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_makes_the_check_panic(
+            numbers in prop::collection::vec((0u8..5, number(), number(), number(), number()), 1..5),
+            classes in number(),
+        ) {
+            let layers: Vec<Layer, 4> = (numbers.iter())
+                .map(|&(op, kernel, stride, padding, channels)| match op {
+                    0 | 1 => Layer::conv("c", Window::new(kernel, stride, padding), channels),
+                    2 => Layer::new("p", Op::MaxPool { size: kernel }),
+                    3 => Layer::new("p", Op::AveragePool { size: kernel }),
+                    _ => Layer::hidden("fc", channels),
+                })
+                .collect();
+            let input = Shape::plane(9, 7, 3);
+            if check(&layers, input, classes).is_ok() {
+                prop_assert!(buffer_words(&layers, input, classes) > 0);
+            }
+        }
+    }
+
+    /// Any number, small ones as often as all others.
+    fn number() -> impl Strategy<Value = usize> {
+        prop_oneof![0usize..6, any::<usize>()]
+    }
+}

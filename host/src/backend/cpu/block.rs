@@ -1,0 +1,320 @@
+//! One layer with its weights.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use dfdx::tensor::NoneTape;
+use vae96::{Activation, Layer, Op, Shape};
+
+use super::layout::Layout;
+use super::ops::Map;
+use super::ops::activation::with;
+use super::ops::average_pool::average_pool;
+use super::ops::batch_norm::{Affine, InPlace, Moments};
+use super::ops::biased::{biased, finish};
+use super::ops::conv::Conv;
+use super::ops::conv_transposed::ConvTransposed;
+use super::ops::linear::Linear;
+use super::ops::max_pool::max_pool;
+use super::ops::normalised::normalised;
+use super::parameter::{Parameter, Variable};
+use super::tape::{Node, Tape};
+
+/// Share of a batch's statistics in the running ones, as in PyTorch.
+const MOMENTUM: f64 = 0.1;
+
+/// A batch on its way through a network.
+#[derive(Clone, Debug)]
+pub struct Signal {
+    /// The shape of each image's values.
+    pub shape: Shape,
+    /// The values of all images.
+    pub node: Node,
+}
+
+/// A layer with its weights.
+#[derive(Debug)]
+pub struct Block {
+    layer: Layer,
+    classes: usize,
+    weighted: Option<Weighted>,
+}
+
+#[derive(Debug)]
+struct Weighted {
+    weight: Parameter,
+    bias: Option<Parameter>,
+    norm: Option<Norm>,
+}
+
+/// BatchNorm's variables.
+#[derive(Debug)]
+struct Norm {
+    scale: Parameter,
+    shift: Parameter,
+    mean: Variable,
+    variance: Variable,
+}
+
+impl Block {
+    /// A layer for inputs of shape `input`, with weights of zero. `next` is the layer after it: a
+    /// linear layer before a plane puts its outputs in a plane's order.
+    pub fn new(layer: Layer, input: Shape, classes: usize, next: Option<Op>) -> Result<Self> {
+        let Layer { name, op, .. } = layer;
+        let output = layer.output(input, classes);
+        ensure!(!output.is_empty(), "layer {name} leaves nothing of {input}");
+        let order = match next {
+            Some(Op::Unflatten { height, width }) => {
+                Shape::plane(height, width, output.len() / (height * width))
+            }
+            _ => output,
+        };
+        let (channels, inputs) = (output.channels, input.channels);
+        let (shape, layout) = match op {
+            Op::Conv { window, .. } => (
+                vec![channels, inputs, window.kernel, window.kernel],
+                Layout::kernels(inputs, window.kernel * window.kernel),
+            ),
+            Op::ConvTransposed { window, .. } => (
+                vec![inputs, channels, window.kernel, window.kernel],
+                Layout::kernels(channels, window.kernel * window.kernel),
+            ),
+            Op::Linear { .. } => (
+                vec![output.len(), input.len()],
+                Layout::matrix(order, input),
+            ),
+            Op::MaxPool { .. }
+            | Op::AveragePool { .. }
+            | Op::GlobalAveragePool
+            | Op::Unflatten { .. } => {
+                let plain =
+                    !layer.bias && !layer.batch_norm && layer.activation == Activation::None;
+                ensure!(
+                    plain,
+                    "layer {name} has no weights and so no bias, BatchNorm or activation"
+                );
+                return Ok(Self {
+                    layer,
+                    classes,
+                    weighted: None,
+                });
+            }
+        };
+        let vector = |name: String| {
+            let order = if matches!(op, Op::Linear { .. }) {
+                order
+            } else {
+                Shape::vector(channels)
+            };
+            Variable::new(name, vec![channels], Layout::vector(order))
+        };
+        let learned = |name: String| Parameter::new(vector(name), false);
+        let weighted = Weighted {
+            weight: Parameter::new(Variable::new(format!("{name}.weight"), shape, layout), true),
+            bias: layer.bias.then(|| learned(format!("{name}.bias"))),
+            norm: layer.batch_norm.then(|| Norm {
+                scale: learned(format!("{name}_bn.weight")),
+                shift: learned(format!("{name}_bn.bias")),
+                mean: vector(format!("{name}_bn.running_mean")),
+                variance: vector(format!("{name}_bn.running_var")),
+            }),
+        };
+        Ok(Self {
+            layer,
+            classes,
+            weighted: Some(weighted),
+        })
+    }
+
+    /// Every tensor of the layer.
+    pub fn variables(&self) -> Vec<&Variable> {
+        let Some(Weighted { weight, bias, norm }) = &self.weighted else {
+            return Vec::new();
+        };
+        let mut all = vec![&weight.variable];
+        all.extend(bias.iter().map(|bias| &bias.variable));
+        if let Some(norm) = norm {
+            all.extend([&norm.scale.variable, &norm.shift.variable]);
+            all.extend([&norm.mean, &norm.variance]);
+        }
+        all
+    }
+
+    /// Every tensor of the layer, to be replaced.
+    pub fn variables_mut(&mut self) -> Vec<&mut Variable> {
+        let Some(Weighted { weight, bias, norm }) = &mut self.weighted else {
+            return Vec::new();
+        };
+        let mut all = vec![&mut weight.variable];
+        all.extend(bias.iter_mut().map(|bias| &mut bias.variable));
+        if let Some(norm) = norm {
+            all.extend([&mut norm.scale.variable, &mut norm.shift.variable]);
+            all.extend([&mut norm.mean, &mut norm.variance]);
+        }
+        all
+    }
+
+    /// What gradients move.
+    pub fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
+        let Some(Weighted { weight, bias, norm }) = &mut self.weighted else {
+            return Vec::new();
+        };
+        let mut all = vec![weight];
+        // BatchNorm takes a bias before it away again: nothing depends on it.
+        all.extend(bias.iter_mut().filter(|_| norm.is_none()));
+        if let Some(norm) = norm {
+            all.extend([&mut norm.scale, &mut norm.shift]);
+        }
+        all
+    }
+
+    /// The layer in training: BatchNorm by the batch's statistics, which move the running ones.
+    pub fn train<T: Tape>(&mut self, tape: &mut T, input: &Signal) -> Result<Signal> {
+        let shape = self.output(input.shape)?;
+        let map = map(self.layer.op, input.shape, shape);
+        let node = match (&mut self.weighted, map) {
+            (Some(weighted), Some(map)) => {
+                weighted.train(tape, map, &input.node, self.layer.activation)
+            }
+            _ => without_weights(self.layer.op, tape, input),
+        };
+        Ok(Signal { shape, node })
+    }
+
+    /// The layer in use: BatchNorm by its running statistics.
+    pub fn infer(&self, input: &Signal) -> Result<Signal> {
+        let shape = self.output(input.shape)?;
+        let map = map(self.layer.op, input.shape, shape);
+        let node = match (&self.weighted, map) {
+            (Some(weighted), Some(map)) => {
+                weighted.infer(map.as_ref(), &input.node.values, self.layer.activation)
+            }
+            _ => without_weights(self.layer.op, &mut NoneTape, input),
+        };
+        Ok(Signal { shape, node })
+    }
+
+    /// The shape it makes of `input`.
+    pub fn output(&self, input: Shape) -> Result<Shape> {
+        let name = self.layer.name;
+        if let (Op::Linear { .. }, Some(weighted)) = (self.layer.op, &self.weighted) {
+            let wanted = weighted.weight.variable.shape[1];
+            ensure!(
+                input.len() == wanted,
+                "layer {name} takes {wanted} values, not {input} = {}",
+                input.len()
+            );
+        }
+        let output = self.layer.output(input, self.classes);
+        ensure!(
+            !output.is_empty(),
+            "layer {name} leaves nothing of its input of {input}"
+        );
+        Ok(output)
+    }
+}
+
+impl Weighted {
+    fn train<T: Tape>(
+        &mut self,
+        tape: &mut T,
+        map: Box<dyn Map>,
+        inputs: &Node,
+        activation: Activation,
+    ) -> Node {
+        let bias = self.bias.as_ref();
+        let Some(norm) = &mut self.norm else {
+            return biased(tape, map, inputs, &self.weight, bias, activation);
+        };
+        let (scale, shift) = (&norm.scale, &norm.shift);
+        let (node, moments) = normalised(tape, map, inputs, &self.weight, scale, shift, activation);
+        norm.follow(&moments, bias);
+        node
+    }
+
+    fn infer(&self, map: &dyn Map, inputs: &[f32], activation: Activation) -> Node {
+        let mut values = map.forward(inputs, &self.weight.variable.values);
+        let bias = self
+            .bias
+            .as_ref()
+            .map(|bias| bias.variable.values.as_slice());
+        match &self.norm {
+            None => finish(&mut values, bias, activation),
+            Some(norm) => with(
+                activation,
+                InPlace {
+                    values: &mut values,
+                    affine: &norm.affine(bias),
+                },
+            ),
+        }
+        Node::constant(values)
+    }
+}
+
+impl Norm {
+    /// Moves the running statistics towards those of a batch. A bias before BatchNorm is left out
+    /// of the batch's means, so it is added here.
+    fn follow(&mut self, moments: &Moments, bias: Option<&Parameter>) {
+        let step = |running: &mut f32, value: f64| {
+            *running = ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * value) as f32;
+        };
+        let means = Arc::make_mut(&mut self.mean.values);
+        for (channel, running) in means.iter_mut().enumerate() {
+            let bias = bias.map_or(0.0, |bias| f64::from(bias.variable.values[channel]));
+            step(running, moments.mean[channel] + bias);
+        }
+        let variances = Arc::make_mut(&mut self.variance.values);
+        (variances.iter_mut())
+            .zip(moments.unbiased_variance())
+            .for_each(|(running, variance)| step(running, variance));
+    }
+
+    /// Normalisation by the running statistics of a map whose bias is left out.
+    fn affine(&self, bias: Option<&[f32]>) -> Affine {
+        let double = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+        let mut mean = double(&self.mean.values);
+        if let Some(bias) = bias {
+            (mean.iter_mut().zip(bias)).for_each(|(mean, bias)| *mean -= f64::from(*bias));
+        }
+        Affine::new(
+            &mean,
+            &double(&self.variance.values),
+            &self.scale.variable.values,
+            &self.shift.variable.values,
+        )
+    }
+}
+
+/// The map of a layer that has weights.
+fn map(op: Op, input: Shape, output: Shape) -> Option<Box<dyn Map>> {
+    match op {
+        Op::Conv { window, channels } => Some(Box::new(Conv::new(input, window, channels))),
+        Op::ConvTransposed { window, .. } => {
+            Some(Box::new(ConvTransposed::new(input, window, output)))
+        }
+        Op::Linear { .. } => Some(Box::new(Linear {
+            inputs: input.len(),
+            outputs: output.len(),
+        })),
+        Op::MaxPool { .. }
+        | Op::AveragePool { .. }
+        | Op::GlobalAveragePool
+        | Op::Unflatten { .. } => None,
+    }
+}
+
+/// A layer that has none.
+fn without_weights<T: Tape>(op: Op, tape: &mut T, input: &Signal) -> Node {
+    let Signal { shape, node } = input;
+    match op {
+        Op::MaxPool { size } => max_pool(tape, node, *shape, size),
+        Op::AveragePool { size } => average_pool(tape, node, *shape, (size, size)),
+        Op::GlobalAveragePool => average_pool(tape, node, *shape, (shape.height, shape.width)),
+        // The linear layer before it has put its outputs in a plane's order.
+        Op::Unflatten { .. } => node.clone(),
+        Op::Conv { .. } | Op::ConvTransposed { .. } | Op::Linear { .. } => {
+            unreachable!("a layer with weights")
+        }
+    }
+}

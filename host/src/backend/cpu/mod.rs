@@ -1,0 +1,58 @@
+//! Training on the CPU: the networks of `vae96` on dfdx's tape, with operations of our own.
+//!
+//! ```text
+//! vae, classifier ─▶ network ─▶ block ─▶ ops ─▶ gemm
+//!        └─▶ optimiser ─▶ parameter ─▶ layout
+//! ```
+//! Activations lie as `image × row × column × channel`; weights are turned from PyTorch's layouts
+//! into ours, and back, at [`Learner`](super::Learner)'s door. Every sum has a fixed order, so the
+//! same seed gives the same bits on any number of threads.
+
+mod block;
+mod classifier;
+mod gemm;
+mod layout;
+mod model;
+mod network;
+mod ops;
+mod optimiser;
+mod parallel;
+mod parameter;
+mod tape;
+mod vae;
+
+use anyhow::Result;
+use vae96::{Architecture, Head};
+
+use self::classifier::ClassifierNetworks;
+use self::model::Model;
+use self::vae::VaeNetworks;
+use super::{Backend, Classifier, Vae, Weights};
+
+/// This machine's processor, with as many threads as rayon's global pool has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu;
+
+impl Backend for Cpu {
+    fn name(&self) -> String {
+        format!("CPU, {} threads", rayon::current_num_threads())
+    }
+
+    fn vae(&self, architecture: &'static Architecture, weights: &Weights) -> Result<Box<dyn Vae>> {
+        Ok(Box::new(Model::new(
+            VaeNetworks::new(architecture)?,
+            weights,
+        )?))
+    }
+
+    fn classifier(
+        &self,
+        architecture: &'static Architecture,
+        head: Head,
+        classes: usize,
+        weights: &Weights,
+    ) -> Result<Box<dyn Classifier>> {
+        let networks = ClassifierNetworks::new(architecture, head, classes)?;
+        Ok(Box::new(Model::new(networks, weights)?))
+    }
+}

@@ -1,0 +1,42 @@
+//! Linear map of all input values.
+
+use super::Map;
+use crate::backend::cpu::gemm::{matrix, product};
+
+/// A linear map. Weights `outputs × inputs`.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear {
+    /// Values of an input.
+    pub inputs: usize,
+    /// Values of an output.
+    pub outputs: usize,
+}
+
+impl Map for Linear {
+    fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32> {
+        let count = inputs.len() / self.inputs;
+        let mut out = vec![0.0; count * self.outputs];
+        let weights = matrix(weights, self.outputs, self.inputs).transpose();
+        product(&mut out, matrix(inputs, count, self.inputs), weights);
+        out
+    }
+
+    fn backward(
+        &self,
+        inputs: &[f32],
+        weights: &[f32],
+        gradient: &[f32],
+        input_gradient: Option<&mut [f32]>,
+    ) -> Vec<f32> {
+        let count = inputs.len() / self.inputs;
+        let gradient = matrix(gradient, count, self.outputs);
+        if let Some(out) = input_gradient {
+            let weights = matrix(weights, self.outputs, self.inputs);
+            product(out, gradient, weights);
+        }
+        let mut out = vec![0.0; weights.len()];
+        let inputs = matrix(inputs, count, self.inputs);
+        product(&mut out, gradient.transpose(), inputs);
+        out
+    }
+}

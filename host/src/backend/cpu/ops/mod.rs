@@ -1,0 +1,77 @@
+//! Differentiable operations on dfdx's tape, one a file.
+//!
+//! An operation takes nodes, computes, and leaves on the tape the closure that will turn the
+//! gradient of its output into those of its inputs. [`conv`], [`conv_transposed`] and [`linear`]
+//! are [`Map`]s; [`biased`] and [`normalised`] put them on the tape with what follows them.
+
+pub mod activation;
+pub mod average_pool;
+pub mod batch_norm;
+pub mod biased;
+pub mod columns;
+pub mod conv;
+pub mod conv_transposed;
+pub mod cross_entropy;
+pub mod latent;
+pub mod linear;
+pub mod max_pool;
+pub mod normalised;
+pub mod reconstruction;
+pub mod unfold;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::parameter::Parameter;
+use super::tape::{Backwards, Gradients, Key, Node};
+
+/// A map that is linear in its input and in its weights.
+pub trait Map: Send + Sync {
+    /// The outputs of a batch.
+    fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32>;
+
+    /// The gradient of the weights from that of the outputs. Writes that of the inputs to
+    /// `input_gradient`, which holds zeros, where it is wanted.
+    fn backward(
+        &self,
+        inputs: &[f32],
+        weights: &[f32],
+        gradient: &[f32],
+        input_gradient: Option<&mut [f32]>,
+    ) -> Vec<f32>;
+}
+
+/// What a map's backward pass needs: its inputs, its weights, and where their gradients go.
+struct MapBackward {
+    map: Box<dyn Map>,
+    inputs: Node,
+    weights: Arc<Vec<f32>>,
+    weight_key: Key,
+}
+
+impl MapBackward {
+    fn new(map: Box<dyn Map>, inputs: &Node, weights: &Parameter) -> Self {
+        Self {
+            map,
+            inputs: inputs.clone(),
+            weights: weights.variable.values.clone(),
+            weight_key: weights.key.clone(),
+        }
+    }
+
+    /// Files the gradients of weights and inputs; the latter only where somebody wants it.
+    fn run(self, gradients: &mut Gradients, gradient: &[f32]) -> Backwards {
+        let inputs = &self.inputs.values;
+        let key = self.inputs.key.as_ref();
+        let mut input_gradient = key.map(|_| vec![0.0; inputs.len()]);
+        let out = input_gradient.as_deref_mut();
+        let weights = self.map.backward(inputs, &self.weights, gradient, out);
+        self.weight_key.add(gradients, weights)?;
+        match (key, input_gradient) {
+            (Some(key), Some(gradient)) => key.add(gradients, gradient),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The rules that move weights, and their state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use rayon::prelude::*;
+
+use super::parallel::CHUNK;
+use super::parameter::{Parameter, Variable};
+use super::tape::Gradients;
+use crate::backend::{Optimiser, Tensor, Update, Weights};
+
+/// What a rule remembers of each parameter, by its name, in our layout.
+#[derive(Clone, Debug, Default)]
+pub struct State(BTreeMap<String, Memory>);
+
+#[derive(Clone, Debug)]
+enum Memory {
+    Adam {
+        steps: u64,
+        mean: Vec<f32>,
+        square: Vec<f32>,
+    },
+    Sgd {
+        velocity: Vec<f32>,
+    },
+}
+
+/// PyTorch's names of the memories.
+const MEAN: &str = "exp_avg";
+const SQUARE: &str = "exp_avg_sq";
+const STEPS: &str = "step";
+const VELOCITY: &str = "momentum_buffer";
+
+impl State {
+    /// Moves each parameter, at its own rate.
+    pub fn step(
+        &mut self,
+        parameters: Vec<(&mut Parameter, f64)>,
+        gradients: &mut Gradients,
+        update: &Update,
+    ) -> Result<()> {
+        let mut moves = Vec::with_capacity(parameters.len());
+        for (parameter, rate) in parameters {
+            let name = &parameter.variable.name;
+            let gradient = parameter
+                .key
+                .take(gradients)
+                .map_err(|error| anyhow!("dfdx's gradient of {name}: {error:?}"))?;
+            ensure!(!gradient.is_empty(), "the loss does not depend on {name}");
+            moves.push((parameter, rate, gradient));
+        }
+        let scale = match update.clip_norm {
+            Some(limit) => {
+                let squares: f64 = moves.iter().map(|(.., g)| sum_of_squares(g)).sum();
+                (limit / squares.sqrt()).min(1.0)
+            }
+            None => 1.0,
+        };
+        for (parameter, rate, gradient) in moves {
+            let decay = if parameter.decays {
+                rate * update.weight_decay
+            } else {
+                0.0
+            };
+            let values = Arc::make_mut(&mut parameter.variable.values);
+            let move_ = Move {
+                values,
+                gradient: &gradient,
+                scale: scale as f32,
+                keep: (1.0 - decay) as f32,
+                rate,
+            };
+            let memory = self.0.entry(parameter.variable.name.clone());
+            match update.optimiser {
+                Optimiser::AdamW { betas, epsilon } => {
+                    let memory = memory.or_insert_with(|| Memory::adam(gradient.len()));
+                    move_.adam(memory, betas, epsilon);
+                }
+                Optimiser::Sgd { momentum } => {
+                    let memory = memory.or_insert_with(|| Memory::sgd(gradient.len()));
+                    move_.sgd(memory, momentum);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state under PyTorch's names, `conv1.weight.exp_avg`, and in its layouts.
+    pub fn export(&self, variables: &BTreeMap<&str, &Variable>) -> Weights {
+        let mut state = BTreeMap::new();
+        for (name, memory) in &self.0 {
+            let Some(variable) = variables.get(name.as_str()) else {
+                continue;
+            };
+            let mut put = |what, tensor| state.insert(format!("{name}.{what}"), tensor);
+            match memory {
+                Memory::Adam {
+                    steps,
+                    mean,
+                    square,
+                } => {
+                    put(MEAN, variable.export(mean));
+                    put(SQUARE, variable.export(square));
+                    put(STEPS, Tensor::new([], vec![*steps as f32]));
+                }
+                Memory::Sgd { velocity } => {
+                    put(VELOCITY, variable.export(velocity));
+                }
+            }
+        }
+        Weights(state)
+    }
+
+    /// The state that [`export`](Self::export) gave.
+    pub fn import(variables: &BTreeMap<&str, &Variable>, state: &Weights) -> Result<Self> {
+        let mut memories = BTreeMap::new();
+        for (key, tensor) in &state.0 {
+            let parts = key.rsplit_once('.');
+            let known = parts.and_then(|(name, what)| Some((*variables.get(name)?, what)));
+            let Some((variable, what)) = known else {
+                bail!(
+                    "the optimiser's state has {key}, which belongs to no weight of this network"
+                );
+            };
+            if what != STEPS {
+                variable.check(key, tensor)?;
+            }
+            let name = variable.name.clone();
+            let values = || variable.import(tensor);
+            let len = tensor.data.len();
+            match what {
+                MEAN | SQUARE | STEPS => {
+                    let adam = || Memory::adam(variable.values.len());
+                    let memory = memories.entry(name).or_insert_with(adam);
+                    match (memory, what) {
+                        (Memory::Adam { mean, .. }, MEAN) => *mean = values(),
+                        (Memory::Adam { square, .. }, SQUARE) => *square = values(),
+                        (Memory::Adam { steps, .. }, _) if len == 1 => {
+                            *steps = tensor.data[0] as u64;
+                        }
+                        _ => bail!("the optimiser's state {key} does not fit its others"),
+                    }
+                }
+                VELOCITY => {
+                    let velocity = values();
+                    let other = memories.insert(name, Memory::Sgd { velocity });
+                    ensure!(
+                        other.is_none(),
+                        "the optimiser's state {key} is of two rules"
+                    );
+                }
+                _ => bail!("the optimiser's state {key} is of no known rule"),
+            }
+        }
+        Ok(Self(memories))
+    }
+}
+
+impl Memory {
+    fn adam(len: usize) -> Self {
+        Self::Adam {
+            steps: 0,
+            mean: vec![0.0; len],
+            square: vec![0.0; len],
+        }
+    }
+
+    fn sgd(len: usize) -> Self {
+        Self::Sgd {
+            velocity: vec![0.0; len],
+        }
+    }
+}
+
+/// One parameter's move.
+struct Move<'a> {
+    values: &'a mut [f32],
+    gradient: &'a [f32],
+    /// What clipping leaves of the gradient.
+    scale: f32,
+    /// What decay leaves of the values.
+    keep: f32,
+    rate: f64,
+}
+
+impl Move<'_> {
+    /// Adam (Kingma and Ba, 2015), the decay apart from the gradient (Loshchilov and Hutter, 2019).
+    fn adam(self, memory: &mut Memory, betas: [f64; 2], epsilon: f64) {
+        if !matches!(memory, Memory::Adam { .. }) {
+            *memory = Memory::adam(self.values.len());
+        }
+        let Memory::Adam {
+            steps,
+            mean,
+            square,
+        } = memory
+        else {
+            return;
+        };
+        *steps += 1;
+        let correction = betas.map(|beta| 1.0 - beta.powf(*steps as f64));
+        let rate = (self.rate / correction[0]) as f32;
+        let root = correction[1].sqrt() as f32;
+        let [b1, b2] = betas.map(|beta| beta as f32);
+        let [c1, c2] = betas.map(|beta| (1.0 - beta) as f32);
+        let (scale, keep, epsilon) = (self.scale, self.keep, epsilon as f32);
+        self.values
+            .par_chunks_mut(CHUNK)
+            .zip(mean.par_chunks_mut(CHUNK))
+            .zip(square.par_chunks_mut(CHUNK))
+            .zip(self.gradient.par_chunks(CHUNK))
+            .for_each(|(((values, mean), square), gradient)| {
+                let memory = mean.iter_mut().zip(square);
+                for ((value, (m, v)), g) in values.iter_mut().zip(memory).zip(gradient) {
+                    let g = g * scale;
+                    *m = b1 * *m + c1 * g;
+                    *v = b2 * *v + c2 * g * g;
+                    *value = *value * keep - rate * *m / (v.sqrt() / root + epsilon);
+                }
+            });
+    }
+
+    /// Momentum as PyTorch has it: `v ← momentum · v + g`, `w ← w − rate · v`.
+    fn sgd(self, memory: &mut Memory, momentum: f64) {
+        if !matches!(memory, Memory::Sgd { .. }) {
+            *memory = Memory::sgd(self.values.len());
+        }
+        let Memory::Sgd { velocity } = memory else {
+            return;
+        };
+        let (scale, keep) = (self.scale, self.keep);
+        let (momentum, rate) = (momentum as f32, self.rate as f32);
+        self.values
+            .par_chunks_mut(CHUNK)
+            .zip(velocity.par_chunks_mut(CHUNK))
+            .zip(self.gradient.par_chunks(CHUNK))
+            .for_each(|((values, velocity), gradient)| {
+                for ((value, v), g) in values.iter_mut().zip(velocity).zip(gradient) {
+                    *v = momentum * *v + g * scale;
+                    *value = *value * keep - rate * *v;
+                }
+            });
+    }
+}
+
+fn sum_of_squares(values: &[f32]) -> f64 {
+    let run = |run: &[f32]| f64::from(run.iter().map(|v| v * v).sum::<f32>());
+    let parts: Vec<f64> = values
+        .par_chunks(CHUNK)
+        .map(|chunk| chunk.chunks(256).map(run).sum())
+        .collect();
+    parts.iter().sum()
+}

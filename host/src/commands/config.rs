@@ -1,0 +1,394 @@
+//! Every option of a run, resolved: the recipe's defaults, over them the configuration file's,
+//! over them the command line's.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::finetune::SCRATCH;
+use crate::backend::Device;
+use crate::cli::CommonArguments;
+use crate::files;
+use crate::train::recipe::{
+    Finetune, FinetuneArguments, Network, Pretrain, PretrainArguments, Recipe,
+};
+
+/// Which command a folder is the run of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The whole pipeline.
+    Run,
+    /// The VAE alone.
+    Pretrain,
+    /// A classifier alone.
+    Finetune,
+}
+
+impl Stage {
+    /// The command's name.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Pretrain => "pretrain",
+            Self::Finetune => "finetune",
+        }
+    }
+}
+
+/// Every option of a run: what its `config.toml` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The command.
+    pub stage: Stage,
+    /// The folder of photographs; none for the built-in scenes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// The network.
+    pub network: Network,
+    /// Where the defaults came from.
+    pub recipe: Recipe,
+    /// All that is random follows from it.
+    pub seed: u64,
+    /// Where it trains.
+    pub device: Device,
+    /// The most unlabelled images to use; 0 for all.
+    pub unlabelled: usize,
+    /// What `finetune` starts from: a run, a weights file, or `scratch`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// How the VAE is trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrain: Option<Pretrain>,
+    /// How the classifier is trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finetune: Option<Finetune>,
+}
+
+/// What the command line says of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Given<'a> {
+    /// What all trainings share.
+    pub common: CommonArguments,
+    /// What `finetune` starts from.
+    pub from: Option<String>,
+    /// Of pre-training.
+    pub pretrain: PretrainArguments,
+    /// Of fine-tuning.
+    pub finetune: FinetuneArguments,
+    /// The configuration file.
+    pub file: Option<&'a Path>,
+}
+
+impl Given<'_> {
+    /// What the command line says, as a configuration file would say it.
+    fn table(&self) -> Result<Table> {
+        let mut table = options(&self.common)?;
+        if let Some(from) = &self.from {
+            table.insert("from".to_owned(), Value::String(from.clone()));
+        }
+        for (name, stage) in [
+            ("pretrain", options(&self.pretrain)?),
+            ("finetune", options(&self.finetune)?),
+        ] {
+            if !stage.is_empty() {
+                table.insert(name.to_owned(), Value::Table(stage));
+            }
+        }
+        Ok(table)
+    }
+
+    /// The names of the options that the command line gives, as in a configuration file.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let names = |(name, value): (String, Value)| match value {
+            Value::Table(stage) => stage.keys().map(|key| format!("{name}.{key}")).collect(),
+            _ => vec![name],
+        };
+        Ok(self.table()?.into_iter().flat_map(names).collect())
+    }
+}
+
+fn options(given: &impl Serialize) -> Result<Table> {
+    Table::try_from(given).context("an option is above 9223372036854775807")
+}
+
+impl Config {
+    /// Resolves what is given.
+    ///
+    /// # Errors
+    /// Where the file is no configuration, or a value is out of its range.
+    pub fn resolve(stage: Stage, given: &Given<'_>) -> Result<Self> {
+        let mut over = match given.file {
+            Some(path) => table(path)?,
+            None => Table::new(),
+        };
+        over.remove("stage");
+        merge(&mut over, given.table()?);
+        let named = |error: toml::de::Error| match given.file {
+            Some(path) => anyhow::Error::from(error).context(invalid(path)),
+            None => error.into(),
+        };
+        let recipe = match over.get("recipe") {
+            Some(recipe) => recipe.clone().try_into().map_err(named)?,
+            None => Recipe::Default,
+        };
+        let built_in = !over.contains_key("data");
+        let defaults = Self::defaults(stage, recipe, built_in);
+        let mut all = Table::try_from(&defaults)?;
+        // A file of `run` serves its stages alone too, and the other way round.
+        for (name, wanted) in [
+            ("pretrain", defaults.pretrain.is_some()),
+            ("finetune", defaults.finetune.is_some()),
+            ("from", stage == Stage::Finetune),
+        ] {
+            if !wanted {
+                over.remove(name);
+            }
+        }
+        let side_given = over
+            .get("finetune")
+            .is_some_and(|finetune| finetune.get("side").is_some());
+        merge(&mut all, over);
+        let mut config: Self = all.try_into().map_err(named)?;
+        // A run is resumed from any folder.
+        if let Some(data) = &mut config.data {
+            *data = std::path::absolute(&*data)?;
+        }
+        if let Some(from) = &mut config.from
+            && from != SCRATCH
+            && let Some(path) = std::path::absolute(&*from)?.to_str()
+        {
+            *from = path.to_owned();
+        }
+        let any_side = config.reads_any_side();
+        if let (false, false, Some(finetune)) = (side_given, any_side, &mut config.finetune) {
+            finetune.side = vae96::SIDE;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What a run without any option has.
+    pub fn built_in() -> Result<Self> {
+        Self::resolve(Stage::Run, &Given::default())
+    }
+
+    /// Reads the configuration of a run's folder.
+    pub fn load(path: &Path) -> Result<Self> {
+        table(path)?.try_into().with_context(|| invalid(path))
+    }
+
+    /// Writes it.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        files::write(path, toml::to_string(self)?.as_bytes())
+    }
+
+    /// How the VAE is trained.
+    pub fn pretrain(&self) -> Result<&Pretrain> {
+        self.pretrain
+            .as_ref()
+            .context("the configuration has no section [pretrain]")
+    }
+
+    /// How the classifier is trained.
+    pub fn finetune(&self) -> Result<&Finetune> {
+        self.finetune
+            .as_ref()
+            .context("the configuration has no section [finetune]")
+    }
+
+    fn defaults(stage: Stage, recipe: Recipe, built_in: bool) -> Self {
+        let mut pretrain = Pretrain::defaults(recipe);
+        let mut finetune = Finetune::defaults(recipe);
+        if built_in && recipe == Recipe::Default {
+            // The scenes are for trying things out: a few minutes, and few labels, where
+            // pre-training shows.
+            pretrain.epochs = 12;
+            finetune.epochs = 20;
+            finetune.labels_per_class = 16;
+        }
+        Self {
+            stage,
+            data: None,
+            network: match recipe {
+                Recipe::Default => Network::Edge,
+                Recipe::Paper => Network::Paper,
+            },
+            recipe,
+            seed: 0,
+            device: Device::Auto,
+            unlabelled: 0,
+            from: None,
+            pretrain: (stage != Stage::Finetune).then_some(pretrain),
+            finetune: (stage != Stage::Pretrain).then_some(finetune),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(pretrain) = &self.pretrain {
+            count("pretrain", "epochs", pretrain.epochs)?;
+            count("pretrain", "batch", pretrain.batch)?;
+            within("pretrain", "rate", pretrain.rate, 0.0, 10.0)?;
+            within("pretrain", "warmup", pretrain.warmup, 0.0, 1.0)?;
+            within("pretrain", "weight_decay", pretrain.weight_decay, 0.0, 10.0)?;
+            within("pretrain", "clip", pretrain.clip, 0.0, f64::MAX)?;
+            within("pretrain", "beta", pretrain.beta, 0.0, 1e6)?;
+            within("pretrain", "beta_warmup", pretrain.beta_warmup, 0.0, 1.0)?;
+            within("pretrain", "sigma2", pretrain.sigma2, 1e-6, 1e6)?;
+            within("pretrain", "crop", pretrain.crop, 0.01, 1.0)?;
+            within("pretrain", "colour", pretrain.colour, 0.0, 1.0)?;
+        }
+        if let Some(finetune) = &self.finetune {
+            count("finetune", "epochs", finetune.epochs)?;
+            count("finetune", "batch", finetune.batch)?;
+            within("finetune", "rate", finetune.rate, 0.0, 10.0)?;
+            within("finetune", "encoder_rate", finetune.encoder_rate, 0.0, 10.0)?;
+            within("finetune", "warmup", finetune.warmup, 0.0, 1.0)?;
+            within("finetune", "weight_decay", finetune.weight_decay, 0.0, 10.0)?;
+            within("finetune", "clip", finetune.clip, 0.0, f64::MAX)?;
+            within("finetune", "smoothing", finetune.smoothing, 0.0, 0.99)?;
+            within("finetune", "crop", finetune.crop, 0.01, 1.0)?;
+            within("finetune", "colour", finetune.colour, 0.0, 1.0)?;
+            self.check_side(finetune)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the classifier reads images of any size: its head ends in a global average.
+    fn reads_any_side(&self) -> bool {
+        let head = self.finetune.as_ref().map(|finetune| finetune.head.into());
+        head.is_some_and(|head| {
+            let mut layers = self.network.architecture().head(head).iter();
+            layers.any(|layer| layer.op == vae96::Op::GlobalAveragePool)
+        })
+    }
+
+    fn check_side(&self, finetune: &Finetune) -> Result<()> {
+        let side = finetune.side;
+        let any = self.reads_any_side();
+        ensure!(
+            side == vae96::SIDE
+                || (any && (32..vae96::SIDE).contains(&side) && side.is_multiple_of(8)),
+            "finetune.side is {side}; {}",
+            if any {
+                "it must be 96, or a smaller multiple of 8 from 32 on"
+            } else {
+                "this network and head need 96"
+            }
+        );
+        Ok(())
+    }
+}
+
+fn table(path: &Path) -> Result<Table> {
+    files::read_text(path)?
+        .parse()
+        .with_context(|| invalid(path))
+}
+
+fn invalid(path: &Path) -> String {
+    format!("{} is not a configuration of vae96", path.display())
+}
+
+/// Lays `over` over `under`, table by table.
+fn merge(under: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (under.get_mut(&name), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => merge(under, over),
+            (_, value) => {
+                under.insert(name, value);
+            }
+        }
+    }
+}
+
+fn count(stage: &str, name: &str, value: usize) -> Result<()> {
+    const MOST: usize = 1_000_000;
+    ensure!(
+        (1..=MOST).contains(&value),
+        "{stage}.{name} is {value}; it must lie between 1 and {MOST}"
+    );
+    Ok(())
+}
+
+fn within(stage: &str, name: &str, value: f64, least: f64, most: f64) -> Result<()> {
+    ensure!(
+        (least..=most).contains(&value),
+        "{stage}.{name} is {value}; it must lie between {least} and {most}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given() -> Given<'static> {
+        Given::default()
+    }
+
+    #[test]
+    fn the_command_line_overrides_the_file_and_the_file_the_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(
+            &file,
+            "recipe = 'paper'\nseed = 4\n[finetune]\nbatch = 32\nrate = 0.5\n",
+        )
+        .unwrap();
+        let mut given = Given {
+            file: Some(&file),
+            ..given()
+        };
+        given.finetune.rate = Some(0.25);
+        let config = Config::resolve(Stage::Run, &given).unwrap();
+        let finetune = config.finetune.unwrap();
+        assert_eq!((config.seed, finetune.batch, finetune.rate), (4, 32, 0.25));
+        assert_eq!(finetune.side, 96);
+        assert_eq!(config.pretrain.unwrap().epochs, 180);
+    }
+
+    #[test]
+    fn what_is_saved_reads_back() {
+        for stage in [Stage::Run, Stage::Pretrain, Stage::Finetune] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("config.toml");
+            let config = Config::resolve(stage, &given()).unwrap();
+            config.save(&file).unwrap();
+            assert_eq!(Config::load(&file).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let mut given = given();
+        given.finetune.side = Some(50);
+        let error = Config::resolve(Stage::Finetune, &given)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("side is 50"), "{error}");
+        given.finetune.side = None;
+        given.pretrain.crop = Some(2.0);
+        let error = Config::resolve(Stage::Run, &given).unwrap_err().to_string();
+        assert!(error.contains("pretrain.crop is 2"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_option_in_a_file_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "[pretrain]\nepoch = 3\n").unwrap();
+        let given = Given {
+            file: Some(&file),
+            ..given()
+        };
+        let error = format!("{:#}", Config::resolve(Stage::Run, &given).unwrap_err());
+        assert!(
+            error.contains("epoch") && error.contains("config.toml"),
+            "{error}"
+        );
+    }
+}

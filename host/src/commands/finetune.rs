@@ -1,0 +1,105 @@
+//! `vae96 finetune`.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::config::{Config, Given, Stage};
+use super::trained::{Label, Trained};
+use super::{Answer, folder, report, source};
+use crate::backend::{self, Backend, Weights};
+use crate::cli::FinetuneCommand;
+use crate::data::Dataset;
+use crate::data::loader::Samples;
+use crate::evaluate;
+use crate::train::finetune::{Request, train};
+use crate::train::progress::Progress;
+use crate::train::run::Folder;
+
+/// What `--from` says for a training without a pre-trained encoder.
+pub const SCRATCH: &str = "scratch";
+
+/// Trains a classifier, and reports.
+pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
+    let given = Given {
+        common: arguments.common.clone(),
+        from: arguments.from.clone(),
+        finetune: arguments.finetune.clone(),
+        ..Given::default()
+    };
+    let (folder, config) = folder::open(Stage::Finetune, &arguments.folder, given)?;
+    let from = config
+        .from
+        .as_deref()
+        .context("--from says what to start from: a pre-training's folder, or `scratch`")?;
+    let encoder = match from {
+        SCRATCH => None,
+        path => Some(Trained::encoder(path.as_ref(), config.network)?),
+    };
+    let backend = backend::choose(config.device)?;
+    progress.tell(&format!("training on {}", backend.name()));
+    let data = source::load(&config, source::Parts::LABELLED, progress)?;
+    let name = if encoder.is_some() {
+        "fine-tune"
+    } else {
+        "baseline"
+    };
+    let weights = stage(
+        &config,
+        &*backend,
+        &data,
+        encoder.as_ref(),
+        name,
+        &folder,
+        progress,
+    )?;
+
+    let trained = Trained {
+        weights,
+        label: Label::classifier(&config, &data.classes)?,
+    };
+    let classifier = trained.classifier(&*backend)?;
+    let predictions = evaluate::classifier(
+        &*classifier,
+        data.classes.len(),
+        Samples::spread(&data.val, 0),
+    )?;
+    report::write(&folder, &config, &data, Some(&predictions))?;
+    let (top1, top5) = (predictions.top_k(1), predictions.top_k(5));
+    let text = format!(
+        "top-1 {:.2} %, top-5 {:.2} % of {} images\nrun: {}",
+        100.0 * top1,
+        100.0 * top5,
+        predictions.images(),
+        folder.path().display()
+    );
+    let json = json!({
+        "run": folder.path(),
+        "images": predictions.images(),
+        "top1": top1,
+        "top5": top5,
+        "loss": predictions.loss(),
+    });
+    Ok(Answer { json, text })
+}
+
+/// Fine-tuning as a stage of a run.
+pub fn stage(
+    config: &Config,
+    backend: &dyn Backend,
+    data: &Dataset,
+    encoder: Option<&Weights>,
+    name: &str,
+    folder: &Folder,
+    progress: Progress,
+) -> Result<Weights> {
+    let request = Request {
+        name,
+        architecture: config.network.architecture(),
+        settings: config.finetune()?,
+        seed: config.seed,
+        encoder,
+        data,
+    };
+    let label = Label::classifier(config, &data.classes)?;
+    train(&request, backend, folder, &label.metadata()?, progress)
+}

@@ -1,0 +1,69 @@
+//! `vae96 pretrain`.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::config::{Config, Given, Stage};
+use super::trained::Label;
+use super::{Answer, folder, report, source};
+use crate::backend::{self, Backend, Weights};
+use crate::cli::PretrainCommand;
+use crate::data::Images;
+use crate::train::metrics;
+use crate::train::pretrain::{Request, train};
+use crate::train::progress::Progress;
+use crate::train::run::Folder;
+
+/// Trains the VAE, and reports.
+pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
+    let given = Given {
+        common: arguments.common.clone(),
+        pretrain: arguments.pretrain.clone(),
+        ..Given::default()
+    };
+    let (folder, config) = folder::open(Stage::Pretrain, &arguments.folder, given)?;
+    let backend = backend::choose(config.device)?;
+    progress.tell(&format!("training on {}", backend.name()));
+    let data = source::load(&config, source::Parts::UNLABELLED, progress)?;
+    stage(&config, &*backend, &data.unlabelled, &folder, progress)?;
+    report::write(&folder, &config, &data, None)?;
+    let records = metrics::read(&folder.metrics())?;
+    let val = records.last().map(|record| &record.val);
+    let figure = |name: &str| val.and_then(|val| val.get(name)).copied();
+    let text = format!(
+        "pre-trained on {} images: loss {:.4}, of which reconstruction (Σ (x̂ − x)²) {:.2} and KL \
+         {:.2} nats an image held out\nrun: {}",
+        data.unlabelled.len(),
+        figure("loss").unwrap_or(f64::NAN),
+        figure("reconstruction").unwrap_or(f64::NAN),
+        figure("kl").unwrap_or(f64::NAN),
+        folder.path().display()
+    );
+    let json = json!({
+        "run": folder.path(),
+        "images": data.unlabelled.len(),
+        "epochs": records.len(),
+        "loss": figure("loss"),
+        "reconstruction": figure("reconstruction"),
+        "kl": figure("kl"),
+    });
+    Ok(Answer { json, text })
+}
+
+/// Pre-training as a stage of a run.
+pub fn stage(
+    config: &Config,
+    backend: &dyn Backend,
+    images: &Images,
+    folder: &Folder,
+    progress: Progress,
+) -> Result<Weights> {
+    let request = Request {
+        architecture: config.network.architecture(),
+        settings: config.pretrain()?,
+        seed: config.seed,
+        images,
+    };
+    let label = Label::vae(config.network);
+    train(&request, backend, folder, &label.metadata()?, progress)
+}

@@ -1,0 +1,133 @@
+//! `vae96 run`: the whole pipeline.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::config::{Config, Given, Stage};
+use super::export;
+use super::trained::{Label, Trained};
+use super::{Answer, finetune, folder, pretrain, report, source};
+use crate::backend::{self, Weights};
+use crate::cli::RunArguments;
+use crate::data::Dataset;
+use crate::data::loader::Samples;
+use crate::evaluate::{self, Predictions};
+use crate::files;
+use crate::train::progress::Progress;
+use crate::train::run::Folder;
+
+/// The names of the folders that a run's stages have in its own.
+pub mod stages {
+    /// The VAE.
+    pub const PRETRAIN: &str = "pretrain";
+    /// The classifier from scratch.
+    pub const BASELINE: &str = "baseline";
+    /// The classifier from the pre-trained encoder.
+    pub const FINETUNE: &str = "finetune";
+    /// The model file.
+    pub const MODEL: &str = "model.v96";
+    /// The answer, as `--json` prints it.
+    pub const RESULT: &str = "result.json";
+}
+
+/// What a run's three classifiers say of the validation images.
+pub struct Outcome {
+    /// From scratch.
+    pub baseline: Predictions,
+    /// From the pre-trained encoder.
+    pub finetuned: Predictions,
+    /// The model file.
+    pub int8: Predictions,
+    /// The model file's bytes.
+    pub model: Vec<u8>,
+}
+
+/// Pre-trains, trains the baseline, fine-tunes, exports, evaluates, reports.
+pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
+    let given = Given {
+        common: arguments.common.clone(),
+        pretrain: arguments.stages.pretrain.clone(),
+        finetune: arguments.stages.finetune.clone(),
+        ..Given::default()
+    };
+    let (folder, config) = folder::open(Stage::Run, &arguments.folder, given)?;
+    let backend = backend::choose(config.device)?;
+    progress.tell(&format!(
+        "training on {}; run: {}",
+        backend.name(),
+        folder.path().display()
+    ));
+    let data = source::load(&config, source::Parts::ALL, progress)?;
+
+    let stage = |name: &str| Folder::make(&folder.file(name));
+    let encoder = pretrain::stage(
+        &config,
+        &*backend,
+        &data.unlabelled,
+        &stage(stages::PRETRAIN)?,
+        progress,
+    )?;
+    let classifier = |from: Option<&Weights>, name: &str| {
+        let weights = finetune::stage(
+            &config,
+            &*backend,
+            &data,
+            from,
+            name,
+            &stage(name)?,
+            progress,
+        )?;
+        let label = Label::classifier(&config, &data.classes)?;
+        anyhow::Ok(Trained { weights, label })
+    };
+    let baseline = classifier(None, stages::BASELINE)?;
+    let finetuned = classifier(Some(&encoder), stages::FINETUNE)?;
+    let model = export::classifier(&finetuned, &config, &data, &export::Options::default())?;
+    files::write(&folder.file(stages::MODEL), &model)?;
+
+    let float = |trained: &Trained| {
+        let classifier = trained.classifier(&*backend)?;
+        evaluate::classifier(
+            &*classifier,
+            data.classes.len(),
+            Samples::spread(&data.val, 0),
+        )
+    };
+    let outcome = Outcome {
+        baseline: float(&baseline)?,
+        finetuned: float(&finetuned)?,
+        int8: evaluate::model(&model, &data.val)?,
+        model,
+    };
+    answer(&config, &data, &folder, &outcome)
+}
+
+fn answer(config: &Config, data: &Dataset, folder: &Folder, outcome: &Outcome) -> Result<Answer> {
+    let report = report::of_run(folder, config, data, outcome)?;
+    let page = crate::report::html(&report)?;
+    files::write(&folder.file(report::PAGE), page.as_bytes())?;
+    let accuracy = |predictions: &Predictions| -> Value {
+        json!({ "top1": predictions.top_k(1), "top5": predictions.top_k(5) })
+    };
+    let needs = evaluate::needs(&outcome.model)?;
+    let json = json!({
+        "run": folder.path(),
+        "baseline": accuracy(&outcome.baseline),
+        "finetuned": accuracy(&outcome.finetuned),
+        "int8": accuracy(&outcome.int8),
+        "model": {
+            "flash_bytes": needs.flash_bytes,
+            "ram_bytes": needs.ram_bytes,
+            "macs": needs.macs,
+        },
+    });
+    files::write(&folder.file(stages::RESULT), json.to_string().as_bytes())?;
+    let text = format!(
+        "{}\nrun: {}\nmodel: {}\nreport: {}",
+        crate::report::table(&report),
+        folder.path().display(),
+        folder.file(stages::MODEL).display(),
+        folder.file(report::PAGE).display()
+    );
+    Ok(Answer { json, text })
+}

@@ -1,0 +1,104 @@
+//! What a classifier says of images: a float one on a backend, or a model file through the very
+//! code that runs on a device.
+
+mod needs;
+mod predictions;
+
+use anyhow::{Result, anyhow, ensure};
+use rayon::prelude::*;
+use vae96::model::Model;
+use vae96::{INPUT, Interpreter, SIDE};
+
+pub use needs::{LayerNeeds, Needs, needs};
+pub use predictions::Predictions;
+
+use crate::backend::Classifier;
+use crate::data::loader::{Loader, Samples};
+use crate::data::{IMAGE_BYTES, Labelled};
+
+/// Images evaluated together.
+const BATCH: usize = 100;
+
+/// What a float classifier says of `samples`.
+pub fn classifier(
+    classifier: &dyn Classifier,
+    classes: usize,
+    samples: Samples,
+) -> Result<Predictions> {
+    let labels = samples.labels().to_vec();
+    let mut logits = Vec::with_capacity(labels.len() * classes);
+    for loaded in Loader::evaluation(samples, BATCH, SIDE)? {
+        logits.extend(classifier.logits(&loaded?.batch)?);
+    }
+    Predictions::new(logits, labels, classes)
+}
+
+/// What the model file says of `data`, on all cores.
+pub fn model(file: &[u8], data: &Labelled) -> Result<Predictions> {
+    let file = Aligned::new(file);
+    let model = parse(file.bytes())?;
+    let classes = model.classes();
+    ensure!(
+        classes > 0,
+        "the model file is of an encoder, which tells no classes apart"
+    );
+    if let Some(label) = data.labels.iter().find(|&&label| label >= classes) {
+        anyhow::bail!(
+            "the images have {} classes; the model tells {classes} apart",
+            label + 1
+        );
+    }
+    let rows = (0..data.labels.len())
+        .into_par_iter()
+        .map_init(
+            || {
+                (
+                    vec![0; model.network().buffer_words(classes)],
+                    vec![0; IMAGE_BYTES],
+                )
+            },
+            |(buffer, image), index| {
+                data.images.read(index, image)?;
+                logits(&model, image, buffer)
+            },
+        )
+        .collect::<Result<Vec<_>>>()?;
+    Predictions::new(rows.concat(), data.labels.clone(), classes)
+}
+
+/// The real numbers that the model gives for one image, 96×96 RGB bytes.
+pub fn logits(model: &Model<'_>, image: &[u8], buffer: &mut [i32]) -> Result<Vec<f32>> {
+    let mut network = Interpreter::of(model, buffer).map_err(|error| anyhow!("{error}"))?;
+    for row in image.chunks_exact(INPUT.row()) {
+        network.push(row)?;
+    }
+    Ok(network.finish()?.iter().collect())
+}
+
+/// Checks a model file.
+pub fn parse(file: &[u8]) -> Result<Model<'_>> {
+    Model::parse(file).map_err(|error| anyhow!("not a model file of this version: {error}"))
+}
+
+/// Bytes at an address that a model file needs.
+pub struct Aligned {
+    words: Vec<u128>,
+    len: usize,
+}
+
+impl Aligned {
+    /// A copy of `bytes` at such an address.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut words = vec![0u128; bytes.len().div_ceil(16)];
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self {
+            words,
+            len: bytes.len(),
+        }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.len]
+    }
+}

@@ -1,0 +1,31 @@
+//! From trained float weights to an int8 model file: [`fold`] BatchNorm, [`calibrate`] the ranges
+//! of activations on training images, [`pack`] integers into a file.
+
+pub mod calibrate;
+pub mod fold;
+pub mod pack;
+
+use anyhow::Result;
+use vae96::INPUT;
+use vae96::network::Description;
+
+use crate::backend::Weights;
+use calibrate::Method;
+
+/// The model file of `network` with the float `weights`, calibrated on `images` (`96 × 96 × 3`
+/// values in [0, 1] each). `classes` is 0 for an encoder; `names` may be left out.
+///
+/// # Errors
+/// Where weights are missing or of another shape, or activations are not numbers.
+pub fn quantise(
+    network: &'static Description,
+    classes: usize,
+    names: &[&str],
+    weights: &Weights,
+    images: &[Vec<f32>],
+    method: Method,
+) -> Result<Vec<u8>> {
+    let layers = fold::fold(network.layers, INPUT, classes, weights)?;
+    let ranges = calibrate::ranges(&layers, images, method)?;
+    pack::pack(network, &layers, &ranges, classes, names)
+}

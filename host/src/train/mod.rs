@@ -1,0 +1,14 @@
+//! Pre-training and fine-tuning: one loop, two tasks.
+//!
+//! [`recipe`] says what the options are and their defaults, [`run`] is the loop with its
+//! checkpoints and metrics, [`pretrain`] and [`finetune`] are what it runs.
+
+pub mod checkpoint;
+pub mod finetune;
+pub mod metrics;
+pub mod pretrain;
+pub mod progress;
+pub mod recipe;
+pub mod run;
+pub mod schedule;
+mod settings;

@@ -1,0 +1,300 @@
+//! Pre-training: the VAE on images without labels.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use image::RgbImage;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use vae96::{Architecture, SIDE};
+
+use super::metrics::Measures;
+use super::progress::Progress;
+use super::recipe::{Optimisation, Pretrain};
+use super::run::{Folder, Plan, Run, Task};
+use super::schedule::ramp;
+use crate::backend::{Backend, Batch, Learner, Metadata, Vae, VaeObjective, Weights, parameters};
+use crate::data::loader::{Drawing, Loaded, Loader, Samples};
+use crate::data::random::{Purpose, rng};
+use crate::data::split::hold_out;
+use crate::data::{IMAGE_BYTES, Images};
+use crate::files;
+
+/// Images shown in the report.
+const SHOWN: usize = 8;
+/// Images evaluated together.
+const BATCH: usize = 100;
+
+/// What a pre-training is given.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The network.
+    pub architecture: &'static Architecture,
+    /// How to train.
+    pub settings: &'a Pretrain,
+    /// All that is random follows from it.
+    pub seed: u64,
+    /// The images.
+    pub images: &'a Images,
+}
+
+/// The files beside the weights that show what a VAE does; sheets hold 96×96 images in a row.
+pub mod show {
+    /// The images held out.
+    pub const ORIGINALS: &str = "originals.png";
+    /// Their reconstructions after the first epoch.
+    pub const FIRST: &str = "reconstructions-first.png";
+    /// Their reconstructions after the latest epoch.
+    pub const LATEST: &str = "reconstructions.png";
+    /// Images decoded from z ~ N(0, 1).
+    pub const SAMPLES: &str = "samples.png";
+    /// What the latent holds: a [`Latent`](super::LatentUse).
+    pub const LATENT: &str = "latent.json";
+}
+
+/// How much each dimension of the latent tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatentUse {
+    /// Mean KL divergence of each dimension over the images held out, in nats.
+    pub kl_per_dimension: Vec<f64>,
+}
+
+/// Trains a VAE and gives back its weights; a training that is complete already only gives its
+/// weights.
+pub fn train(
+    request: &Request<'_>,
+    backend: &dyn Backend,
+    folder: &Folder,
+    metadata: &Metadata,
+    progress: Progress,
+) -> Result<Weights> {
+    if folder.is_complete() {
+        return Ok(Weights::load(&folder.weights())?.0);
+    }
+    let Request {
+        architecture,
+        settings,
+        seed,
+        images,
+    } = *request;
+    ensure!(
+        images.len() >= 2 * SHOWN,
+        "{} unlabelled images are too few to pre-train on; at least {} are needed",
+        images.len(),
+        2 * SHOWN
+    );
+    let split = hold_out(images.len(), held_out(images.len()), seed);
+    let chosen = split.train;
+    let batch = settings.batch.min(chosen.len());
+    let plan = Plan {
+        name: "pretrain".to_owned(),
+        epochs: settings.epochs,
+        steps_per_epoch: chosen.len() / batch,
+        score: None,
+        keep_best: false,
+        patience: 0,
+    };
+    let weights = Weights::initial(&parameters::vae(architecture), seed);
+    let mut task = PretrainTask {
+        vae: backend.vae(architecture, &weights)?,
+        optimisation: settings.optimisation(),
+        settings,
+        latent: architecture.latent(),
+        seed,
+        steps: plan.steps(),
+        held_out: Loader::evaluation(Samples::unlabelled(images, split.held_out), BATCH, SIDE)?
+            .map(|loaded| Ok(loaded?.batch))
+            .collect::<Result<_>>()?,
+        folder,
+    };
+    let mut run = Run::begin(&plan, folder, &mut task, progress)?;
+    let drawing = Drawing {
+        batch,
+        side: SIDE,
+        augmentation: settings.augmentation(),
+        seed,
+    };
+    let samples = Samples::unlabelled(images, chosen);
+    let mut loader = Loader::training(samples, drawing, run.step() as u64)?;
+    run.go(&mut task, &mut loader)?;
+    run.end(&mut task, metadata)
+}
+
+/// How many images of `all` are held out to see what the VAE does with images it never saw.
+fn held_out(all: usize) -> usize {
+    (all / 20).clamp(SHOWN, 1000)
+}
+
+struct PretrainTask<'a> {
+    vae: Box<dyn Vae>,
+    optimisation: Optimisation,
+    settings: &'a Pretrain,
+    latent: usize,
+    seed: u64,
+    steps: usize,
+    held_out: Vec<Batch>,
+    folder: &'a Folder,
+}
+
+impl PretrainTask<'_> {
+    fn noise(&self, purpose: Purpose, index: usize, images: usize) -> Vec<f32> {
+        normal(self.seed, purpose, index, images * self.latent)
+    }
+
+    fn loss(&self, reconstruction: f64, kl: f64) -> f64 {
+        reconstruction / (2.0 * self.settings.sigma2) + self.settings.beta * kl
+    }
+}
+
+/// `len` values of N(0, 1), by Box and Muller's transform.
+fn normal(seed: u64, purpose: Purpose, index: usize, len: usize) -> Vec<f32> {
+    let mut rng = rng(seed, purpose, 0, index as u64);
+    let mut values = Vec::with_capacity(len + 1);
+    while values.len() < len {
+        // 1 − u lies in (0, 1], where the logarithm is finite.
+        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * rng.random::<f64>()).sin_cos();
+        values.extend([(radius * cos) as f32, (radius * sin) as f32]);
+    }
+    values.truncate(len);
+    values
+}
+
+impl Task for PretrainTask<'_> {
+    fn step(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<(&'static str, f64)>> {
+        let settings = self.settings;
+        let count = loaded.batch.count;
+        let rise = (settings.beta_warmup * self.steps as f64).round() as usize;
+        let objective = VaeObjective {
+            reconstruction_weight: 1.0 / (2.0 * settings.sigma2),
+            beta: settings.beta * ramp(step, rise),
+            scale: if settings.mean_loss {
+                1.0 / count as f64
+            } else {
+                1.0
+            },
+        };
+        let noise = self.noise(Purpose::Noise, step, count);
+        let update = self.optimisation.update(step, self.steps);
+        let loss = self.vae.step(&loaded.batch, &noise, objective, &update)?;
+        Ok(vec![
+            ("loss", self.loss(loss.reconstruction, loss.kl)),
+            ("reconstruction", loss.reconstruction),
+            ("kl", loss.kl),
+        ])
+    }
+
+    fn validate(&mut self, epoch: usize) -> Result<Measures> {
+        let (mut images, mut reconstruction) = (0, 0.0);
+        let mut kl = vec![0.0; self.latent];
+        for (index, batch) in self.held_out.iter().enumerate() {
+            let latent = self.vae.encode(batch)?;
+            let noise = self.noise(Purpose::ValidationNoise, index, batch.count);
+            let z: Vec<f32> = latent
+                .mean
+                .iter()
+                .zip(&latent.log_variance)
+                .zip(&noise)
+                .map(|((mean, log_variance), noise)| mean + noise * (0.5 * log_variance).exp())
+                .collect();
+            let decoded = self.vae.decode(&z)?;
+            images += batch.count;
+            reconstruction += squared_error(&decoded.pixels, &batch.pixels);
+            for (index, (mean, log_variance)) in
+                latent.mean.iter().zip(&latent.log_variance).enumerate()
+            {
+                let (mean, log_variance) = (f64::from(*mean), f64::from(*log_variance));
+                kl[index % self.latent] +=
+                    -0.5 * (1.0 + log_variance - mean * mean - log_variance.exp());
+            }
+        }
+        let images = images as f64;
+        for kl in &mut kl {
+            *kl /= images;
+        }
+        self.show(epoch, &kl)?;
+        let (reconstruction, kl) = (reconstruction / images, kl.iter().sum());
+        Ok(Measures::from([
+            ("loss".to_owned(), self.loss(reconstruction, kl)),
+            ("reconstruction".to_owned(), reconstruction),
+            ("kl".to_owned(), kl),
+        ]))
+    }
+
+    fn rate(&self, step: usize) -> f64 {
+        self.optimisation.update(step, self.steps).rate
+    }
+
+    fn learner(&mut self) -> &mut dyn Learner {
+        &mut *self.vae
+    }
+}
+
+impl PretrainTask<'_> {
+    /// Writes what the VAE makes of the first images held out, and of noise.
+    fn show(&self, epoch: usize, kl: &[f64]) -> Result<()> {
+        let Some(first) = self.held_out.first() else {
+            return Ok(());
+        };
+        let shown = SHOWN.min(first.count);
+        let originals = Batch {
+            count: shown,
+            side: first.side,
+            pixels: first.pixels[..shown * IMAGE_BYTES].to_vec(),
+        };
+        let decoded = self.vae.decode(&self.vae.encode(&originals)?.mean)?;
+        if epoch == 1 {
+            write_sheet(&self.folder.file(show::ORIGINALS), &originals)?;
+            write_sheet(&self.folder.file(show::FIRST), &decoded)?;
+        }
+        write_sheet(&self.folder.file(show::LATEST), &decoded)?;
+        let noise = self.noise(Purpose::Samples, 0, SHOWN);
+        write_sheet(&self.folder.file(show::SAMPLES), &self.vae.decode(&noise)?)?;
+        let used = LatentUse {
+            kl_per_dimension: kl.to_vec(),
+        };
+        let text = serde_json::to_string(&used)?;
+        files::write(&self.folder.file(show::LATENT), text.as_bytes())
+    }
+}
+
+fn squared_error(a: &[f32], b: &[f32]) -> f64 {
+    let squared = |(a, b): (&f32, &f32)| f64::from(a - b) * f64::from(a - b);
+    a.iter().zip(b).map(squared).sum()
+}
+
+/// Writes a batch as one PNG, image beside image.
+fn write_sheet(path: &Path, batch: &Batch) -> Result<()> {
+    let side = batch.side;
+    let sheet = RgbImage::from_fn((batch.count * side) as u32, side as u32, |x, y| {
+        let (image, x) = (x as usize / side, x as usize % side);
+        let at = ((image * side + y as usize) * side + x) * 3;
+        let byte = |c: usize| (batch.pixels[at + c].clamp(0.0, 1.0) * 255.0).round() as u8;
+        image::Rgb([byte(0), byte(1), byte(2)])
+    });
+    let mut png = std::io::Cursor::new(Vec::new());
+    sheet.write_to(&mut png, image::ImageFormat::Png)?;
+    files::write(path, png.get_ref())
+}
+
+/// Reads a sheet that a pre-training wrote, as the bytes of its images.
+pub fn read_sheet(path: &Path) -> Result<Vec<Vec<u8>>> {
+    let sheet = image::load_from_memory(&files::read(path)?)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .into_rgb8();
+    ensure!(
+        sheet.height() as usize == SIDE,
+        "{} is {} pixels high; a sheet of images has {SIDE}",
+        path.display(),
+        sheet.height()
+    );
+    let images = sheet.width() as usize / SIDE;
+    let image = |index: usize| {
+        let rows = (0..SIDE).flat_map(|y| {
+            let start = (y * sheet.width() as usize + index * SIDE) * 3;
+            sheet.as_raw()[start..start + SIDE * 3].iter().copied()
+        });
+        rows.collect()
+    };
+    Ok((0..images).map(image).collect())
+}

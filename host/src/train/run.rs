@@ -1,0 +1,290 @@
+//! The loop: steps, epochs, checkpoints, the best weights, an early end.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use indicatif::ProgressBar;
+
+use super::checkpoint::{Best, Checkpoint};
+use super::metrics::{self, Measures, Record, Sums};
+use super::progress::Progress;
+use crate::backend::{Learner, Metadata, Weights};
+use crate::data::loader::{Loaded, Loader};
+use crate::files;
+
+/// A checkpoint is written at the end of an epoch, and within one when the last is this old.
+const CHECKPOINT_AGE: Duration = Duration::from_secs(60);
+
+/// Something to train.
+pub trait Task {
+    /// Does one step and gives back the sums of its figures over the batch; `loss` is one of them.
+    fn step(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<(&'static str, f64)>>;
+
+    /// Figures over the images held out, after `epoch` (counted from 1).
+    fn validate(&mut self, epoch: usize) -> Result<Measures>;
+
+    /// The learning rate of `step`.
+    fn rate(&self, step: usize) -> f64;
+
+    /// What learns.
+    fn learner(&mut self) -> &mut dyn Learner;
+}
+
+/// How long a training goes on, and with which weights it ends.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the user reads before the progress bar.
+    pub name: String,
+    /// Epochs.
+    pub epochs: usize,
+    /// Steps an epoch.
+    pub steps_per_epoch: usize,
+    /// The figure of [`Task::validate`] by which weights are better; higher is better.
+    pub score: Option<&'static str>,
+    /// Whether to end with the best weights rather than the last.
+    pub keep_best: bool,
+    /// Stop after this many epochs without a better score; 0 never does.
+    pub patience: usize,
+}
+
+impl Plan {
+    /// Steps in all.
+    pub fn steps(&self) -> usize {
+        self.epochs * self.steps_per_epoch
+    }
+}
+
+/// The files of a training.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder at `path`, made where it does not exist.
+    pub fn make(path: &Path) -> Result<Self> {
+        files::make_folder(path)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The folder at `path`, as it is.
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Every option, resolved.
+    pub fn config(&self) -> PathBuf {
+        self.file("config.toml")
+    }
+
+    /// One record an epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.file("metrics.jsonl")
+    }
+
+    /// The state to resume from.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.file("checkpoint.safetensors")
+    }
+
+    /// The weights at the end; the file is there when the training is complete.
+    pub fn weights(&self) -> PathBuf {
+        self.file("weights.safetensors")
+    }
+
+    /// Whether the training is complete.
+    pub fn is_complete(&self) -> bool {
+        self.weights().exists()
+    }
+}
+
+/// A training that goes on.
+pub struct Run<'a> {
+    plan: &'a Plan,
+    folder: &'a Folder,
+    progress: Progress,
+    bar: ProgressBar,
+    step: usize,
+    sums: Sums,
+    best: Option<Best>,
+    records: Vec<Record>,
+    saved: Instant,
+}
+
+impl<'a> Run<'a> {
+    /// Begins a training, or goes on with it where `folder` has a checkpoint: `task` then has the
+    /// state it had.
+    pub fn begin(
+        plan: &'a Plan,
+        folder: &'a Folder,
+        task: &mut dyn Task,
+        progress: Progress,
+    ) -> Result<Self> {
+        let mut run = Self {
+            plan,
+            folder,
+            progress,
+            bar: progress.bar(&plan.name, plan.steps() as u64, "steps"),
+            step: 0,
+            sums: Sums::default(),
+            best: None,
+            records: Vec::new(),
+            saved: Instant::now(),
+        };
+        if folder.checkpoint().exists() {
+            let checkpoint = Checkpoint::load(&folder.checkpoint())?;
+            task.learner().set_weights(&checkpoint.weights)?;
+            task.learner().set_optimiser_state(&checkpoint.optimiser)?;
+            run.step = checkpoint.step;
+            run.sums = checkpoint.sums;
+            run.best = checkpoint.best;
+            run.records = checkpoint.records;
+            run.bar.set_position(run.step as u64);
+            run.bar.reset_eta();
+        }
+        metrics::rewrite(&folder.metrics(), &run.records)?;
+        Ok(run)
+    }
+
+    /// Steps done so far.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// Whether no step is left, or the score has not risen for too long.
+    pub fn is_over(&self) -> bool {
+        let waited = match &self.best {
+            Some(best) => self.records.len() - best.epoch,
+            None => 0,
+        };
+        self.step >= self.plan.steps() || (self.plan.patience > 0 && waited >= self.plan.patience)
+    }
+
+    /// Trains on the batches of `loader`, which begins with that of [`step`](Self::step), to the
+    /// end of the training.
+    pub fn go(&mut self, task: &mut dyn Task, loader: &mut Loader) -> Result<()> {
+        let mut began = Instant::now();
+        while !self.is_over() {
+            let Some(loaded) = loader.next() else { break };
+            let loaded = loaded?;
+            let figures = task.step(&loaded, self.step)?;
+            self.check(self.step + 1, figures.iter().copied())?;
+            self.sums.add(loaded.batch.count, &figures);
+            self.step += 1;
+            self.bar.inc(1);
+            self.bar.set_message(self.message());
+            if self.step.is_multiple_of(self.plan.steps_per_epoch) {
+                let seconds = began.elapsed().as_secs_f64();
+                self.end_epoch(task, seconds, loader.waited())?;
+                began = Instant::now();
+            } else if self.saved.elapsed() >= CHECKPOINT_AGE {
+                self.save(task)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the weights that the training ends with, and gives them back.
+    pub fn end(self, task: &mut dyn Task, metadata: &Metadata) -> Result<Weights> {
+        self.bar.finish_and_clear();
+        let weights = match self.best {
+            Some(best) if self.plan.keep_best => best.weights,
+            _ => task.learner().weights()?,
+        };
+        weights.save(&self.folder.weights(), metadata)?;
+        Ok(weights)
+    }
+
+    /// Figures that are no numbers any more could neither be learned from nor be written down.
+    fn check<'f>(
+        &self,
+        step: usize,
+        figures: impl IntoIterator<Item = (&'f str, f64)>,
+    ) -> Result<()> {
+        for (name, value) in figures {
+            ensure!(
+                value.is_finite(),
+                "{}: the {name} became {value} at step {step}; a lower rate or a clip of 1 keeps \
+                 training in bounds",
+                self.plan.name
+            );
+        }
+        Ok(())
+    }
+
+    fn message(&self) -> String {
+        let loss = self.sums.means().get("loss").copied().unwrap_or(f64::NAN);
+        format!("loss {loss:.4}")
+    }
+
+    fn end_epoch(&mut self, task: &mut dyn Task, seconds: f64, waiting: f64) -> Result<()> {
+        let epoch = self.step / self.plan.steps_per_epoch;
+        let val = task.validate(epoch)?;
+        self.check(
+            self.step,
+            val.iter().map(|(name, value)| (name.as_str(), *value)),
+        )?;
+        let record = Record {
+            epoch,
+            step: self.step,
+            rate: task.rate(self.step - 1),
+            train: std::mem::take(&mut self.sums).means(),
+            val,
+            seconds,
+            waiting,
+        };
+        if let Some(&score) = self.plan.score.and_then(|name| record.val.get(name))
+            && self.best.as_ref().is_none_or(|best| score > best.score)
+        {
+            self.best = Some(Best {
+                score,
+                epoch,
+                weights: task.learner().weights()?,
+            });
+        }
+        let line = self.line(&record);
+        self.progress.say(&self.bar, &line);
+        metrics::append(&self.folder.metrics(), &record)?;
+        self.records.push(record);
+        self.save(task)
+    }
+
+    fn line(&self, record: &Record) -> String {
+        let list = |measures: &Measures| {
+            let figure = |(name, value): (&String, &f64)| format!("{name} {value:.4}");
+            measures.iter().map(figure).collect::<Vec<_>>().join(" ")
+        };
+        format!(
+            "{:12} epoch {:3}/{}  train {}  val {}  {:.1} s",
+            self.plan.name,
+            record.epoch,
+            self.plan.epochs,
+            list(&record.train),
+            list(&record.val),
+            record.seconds
+        )
+    }
+
+    fn save(&mut self, task: &mut dyn Task) -> Result<()> {
+        let checkpoint = Checkpoint {
+            step: self.step,
+            weights: task.learner().weights()?,
+            optimiser: task.learner().optimiser_state()?,
+            best: self.best.clone(),
+            records: self.records.clone(),
+            sums: self.sums.clone(),
+        };
+        checkpoint.save(&self.folder.checkpoint())?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}

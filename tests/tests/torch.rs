@@ -1,0 +1,298 @@
+//! The CPU backend against PyTorch: losses, outputs, and every tensor after three steps.
+//!
+//! `fixtures/make_torch.py` wrote what is expected; weights, images and noise come from a formula
+//! that both sides know.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use host::backend::cpu::Cpu;
+use host::backend::{
+    Backend, Batch, Learner, Optimiser, Tensor, Update, VaeObjective, Weights, parameters,
+};
+use safetensors::SafeTensors;
+use vae96::{Activation, Architecture, EDGE, Features, Head, Layer, Op, SIDE, Window};
+
+const STEPS: usize = 3;
+
+/// Allowed error, as a share of a tensor's root mean square.
+const TOLERANCE: f64 = 2e-4;
+
+/// The paper's shape with few channels: biases before BatchNorm, no padding, a ReLU at the end.
+static SMALL: Architecture = Architecture {
+    name: "small",
+    id: 0,
+    encoder: &[
+        Layer::conv("conv1", Window::new(5, 3, 0), 4).with_bias(),
+        Layer::conv("conv2", Window::new(5, 1, 0), 6).with_bias(),
+    ],
+    conv_head: &[
+        Layer::conv("conv3", Window::new(4, 2, 1), 8).with_bias(),
+        Layer::new("pool1", Op::MaxPool { size: 3 }),
+        Layer::hidden("fc1", 12).with_bias(),
+        Layer::linear("fc2", Features::Classes),
+    ],
+    dense_head: &[
+        Layer::hidden("fc1", 16).with_bias(),
+        Layer::linear("fc2", Features::Classes),
+    ],
+    bottleneck: &[Layer::hidden("fc1", 16).with_bias()],
+    mean: Layer::linear("fc21", Features::Fixed(8)),
+    log_variance: Layer::linear("fc22", Features::Fixed(8)),
+    decoder: &[
+        Layer::hidden("fc2", 28 * 28 * 6).with_bias(),
+        Layer::new(
+            "plane",
+            Op::Unflatten {
+                height: 28,
+                width: 28,
+            },
+        ),
+        Layer::conv_transposed("conv3", Window::new(5, 1, 0), 4).with_bias(),
+        Layer::conv_transposed("conv4", Window::new(3, 3, 0), 3).ending_in(Activation::Relu),
+    ],
+};
+
+/// Values in [-1, 1) from a name and an index.
+fn formula(name: &str, count: usize) -> Vec<f32> {
+    let seed = name.bytes().fold(0x811C_9DC5u32, |seed, byte| {
+        (seed ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    (0..count as u32)
+        .map(|index| {
+            let mut h = index.wrapping_mul(0x9E37_79B1).wrapping_add(seed);
+            h = (h ^ (h >> 16)).wrapping_mul(0x7FEB_352D);
+            h = (h ^ (h >> 15)).wrapping_mul(0x846C_A68B);
+            h ^= h >> 16;
+            (f64::from(h >> 8) / f64::from(1 << 23) - 1.0) as f32
+        })
+        .collect()
+}
+
+fn initial(parameters: &[parameters::Parameter]) -> Weights {
+    let tensors = parameters.iter().map(|parameter| {
+        let (name, shape) = (&parameter.name, &parameter.shape);
+        let mut values = formula(name, shape.iter().product());
+        for value in &mut values {
+            *value = if name.ends_with("running_var") || name.ends_with("_bn.weight") {
+                1.0 + 0.5 * *value
+            } else if shape.len() > 1 {
+                let inputs: usize = shape[1..].iter().product();
+                *value * (1.0 / (inputs as f64).sqrt()) as f32
+            } else {
+                *value * 0.125
+            };
+        }
+        (name.clone(), Tensor::new(shape.clone(), values))
+    });
+    Weights(tensors.collect())
+}
+
+/// The same images in our order.
+fn images(count: usize, side: usize) -> Batch {
+    let pixels = formula("images", count * side * side * 3)
+        .into_iter()
+        .map(|value| (value + 1.0) / 2.0)
+        .collect();
+    Batch {
+        count,
+        side,
+        pixels,
+    }
+}
+
+fn update(rule: &str, encoder_rate: f64) -> Update {
+    Update {
+        optimiser: match rule {
+            "adamw" => Optimiser::AdamW {
+                betas: [0.9, 0.99],
+                epsilon: 1e-3,
+            },
+            _ => Optimiser::Sgd { momentum: 0.5 },
+        },
+        rate: 0.02,
+        encoder_rate,
+        weight_decay: 0.05,
+        clip_norm: Some(0.5),
+    }
+}
+
+/// What PyTorch made of one case.
+struct Expected {
+    file: Vec<u8>,
+    case: &'static str,
+}
+
+impl Expected {
+    fn of(case: &'static str) -> Result<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/torch.safetensors");
+        let file = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        Ok(Self { file, case })
+    }
+
+    fn values(&self, name: &str) -> Result<Vec<f32>> {
+        let tensors = SafeTensors::deserialize(&self.file)?;
+        let tensor = tensors.tensor(&format!("{}/{name}", self.case))?;
+        Ok(bytemuck::pod_collect_to_vec(tensor.data()))
+    }
+
+    /// Compares a sample of `values`.
+    fn check(&self, name: &str, values: &[f32]) -> Result<()> {
+        let expected: Vec<f64> = self.values(name)?.into_iter().map(f64::from).collect();
+        let count = values.len() as f64;
+        let double = || values.iter().map(|v| f64::from(*v));
+        let mean = double().sum::<f64>() / count;
+        let root = (double().map(|v| v * v).sum::<f64>() / count).sqrt();
+        let picks = expected.len() - 2;
+        let mut found = vec![mean, root];
+        found.extend((0..picks).map(|pick| {
+            let index = (pick * (values.len() - 1)) as f64 / (picks.max(2) - 1) as f64;
+            f64::from(values[index as usize])
+        }));
+        let allowed = TOLERANCE * expected[1].max(1e-3);
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!(
+                (found - expected).abs() <= allowed,
+                "{}/{name}, value {index}: {found} instead of {expected} ± {allowed}",
+                self.case
+            );
+        }
+        Ok(())
+    }
+
+    fn check_weights(&self, learner: &(impl Learner + ?Sized)) -> Result<()> {
+        for (name, tensor) in learner.weights()?.0 {
+            self.check(&name, &tensor.data)?;
+        }
+        Ok(())
+    }
+
+    fn check_losses(&self, found: &[f64]) -> Result<()> {
+        for (found, expected) in found.iter().zip(self.values("losses")?) {
+            let error = (found - f64::from(expected)).abs();
+            assert!(
+                error <= 1e-4 * f64::from(expected).abs(),
+                "{}: a loss of {found} instead of {expected}",
+                self.case
+            );
+        }
+        Ok(())
+    }
+}
+
+fn check_vae(
+    case: &'static str,
+    architecture: &'static Architecture,
+    count: usize,
+    update: &Update,
+) -> Result<()> {
+    let expected = Expected::of(case)?;
+    let mut vae = Cpu.vae(architecture, &initial(&parameters::vae(architecture)))?;
+    let batch = images(count, SIDE);
+    let noise: Vec<f32> = formula("noise", count * architecture.latent())
+        .into_iter()
+        .map(|value| 2.0 * value)
+        .collect();
+    let objective = VaeObjective {
+        reconstruction_weight: 0.5,
+        beta: 2.0,
+        scale: 1.0 / count as f64,
+    };
+    let mut losses = Vec::new();
+    for _ in 0..STEPS {
+        let loss = vae.step(&batch, &noise, objective, update)?;
+        losses.extend([loss.reconstruction, loss.kl]);
+    }
+    expected.check_losses(&losses)?;
+    expected.check_weights(vae.as_ref())?;
+    let latent = vae.encode(&batch)?;
+    expected.check("mean", &latent.mean)?;
+    expected.check("log_variance", &latent.log_variance)?;
+    expected.check("decoded", &vae.decode(&noise)?.pixels)
+}
+
+fn check_classifier(
+    case: &'static str,
+    architecture: &'static Architecture,
+    head: Head,
+    (count, side): (usize, usize),
+    update: &Update,
+) -> Result<()> {
+    let expected = Expected::of(case)?;
+    let weights = initial(&parameters::classifier(architecture, head, 10));
+    let mut classifier = Cpu.classifier(architecture, head, 10, &weights)?;
+    let batch = images(count, side);
+    let labels: Vec<usize> = (0..count).map(|image| image * 7 % 10).collect();
+    let mut losses = Vec::new();
+    for _ in 0..STEPS {
+        let loss = classifier.step(&batch, &labels, 0.1, update)?;
+        losses.extend([loss.cross_entropy, loss.correct as f64]);
+    }
+    expected.check_losses(&losses)?;
+    expected.check_weights(classifier.as_ref())?;
+    expected.check("logits", &classifier.logits(&batch)?)
+}
+
+#[test]
+fn edge_vae() -> Result<()> {
+    check_vae("edge_vae", &EDGE, 6, &update("sgd", 0.5))
+}
+
+#[test]
+fn small_vae() -> Result<()> {
+    check_vae("small_vae", &SMALL, 8, &update("adamw", 1.0))
+}
+
+#[test]
+fn vae_with_a_frozen_encoder() -> Result<()> {
+    check_vae("frozen_vae", &SMALL, 5, &update("sgd", 0.0))
+}
+
+#[test]
+fn edge_with_its_conv_head() -> Result<()> {
+    check_classifier("edge_conv", &EDGE, Head::Conv, (6, 96), &update("sgd", 0.5))
+}
+
+#[test]
+fn edge_with_its_conv_head_on_smaller_images() -> Result<()> {
+    check_classifier(
+        "edge_conv_64",
+        &EDGE,
+        Head::Conv,
+        (6, 64),
+        &update("adamw", 1.0),
+    )
+}
+
+#[test]
+fn edge_with_its_dense_head() -> Result<()> {
+    check_classifier(
+        "edge_dense",
+        &EDGE,
+        Head::Dense,
+        (6, 96),
+        &update("adamw", 1.0),
+    )
+}
+
+#[test]
+fn small_with_its_conv_head() -> Result<()> {
+    check_classifier(
+        "small_conv",
+        &SMALL,
+        Head::Conv,
+        (5, 96),
+        &update("adamw", 0.5),
+    )
+}
+
+#[test]
+fn small_with_its_dense_head_and_a_frozen_encoder() -> Result<()> {
+    check_classifier(
+        "small_frozen",
+        &SMALL,
+        Head::Dense,
+        (5, 96),
+        &update("sgd", 0.0),
+    )
+}
