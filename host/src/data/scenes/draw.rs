@@ -10,17 +10,24 @@ use super::shape::Shape;
 use super::texture::Texture;
 
 /// Size of the main object: the radius, in pixels, of a disc of its area.
-const MAIN_SIZE: RangeInclusive<f32> = 15.0..=28.0;
+const MAIN_SIZE: RangeInclusive<f32> = 24.0..=34.0;
 /// The size of other objects, as a share of the main object's.
-const OTHER_SIZE: RangeInclusive<f32> = 0.3..=0.6;
+const OTHER_SIZE: RangeInclusive<f32> = 0.25..=0.45;
 /// How many other objects lie behind the main one.
-const BEHIND: RangeInclusive<usize> = 2..=5;
-/// How many lie before it. They are small, and hide a part of it at most.
+const BEHIND: RangeInclusive<usize> = 1..=3;
+/// How many lie before it. They are the smallest, and hide a part of it at most.
 const BEFORE: RangeInclusive<usize> = 0..=1;
+/// How far objects are turned either way, in radians. Patterns are turned by any angle.
+const TILT: f32 = 0.25;
+/// Width of the light rim of every object, in pixels. It tells outlines from patterns: without
+/// it, a few labels teach a small network textures, but no shapes.
+const RIM: f32 = 2.5;
 /// Pixels from one stripe, dot or second check to the next.
-const PERIOD: RangeInclusive<f32> = 5.0..=9.0;
-/// The least and the most distance between the two colours of an object.
-const CONTRAST: RangeInclusive<f32> = 0.3..=1.2;
+const PERIOD: RangeInclusive<f32> = 8.0..=12.0;
+/// Brightness of a pattern's dark colour, as a share of the light one's.
+const SHADE: RangeInclusive<f32> = 0.05..=0.35;
+/// Share of the background that is a texture.
+const FAINTNESS: RangeInclusive<f32> = 0.0..=0.15;
 
 type Colour = [f32; 3];
 
@@ -84,6 +91,7 @@ impl Fill {
 /// An object at its place.
 struct Object {
     shape: Shape,
+    rim: Colour,
     fill: Fill,
     centre: [f32; 2],
     size: f32,
@@ -97,13 +105,14 @@ impl Object {
         let margin = size * 0.8;
         let mut place = || rng.random_range(margin..=SIDE as f32 - margin);
         let centre = [place(), place()];
-        let (sine, cosine) = rng.random_range(0.0..TAU).sin_cos();
+        let (sine, cosine) = rng.random_range(-TILT..=TILT).sin_cos();
         let stretch = rng.random_range(0.85f32..=1.18).sqrt();
         let (long, short) = (size * stretch, size / stretch);
         let period = rng.random_range(PERIOD);
         Self {
             shape,
-            fill: Fill::new(texture, two_colours(rng), period, rng),
+            rim: [rng.random_range(0.8..=1.0); 3],
+            fill: Fill::new(texture, shades(rng), period, rng),
             centre,
             size,
             axes: [
@@ -130,7 +139,9 @@ impl Object {
                 let cover = (0.5 - distance * self.size).clamp(0.0, 1.0);
                 if cover > 0.0 {
                     let under = &mut canvas[y * SIDE + x];
-                    *under = mix(*under, self.fill.at(across, down), cover);
+                    let inside = (0.5 - (distance * self.size + RIM)).clamp(0.0, 1.0);
+                    let body = mix(self.rim, self.fill.at(across, down), inside);
+                    *under = mix(*under, body, cover);
                 }
             }
         }
@@ -139,12 +150,12 @@ impl Object {
 
 /// A gradient under a faint texture: no object's texture is alone in its picture.
 fn background(canvas: &mut [Colour], rng: &mut impl Rng) {
-    let [from, to] = [colour(rng), colour(rng)];
+    let [from, to] = [dull(rng), dull(rng)];
     let slope = gradient(rng);
     let texture = Texture::ALL[rng.random_range(0..Texture::ALL.len())];
     let period = rng.random_range(4.0..=24.0);
-    let fill = Fill::new(texture, [colour(rng), colour(rng)], period, rng);
-    let faintness = rng.random_range(0.0..=0.5);
+    let fill = Fill::new(texture, [dull(rng), dull(rng)], period, rng);
+    let faintness = rng.random_range(FAINTNESS);
     for (y, row) in canvas.chunks_exact_mut(SIDE).enumerate() {
         for (x, pixel) in row.iter_mut().enumerate() {
             let (x, y) = (x as f32, y as f32);
@@ -156,8 +167,8 @@ fn background(canvas: &mut [Colour], rng: &mut impl Rng) {
 /// Light from one side, of some strength and tint.
 fn light(canvas: &mut [Colour], rng: &mut impl Rng) {
     let slope = gradient(rng);
-    let bright: f32 = rng.random_range(0.6..=1.2);
-    let dark = bright * rng.random_range(0.35..=1.0);
+    let bright: f32 = rng.random_range(0.7..=1.1);
+    let dark = bright * rng.random_range(0.5..=1.0);
     let tint: Colour = std::array::from_fn(|_| rng.random_range(0.8..=1.2));
     for (y, row) in canvas.chunks_exact_mut(SIDE).enumerate() {
         for (x, pixel) in row.iter_mut().enumerate() {
@@ -170,7 +181,7 @@ fn light(canvas: &mut [Colour], rng: &mut impl Rng) {
 /// To bytes, with a sensor's noise.
 fn expose(canvas: &[Colour], rng: &mut impl Rng, out: &mut [u8]) {
     // The sum of two uniform bytes is a triangular distribution, of a deviation of 104.5.
-    let deviation = rng.random_range(2.0f32..=12.0);
+    let deviation = rng.random_range(1.0f32..=6.0);
     let mut noise = vec![0; 2 * out.len()];
     rng.fill_bytes(&mut noise);
     let values = canvas.iter().flatten();
@@ -188,18 +199,28 @@ fn gradient<R: Rng>(rng: &mut R) -> impl Fn(f32, f32) -> f32 + use<R> {
     move |x, y| 0.5 + 0.5 * ((x - half) * cosine + (y - half) * sine) / reach
 }
 
-fn colour(rng: &mut impl Rng) -> Colour {
-    std::array::from_fn(|_| rng.random_range(0.05..=0.95))
+/// A colour of the background: dull, and darker than most objects.
+fn dull(rng: &mut impl Rng) -> Colour {
+    let grey = rng.random_range(0.08..=0.4);
+    std::array::from_fn(|_| grey + rng.random_range(-0.08..=0.12))
 }
 
-/// Two colours that can be told apart.
-fn two_colours(rng: &mut impl Rng) -> [Colour; 2] {
-    loop {
-        let pair = [colour(rng), colour(rng)];
-        let squares = (0..3).map(|c| (pair[0][c] - pair[1][c]).powi(2));
-        if CONTRAST.contains(&squares.sum::<f32>().sqrt()) {
-            return pair;
-        }
+/// A light and a dark shade of one vivid colour, in either order.
+fn shades(rng: &mut impl Rng) -> [Colour; 2] {
+    let hue: f32 = rng.random_range(0.0..6.0);
+    let saturation: f32 = rng.random_range(0.7..=1.0);
+    let value: f32 = rng.random_range(0.7..=1.0);
+    // From hue, saturation and value to red, green and blue (Smith, 1978).
+    let light = [5.0, 3.0, 1.0].map(|offset: f32| {
+        let turned = (hue + offset) % 6.0;
+        value * (1.0 - saturation * turned.min(4.0 - turned).clamp(0.0, 1.0))
+    });
+    let shade = rng.random_range(SHADE);
+    let dark = light.map(|value| value * shade);
+    if rng.random() {
+        [light, dark]
+    } else {
+        [dark, light]
     }
 }
 
