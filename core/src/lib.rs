@@ -75,3 +75,8 @@ pub use quantised::Quantised;
 pub use rows::{IMAGE_BYTES, ROW_BYTES, RowSource};
 pub use scores::{Logits, Score};
 pub use stream::RowError;
+
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{
@@ -76,7 +77,7 @@ pub struct CommonArguments {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipe: Option<Recipe>,
     /// All that is random follows from it.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Where to train.
@@ -247,11 +248,13 @@ fn given<A: Args>(
     matches: &ArgMatches,
     arguments: &[(clap::Arg, String)],
 ) -> Result<A, clap::Error> {
-    let mut line = Vec::new();
+    let mut line = Vec::<OsString>::new();
     for (arg, name) in arguments {
         for value in matches.get_raw(name).into_iter().flatten() {
-            line.push(format!("--{}", arg.get_long().unwrap_or_default()).into());
-            line.push(value.to_owned());
+            // As one word: a value such as -1 by itself would look like an option.
+            let mut word = OsString::from(format!("--{}=", arg.get_long().unwrap_or_default()));
+            word.push(value);
+            line.push(word);
         }
     }
     A::from_arg_matches(&stage::<A>().try_get_matches_from(line)?)
@@ -325,6 +328,8 @@ mod tests {
         assert_eq!(run.stages.finetune.epochs, None);
         assert_eq!(run.stages.finetune.rate, Some(0.5));
         assert_eq!(run.stages.pretrain.beta, Some(4.0));
+        let cli = Cli::try_parse_from(["vae96", "--pretrain-rate=-1"]).unwrap();
+        assert_eq!(cli.run.stages.pretrain.rate, Some(-1.0));
     }
 
     #[test]

@@ -19,18 +19,18 @@ use crate::data::{IMAGE_BYTES, Labelled};
 /// Images evaluated together.
 const BATCH: usize = 100;
 
-/// What a float classifier says of `data`.
+/// What a float classifier says of `samples`.
 pub fn classifier(
     classifier: &dyn Classifier,
     classes: usize,
-    data: &Labelled,
+    samples: Samples,
 ) -> Result<Predictions> {
-    let mut logits = Vec::with_capacity(data.labels.len() * classes);
-    let samples = Samples::labelled(data, (0..data.labels.len()).collect());
+    let labels = samples.labels().to_vec();
+    let mut logits = Vec::with_capacity(labels.len() * classes);
     for loaded in Loader::evaluation(samples, BATCH, SIDE)? {
         logits.extend(classifier.logits(&loaded?.batch)?);
     }
-    Predictions::new(logits, data.labels.clone(), classes)
+    Predictions::new(logits, labels, classes)
 }
 
 /// What the model file says of `data`, on all cores.

@@ -1,8 +1,10 @@
 //! The command line of vae96.
 #![forbid(unsafe_code)]
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::Parser;
 use host::cli::Cli;
 use host::commands;
@@ -15,13 +17,31 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.output.json;
-    match commands::dispatch(cli) {
-        Ok(answer) if json => println!("{}", answer.json),
-        Ok(answer) => println!("{}", answer.text),
+    let answered = commands::dispatch(cli).and_then(|answer| {
+        let text = if json {
+            answer.json.to_string()
+        } else {
+            answer.text
+        };
+        print(&text)
+    });
+    match answered {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::FAILURE;
+            // Where stderr is gone too, the exit status alone has to tell.
+            let error = format!("error: {error:#}");
+            writeln!(io::stderr(), "{}", error.trim_end()).ok();
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
+}
+
+/// Writes a line to stdout; a reader who has gone, as `head` does, is no error.
+fn print(text: &str) -> Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to stdout")
+        }
+        _ => Ok(()),
+    }
 }

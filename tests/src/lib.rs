@@ -1,1 +1,74 @@
-//! What the tests share: fixtures, tiny data sets, small networks.
+//! What the tests share: random weights and images.
+
+pub mod twin;
+
+use host::backend::parameters::{Parameter, Start};
+use host::backend::{Batch, Tensor, Weights};
+use host::data::{IMAGE_BYTES, Images, scenes};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use vae96::SIDE;
+
+/// Weights as after a training: BatchNorm has scales, shifts, means and variances of its own,
+/// one far from another.
+pub fn random_weights(parameters: &[Parameter], seed: u64) -> Weights {
+    let mut weights = Weights::initial(parameters, seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    for parameter in parameters {
+        // Weights of BatchNorm begin at the same value throughout.
+        let Start::Constant(start) = parameter.start else {
+            continue;
+        };
+        let value = |rng: &mut ChaCha8Rng| match start {
+            0.0 => rng.random_range(-0.5..0.5),
+            _ => rng.random_range(-1.5f32..0.5).exp(),
+        };
+        let len = parameter.shape.iter().product();
+        let values = (0..len).map(|_| value(&mut rng)).collect();
+        let tensor = Tensor::new(parameter.shape.clone(), values);
+        weights.0.insert(parameter.name.clone(), tensor);
+    }
+    weights
+}
+
+/// The first `count` scenes of a seed, as bytes.
+pub fn scenes(count: usize, seed: u64) -> Vec<Vec<u8>> {
+    let data = scenes::dataset(&scenes::Options {
+        seed,
+        train_per_class: 0,
+        val_per_class: 0,
+        unlabelled: count,
+    });
+    (0..count)
+        .map(|index| image(&data.unlabelled, index))
+        .collect()
+}
+
+/// One image's bytes.
+pub fn image(images: &Images, index: usize) -> Vec<u8> {
+    let mut bytes = vec![0; IMAGE_BYTES];
+    images
+        .read(index, &mut bytes)
+        .expect("images in memory can be read");
+    bytes
+}
+
+/// Bytes as values in [0, 1].
+pub fn pixels(image: &[u8]) -> Vec<f32> {
+    image.iter().map(|&byte| f32::from(byte) / 255.0).collect()
+}
+
+/// Images as a batch.
+pub fn batch(images: &[Vec<u8>]) -> Batch {
+    Batch {
+        count: images.len(),
+        side: SIDE,
+        pixels: images.iter().flat_map(|image| pixels(image)).collect(),
+    }
+}
+
+/// Root of the mean square.
+pub fn rms(values: &[f32]) -> f64 {
+    let sum: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+    (sum / values.len().max(1) as f64).sqrt()
+}

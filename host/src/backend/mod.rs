@@ -182,6 +182,6 @@ pub enum Device {
 /// The backend of a device.
 pub fn choose(device: Device) -> Result<Box<dyn Backend>> {
     match device {
-        Device::Auto | Device::Cpu => Ok(Box::new(cpu::Cpu::default())),
+        Device::Auto | Device::Cpu => Ok(Box::new(cpu::Cpu)),
     }
 }

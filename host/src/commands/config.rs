@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::finetune::SCRATCH;
 use crate::backend::Device;
 use crate::cli::CommonArguments;
 use crate::files;
@@ -82,6 +83,38 @@ pub struct Given<'a> {
     pub file: Option<&'a Path>,
 }
 
+impl Given<'_> {
+    /// What the command line says, as a configuration file would say it.
+    fn table(&self) -> Result<Table> {
+        let mut table = options(&self.common)?;
+        if let Some(from) = &self.from {
+            table.insert("from".to_owned(), Value::String(from.clone()));
+        }
+        for (name, stage) in [
+            ("pretrain", options(&self.pretrain)?),
+            ("finetune", options(&self.finetune)?),
+        ] {
+            if !stage.is_empty() {
+                table.insert(name.to_owned(), Value::Table(stage));
+            }
+        }
+        Ok(table)
+    }
+
+    /// The names of the options that the command line gives, as in a configuration file.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let names = |(name, value): (String, Value)| match value {
+            Value::Table(stage) => stage.keys().map(|key| format!("{name}.{key}")).collect(),
+            _ => vec![name],
+        };
+        Ok(self.table()?.into_iter().flat_map(names).collect())
+    }
+}
+
+fn options(given: &impl Serialize) -> Result<Table> {
+    Table::try_from(given).context("an option is above 9223372036854775807")
+}
+
 impl Config {
     /// Resolves what is given.
     ///
@@ -93,21 +126,13 @@ impl Config {
             None => Table::new(),
         };
         over.remove("stage");
-        merge(&mut over, Table::try_from(&given.common)?);
-        if let Some(from) = &given.from {
-            over.insert("from".to_owned(), Value::String(from.clone()));
-        }
-        for (name, arguments) in [
-            ("pretrain", Table::try_from(&given.pretrain)?),
-            ("finetune", Table::try_from(&given.finetune)?),
-        ] {
-            if !arguments.is_empty() {
-                let layer = Table::from_iter([(name.to_owned(), Value::Table(arguments))]);
-                merge(&mut over, layer);
-            }
-        }
+        merge(&mut over, given.table()?);
+        let named = |error: toml::de::Error| match given.file {
+            Some(path) => anyhow::Error::from(error).context(invalid(path)),
+            None => error.into(),
+        };
         let recipe = match over.get("recipe") {
-            Some(recipe) => recipe.clone().try_into()?,
+            Some(recipe) => recipe.clone().try_into().map_err(named)?,
             None => Recipe::Default,
         };
         let built_in = !over.contains_key("data");
@@ -127,12 +152,16 @@ impl Config {
             .get("finetune")
             .is_some_and(|finetune| finetune.get("side").is_some());
         merge(&mut all, over);
-        let mut config: Self = match given.file {
-            Some(path) => all.try_into().with_context(|| invalid(path))?,
-            None => all.try_into()?,
-        };
+        let mut config: Self = all.try_into().map_err(named)?;
+        // A run is resumed from any folder.
         if let Some(data) = &mut config.data {
             *data = std::path::absolute(&*data)?;
+        }
+        if let Some(from) = &mut config.from
+            && from != SCRATCH
+            && let Some(path) = std::path::absolute(&*from)?.to_str()
+        {
+            *from = path.to_owned();
         }
         let any_side = config.reads_any_side();
         if let (false, false, Some(finetune)) = (side_given, any_side, &mut config.finetune) {
@@ -172,9 +201,13 @@ impl Config {
     }
 
     fn defaults(stage: Stage, recipe: Recipe, built_in: bool) -> Self {
+        let mut pretrain = Pretrain::defaults(recipe);
         let mut finetune = Finetune::defaults(recipe);
-        if built_in {
-            // The scenes are for trying things out: few labels are where pre-training shows.
+        if built_in && recipe == Recipe::Default {
+            // The scenes are for trying things out: a few minutes, and few labels, where
+            // pre-training shows.
+            pretrain.epochs = 12;
+            finetune.epochs = 20;
             finetune.labels_per_class = 16;
         }
         Self {
@@ -189,15 +222,15 @@ impl Config {
             device: Device::Auto,
             unlabelled: 0,
             from: None,
-            pretrain: (stage != Stage::Finetune).then(|| Pretrain::defaults(recipe)),
+            pretrain: (stage != Stage::Finetune).then_some(pretrain),
             finetune: (stage != Stage::Pretrain).then_some(finetune),
         }
     }
 
     fn check(&self) -> Result<()> {
         if let Some(pretrain) = &self.pretrain {
-            let at_least_1 = [("epochs", pretrain.epochs), ("batch", pretrain.batch)];
-            positive("pretrain", &at_least_1)?;
+            count("pretrain", "epochs", pretrain.epochs)?;
+            count("pretrain", "batch", pretrain.batch)?;
             within("pretrain", "rate", pretrain.rate, 0.0, 10.0)?;
             within("pretrain", "warmup", pretrain.warmup, 0.0, 1.0)?;
             within("pretrain", "weight_decay", pretrain.weight_decay, 0.0, 10.0)?;
@@ -209,8 +242,8 @@ impl Config {
             within("pretrain", "colour", pretrain.colour, 0.0, 1.0)?;
         }
         if let Some(finetune) = &self.finetune {
-            let at_least_1 = [("epochs", finetune.epochs), ("batch", finetune.batch)];
-            positive("finetune", &at_least_1)?;
+            count("finetune", "epochs", finetune.epochs)?;
+            count("finetune", "batch", finetune.batch)?;
             within("finetune", "rate", finetune.rate, 0.0, 10.0)?;
             within("finetune", "encoder_rate", finetune.encoder_rate, 0.0, 10.0)?;
             within("finetune", "warmup", finetune.warmup, 0.0, 1.0)?;
@@ -272,10 +305,12 @@ fn merge(under: &mut Table, over: Table) {
     }
 }
 
-fn positive(stage: &str, values: &[(&str, usize)]) -> Result<()> {
-    for (name, value) in values {
-        ensure!(*value > 0, "{stage}.{name} is 0; it must be at least 1");
-    }
+fn count(stage: &str, name: &str, value: usize) -> Result<()> {
+    const MOST: usize = 1_000_000;
+    ensure!(
+        (1..=MOST).contains(&value),
+        "{stage}.{name} is {value}; it must lie between 1 and {MOST}"
+    );
     Ok(())
 }
 

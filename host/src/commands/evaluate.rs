@@ -1,8 +1,9 @@
 //! `vae96 evaluate`.
 
+use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use super::config::Config;
@@ -13,6 +14,7 @@ use super::{Answer, export};
 use crate::backend;
 use crate::cli::EvaluateCommand;
 use crate::data::Dataset;
+use crate::data::loader::Samples;
 use crate::evaluate::{self, Predictions};
 use crate::files;
 use crate::train::progress::Progress;
@@ -23,14 +25,32 @@ enum Subject {
     Model(Vec<u8>),
 }
 
+impl Subject {
+    /// The classifier at `path`, checked before any image is read.
+    fn load(path: &Path) -> Result<Self> {
+        let unusable = || format!("cannot evaluate {}", path.display());
+        if path.is_dir() || path.extension().is_some_and(|e| e == "safetensors") {
+            let trained = Trained::load(path, stages::FINETUNE)?;
+            trained.head().with_context(unusable)?;
+            Ok(Self::Trained(Box::new(trained)))
+        } else {
+            let file = files::read(path)?;
+            let aligned = evaluate::Aligned::new(&file);
+            let model = evaluate::parse(aligned.bytes()).with_context(unusable)?;
+            ensure!(
+                model.classes() > 0,
+                "{} is of an encoder, which tells no classes apart",
+                path.display()
+            );
+            Ok(Self::Model(file))
+        }
+    }
+}
+
 /// Evaluates a run's classifier, or a model file.
 pub fn run(arguments: &EvaluateCommand, progress: Progress) -> Result<Answer> {
     let path = &arguments.model;
-    let subject = if path.is_dir() || path.extension().is_some_and(|e| e == "safetensors") {
-        Subject::Trained(Box::new(Trained::load(path, stages::FINETUNE)?))
-    } else {
-        Subject::Model(files::read(path)?)
-    };
+    let subject = Subject::load(path)?;
     // A model file alone names its classes, but not where images of them are.
     let config = match (&arguments.data, export::config(path)) {
         (Some(data), config) => Config {
@@ -52,15 +72,21 @@ pub fn run(arguments: &EvaluateCommand, progress: Progress) -> Result<Answer> {
             same_classes(&data, classes)?;
             let backend = backend::choose(config.device)?;
             let classifier = trained.classifier(&*backend)?;
-            evaluate::classifier(&*classifier, classes.len(), &data.val)?
+            evaluate::classifier(&*classifier, classes.len(), Samples::spread(&data.val, 0))?
         }
         Subject::Model(file) => {
             let aligned = evaluate::Aligned::new(file);
-            let names: Vec<String> = evaluate::parse(aligned.bytes())?
-                .names()
-                .map(str::to_owned)
-                .collect();
-            if !names.is_empty() {
+            let model = evaluate::parse(aligned.bytes())?;
+            let names: Vec<String> = model.names().map(str::to_owned).collect();
+            if names.is_empty() {
+                ensure!(
+                    data.classes.len() == model.classes(),
+                    "the images are of {} classes; {} tells {} apart",
+                    data.classes.len(),
+                    path.display(),
+                    model.classes()
+                );
+            } else {
                 same_classes(&data, &names)?;
             }
             evaluate::model(file, &data.val)?

@@ -42,6 +42,10 @@ impl Default for Options {
 
 /// Exports a run.
 pub fn run(arguments: &ExportCommand, progress: Progress) -> Result<Answer> {
+    ensure!(
+        arguments.calibration_images > 0,
+        "--calibration-images is 0; it must be at least 1"
+    );
     let options = Options {
         method: arguments.calibration,
         images: arguments.calibration_images,
@@ -141,7 +145,7 @@ fn description(trained: &Trained, kind: Kind) -> Result<&'static Description> {
 
 /// At most `count` of the images, spread evenly over all of them.
 fn spread(images: &Images, indices: &[usize], count: usize) -> Result<Vec<Vec<f32>>> {
-    let step = indices.len().div_ceil(count.max(1)).max(1);
+    let step = indices.len().div_ceil(count).max(1);
     let some = indices.iter().copied().step_by(step).collect();
     Loader::evaluation(Samples::unlabelled(images, some), 1, vae96::SIDE)?
         .map(|loaded| Ok(loaded?.batch.pixels))

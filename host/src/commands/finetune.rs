@@ -9,6 +9,7 @@ use super::{Answer, folder, report, source};
 use crate::backend::{self, Backend, Weights};
 use crate::cli::FinetuneCommand;
 use crate::data::Dataset;
+use crate::data::loader::Samples;
 use crate::evaluate;
 use crate::train::finetune::{Request, train};
 use crate::train::progress::Progress;
@@ -57,7 +58,11 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
         label: Label::classifier(&config, &data.classes)?,
     };
     let classifier = trained.classifier(&*backend)?;
-    let predictions = evaluate::classifier(&*classifier, data.classes.len(), &data.val)?;
+    let predictions = evaluate::classifier(
+        &*classifier,
+        data.classes.len(),
+        Samples::spread(&data.val, 0),
+    )?;
     report::write(&folder, &config, &data, Some(&predictions))?;
     let (top1, top5) = (predictions.top_k(1), predictions.top_k(5));
     let text = format!(

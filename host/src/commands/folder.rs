@@ -1,15 +1,20 @@
 //! The folder of a run: a new one, a given one, or that of an interrupted run.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::config::{Config, Given, Stage};
 use crate::cli::FolderArguments;
+use crate::files;
 use crate::train::run::Folder;
 
 /// Where runs go that are given no place.
 const RUNS: &str = "runs";
+/// How many of a command go there.
+const MOST_RUNS: usize = 9999;
 
 /// The folder of a run and its options: those of the run that is resumed, or those given.
 pub fn open(
@@ -18,7 +23,7 @@ pub fn open(
     given: Given<'_>,
 ) -> Result<(Folder, Config)> {
     if let Some(path) = &arguments.resume {
-        return resume(stage, path);
+        return resume(stage, path, &given);
     }
     let config = Config::resolve(
         stage,
@@ -35,7 +40,13 @@ pub fn open(
     Ok((folder, config))
 }
 
-fn resume(stage: Stage, path: &Path) -> Result<(Folder, Config)> {
+fn resume(stage: Stage, path: &Path, given: &Given<'_>) -> Result<(Folder, Config)> {
+    let names = given.names()?;
+    ensure!(
+        names.is_empty(),
+        "--resume goes on with the options that the run began with: leave out {}",
+        names.join(", ")
+    );
     let folder = Folder::at(path);
     ensure!(
         folder.config().exists(),
@@ -55,22 +66,37 @@ fn resume(stage: Stage, path: &Path) -> Result<(Folder, Config)> {
 }
 
 fn new(path: &Path) -> Result<Folder> {
-    if path.join("config.toml").exists() {
-        bail!(
-            "{} holds a run already: go on with it by --resume {}, or choose another --out",
-            path.display(),
-            path.display()
-        );
-    }
-    Folder::make(path)
+    let folder = Folder::make(path)?;
+    ensure!(
+        !folder.config().exists() || nothing_but(&folder.config(), path)?,
+        "{} holds a run already: go on with it by --resume {}, or choose another --out",
+        path.display(),
+        path.display()
+    );
+    Ok(folder)
 }
 
-/// The first of `runs/run-001`, `runs/run-002`, … that is free.
+/// Whether a folder has no other file: a run that failed for want of its images is no loss.
+fn nothing_but(file: &Path, folder: &Path) -> Result<bool> {
+    let entries = fs::read_dir(folder)
+        .and_then(|entries| entries.collect::<Result<Vec<_>, _>>())
+        .with_context(|| format!("cannot list the folder {}", folder.display()))?;
+    Ok(entries.iter().all(|entry| entry.path() == file))
+}
+
+/// The first of `runs/run-001`, `runs/run-002`, … that is free, also for runs that begin at once.
 fn numbered(stage: Stage) -> Result<Folder> {
-    let path = |number: usize| PathBuf::from(RUNS).join(format!("{}-{number:03}", stage.command()));
-    let free = (1..).map(path).find(|path| !path.exists());
-    match free {
-        Some(path) => Folder::make(&path),
-        None => bail!("no number is left for a run in {RUNS}"),
+    files::make_folder(Path::new(RUNS))?;
+    for number in 1..=MOST_RUNS {
+        let path = PathBuf::from(RUNS).join(format!("{}-{number:03}", stage.command()));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(Folder::at(&path)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot make the folder {}", path.display()));
+            }
+        }
     }
+    bail!("{RUNS} holds {MOST_RUNS} runs of this command; --out says where another goes")
 }

@@ -10,6 +10,7 @@ use super::{Answer, finetune, folder, pretrain, report, source};
 use crate::backend::{self, Weights};
 use crate::cli::RunArguments;
 use crate::data::Dataset;
+use crate::data::loader::Samples;
 use crate::evaluate::{self, Predictions};
 use crate::files;
 use crate::train::progress::Progress;
@@ -86,7 +87,11 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
 
     let float = |trained: &Trained| {
         let classifier = trained.classifier(&*backend)?;
-        evaluate::classifier(&*classifier, data.classes.len(), &data.val)
+        evaluate::classifier(
+            &*classifier,
+            data.classes.len(),
+            Samples::spread(&data.val, 0),
+        )
     };
     let outcome = Outcome {
         baseline: float(&baseline)?,

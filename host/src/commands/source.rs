@@ -3,7 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::config::Config;
 use crate::data::{Dataset, folder, scenes};
@@ -76,15 +76,17 @@ pub fn load(config: &Config, parts: Parts, progress: Progress) -> Result<Dataset
             tell_skipped(&data, progress);
             Ok(data)
         }
-        None => Ok(scenes::dataset(&scenes(config, parts))),
+        None => Ok(scenes::dataset(&scenes(config, parts)?)),
     }
 }
 
 /// How many scenes are drawn: enough to train on in a few minutes.
-fn scenes(config: &Config, parts: Parts) -> scenes::Options {
+fn scenes(config: &Config, parts: Parts) -> Result<scenes::Options> {
     const TRAIN_PER_CLASS: usize = 64;
     const VAL_PER_CLASS: usize = 100;
     const UNLABELLED: usize = 4000;
+    // They lie in memory, 28 KB each.
+    const MOST: usize = 100_000;
     let labels = config
         .finetune
         .as_ref()
@@ -93,13 +95,22 @@ fn scenes(config: &Config, parts: Parts) -> scenes::Options {
         0 => UNLABELLED,
         some => some,
     };
+    for (name, value, most) in [
+        ("unlabelled", unlabelled, MOST),
+        ("finetune.labels_per_class", labels, MOST / scenes::CLASSES),
+    ] {
+        ensure!(
+            value <= most,
+            "{name} is {value}; of the built-in scenes at most {most} are drawn"
+        );
+    }
     let wanted = |part: bool, count: usize| if part { count } else { 0 };
-    scenes::Options {
+    Ok(scenes::Options {
         seed: config.seed,
         train_per_class: wanted(parts.train, TRAIN_PER_CLASS.max(labels)),
         val_per_class: wanted(parts.val, VAL_PER_CLASS),
         unlabelled: wanted(parts.unlabelled, unlabelled),
-    }
+    })
 }
 
 /// Names the first files that could not be read, and counts them all.

@@ -61,6 +61,11 @@ impl Trained {
     /// Of the first complete training that `path` is or holds: a weights file, a folder of
     /// `pretrain` or `finetune`, or a folder of `run` and the `stage` in it.
     pub fn load(path: &Path, stage: &str) -> Result<Self> {
+        ensure!(
+            path.exists(),
+            "there is no file or folder {}",
+            path.display()
+        );
         let file = if path.is_file() {
             path.to_owned()
         } else {

@@ -232,7 +232,7 @@ fn same_classes(train: &Classes, val: &Classes) -> Result<()> {
         return Ok(());
     }
     let only = |part: &Classes, a: &BTreeSet<_>, b: &BTreeSet<_>| {
-        let names: Vec<_> = a.difference(b).map(|&name: &&String| name).collect();
+        let names: Vec<_> = a.difference(b).copied().collect();
         match names.len() {
             0 => String::new(),
             n => format!(

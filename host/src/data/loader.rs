@@ -35,6 +35,18 @@ impl Samples {
         }
     }
 
+    /// `count` of the images with their classes, spread evenly; all of them for 0.
+    pub fn spread(from: &Labelled, count: usize) -> Self {
+        let all = from.labels.len();
+        let count = if count == 0 { all } else { count.min(all) };
+        Self::labelled(from, (0..count).map(|i| i * all / count).collect())
+    }
+
+    /// The class of each image; none without classes.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
     /// Those images of `images`, without classes.
     pub fn unlabelled(images: &Images, indices: Vec<usize>) -> Self {
         Self {

@@ -2,7 +2,9 @@
 //!
 //! TensorFlow Lite's scheme: weights symmetric in [−127, 127] with a scale an output channel,
 //! activations with a scale and a zero point, the bias an integer of scale input × weight, and
-//! input × weight / output scale as multiplier and shift.
+//! input × weight / output scale as multiplier and shift. All scales are f32 and their quotient
+//! is worked out in f64, as TensorFlow Lite does: the multiplier and shift of a channel give back
+//! its weight scale exactly, and the same model in TensorFlow Lite's format computes the same.
 
 use anyhow::{Result, anyhow, ensure};
 use vae96::model::{Contents, INPUT_SCALE, INPUT_ZERO_POINT, Parameters, Record, WeightLayout};
@@ -101,14 +103,15 @@ impl Numbers {
     fn channel(&mut self, weights: &[f32], bias: f64, input: Affine, output_scale: f64) {
         let mut scale = weight_scale(weights, bias, input.scale);
         let (weights, bias) = loop {
-            let (weights, bias) = integers(weights, bias, scale, input);
+            let (weights, bias) = integers(weights, bias, f64::from(scale), input);
             if stays_in_i32(&weights, bias) {
                 break (weights, bias);
             }
             // Coarser weights make smaller sums.
             scale *= 2.0;
         };
-        let (multiplier, shift) = quantise_multiplier(input.scale * scale / output_scale);
+        let (multiplier, shift) =
+            quantise_multiplier(input.scale * f64::from(scale) / output_scale);
         self.multipliers.push(multiplier);
         self.shifts.push(shift);
         self.weights.extend(weights);
@@ -118,14 +121,13 @@ impl Numbers {
 
 /// The scale at which the largest weight is 127, or larger where the bias would not fit an i32
 /// (a channel that BatchNorm all but switched off).
-fn weight_scale(weights: &[f32], bias: f64, input_scale: f64) -> f64 {
+fn weight_scale(weights: &[f32], bias: f64, input_scale: f64) -> f32 {
     let largest = weights
         .iter()
         .fold(0f32, |max, weight| max.max(weight.abs()));
     let for_bias = bias.abs() / (input_scale * f64::from(1 << 29));
-    (f64::from(largest) / 127.0)
-        .max(for_bias)
-        .max(f64::from(f32::MIN_POSITIVE))
+    let scale = (f64::from(largest) / 127.0).max(for_bias) as f32;
+    scale.max(f32::MIN_POSITIVE)
 }
 
 /// A channel's weights, and its bias with the input's zero point folded in.
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn the_largest_weight_is_127_and_the_zero_point_goes_into_the_bias() {
         let scale = weight_scale(&[0.5, -1.0, 0.25], 0.1, INPUT.scale);
-        let (weights, bias) = integers(&[0.5, -1.0, 0.25], 0.1, scale, INPUT);
+        let (weights, bias) = integers(&[0.5, -1.0, 0.25], 0.1, f64::from(scale), INPUT);
         assert_eq!(weights, [64, -127, 32]);
         assert_eq!(
             bias,

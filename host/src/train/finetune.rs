@@ -8,13 +8,13 @@ use super::progress::Progress;
 use super::recipe::{Finetune, Keep, Optimisation};
 use super::run::{Folder, Plan, Run, Task};
 use crate::backend::{Backend, Classifier, Learner, Metadata, Weights, parameters};
+use crate::data::Dataset;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples};
 use crate::data::split::split;
-use crate::data::{Dataset, Labelled};
 use crate::evaluate;
 
 /// An epoch has at least this many images: fewer are repeated.
-const EPOCH: usize = 1280;
+const EPOCH: usize = 2560;
 
 /// What a fine-tuning is given.
 #[derive(Clone, Copy)]
@@ -68,7 +68,7 @@ pub fn train(
         optimisation: settings.optimisation(request.encoder.is_some()),
         smoothing: settings.smoothing,
         steps: plan.steps(),
-        val: &data.val,
+        val: Samples::spread(&data.val, settings.val_images),
         classes,
     };
     let mut run = Run::begin(&plan, folder, &mut task, progress)?;
@@ -118,16 +118,16 @@ fn start(request: &Request<'_>, classes: usize) -> Result<Weights> {
     Ok(weights)
 }
 
-struct FinetuneTask<'a> {
+struct FinetuneTask {
     classifier: Box<dyn Classifier>,
     optimisation: Optimisation,
     smoothing: f64,
     steps: usize,
-    val: &'a Labelled,
+    val: Samples,
     classes: usize,
 }
 
-impl Task for FinetuneTask<'_> {
+impl Task for FinetuneTask {
     fn step(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<(&'static str, f64)>> {
         let update = self.optimisation.update(step, self.steps);
         let loss = self
@@ -140,7 +140,7 @@ impl Task for FinetuneTask<'_> {
     }
 
     fn validate(&mut self, _epoch: usize) -> Result<Measures> {
-        let predictions = evaluate::classifier(&*self.classifier, self.classes, self.val)?;
+        let predictions = evaluate::classifier(&*self.classifier, self.classes, self.val.clone())?;
         Ok(Measures::from([
             ("loss".to_owned(), predictions.loss()),
             ("top1".to_owned(), predictions.top_k(1)),

@@ -1,5 +1,6 @@
 //! What a person sees while training goes on.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -42,7 +43,7 @@ impl Progress {
             return;
         }
         if bar.is_hidden() {
-            eprintln!("{line}");
+            self.tell(line);
         } else {
             bar.println(line);
         }
@@ -51,7 +52,8 @@ impl Progress {
     /// A line for the user where no bar is.
     pub fn tell(&self, line: &str) {
         if !self.quiet {
-            eprintln!("{line}");
+            // A reader who has gone must not end a training.
+            writeln!(io::stderr(), "{line}").ok();
         }
     }
 }

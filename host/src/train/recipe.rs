@@ -119,7 +119,7 @@ settings! {
     /// Labelled images a class, drawn by the seed: a smaller number takes a subset of a larger
     /// one's. 0 takes all there are.
     labels_per_class: usize,
-    /// Passes over the labelled images; few images are repeated until a pass has 1280.
+    /// Passes over the labelled images; few images are repeated until a pass has 2560.
     epochs: usize,
     /// Images a step.
     batch: usize,
@@ -149,6 +149,9 @@ settings! {
     flip: bool,
     /// Largest change of brightness, contrast and saturation, as a share.
     colour: f64,
+    /// Validation images looked at after an epoch, spread evenly over all of them; 0 for all. The
+    /// figures a run ends with are always of all.
+    val_images: usize,
     /// Which weights to end with.
     keep: Keep,
     /// Stop after this many epochs without a better validation accuracy; 0 never does.
@@ -220,10 +223,11 @@ impl Finetune {
                 weight_decay: 0.05,
                 clip: 0.0,
                 smoothing: 0.1,
-                side: 64,
+                side: 80,
                 crop: 0.35,
                 flip: true,
                 colour: 0.3,
+                val_images: 1000,
                 keep: Keep::Last,
                 patience: 0,
             },
@@ -245,6 +249,7 @@ impl Finetune {
                 crop: 1.0,
                 flip: false,
                 colour: 0.0,
+                val_images: 0,
                 keep: Keep::Best,
                 patience: 0,
             },

@@ -177,7 +177,7 @@ impl<'a> Run<'a> {
             let Some(loaded) = loader.next() else { break };
             let loaded = loaded?;
             let figures = task.step(&loaded, self.step)?;
-            self.check(&figures)?;
+            self.check(self.step + 1, figures.iter().copied())?;
             self.sums.add(loaded.batch.count, &figures);
             self.step += 1;
             self.bar.inc(1);
@@ -204,14 +204,18 @@ impl<'a> Run<'a> {
         Ok(weights)
     }
 
-    fn check(&self, figures: &[(&str, f64)]) -> Result<()> {
+    /// Figures that are no numbers any more could neither be learned from nor be written down.
+    fn check<'f>(
+        &self,
+        step: usize,
+        figures: impl IntoIterator<Item = (&'f str, f64)>,
+    ) -> Result<()> {
         for (name, value) in figures {
             ensure!(
                 value.is_finite(),
-                "{}: the {name} became {value} at step {}; a lower --rate or a --clip of 1 keeps \
+                "{}: the {name} became {value} at step {step}; a lower rate or a clip of 1 keeps \
                  training in bounds",
-                self.plan.name,
-                self.step + 1
+                self.plan.name
             );
         }
         Ok(())
@@ -224,12 +228,17 @@ impl<'a> Run<'a> {
 
     fn end_epoch(&mut self, task: &mut dyn Task, seconds: f64, waiting: f64) -> Result<()> {
         let epoch = self.step / self.plan.steps_per_epoch;
+        let val = task.validate(epoch)?;
+        self.check(
+            self.step,
+            val.iter().map(|(name, value)| (name.as_str(), *value)),
+        )?;
         let record = Record {
             epoch,
             step: self.step,
             rate: task.rate(self.step - 1),
             train: std::mem::take(&mut self.sums).means(),
-            val: task.validate(epoch)?,
+            val,
             seconds,
             waiting,
         };

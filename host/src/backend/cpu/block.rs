@@ -194,22 +194,21 @@ impl Block {
         Ok(Signal { shape, node })
     }
 
-    /// What it makes of `input`.
-    fn output(&self, input: Shape) -> Result<Shape> {
+    /// The shape it makes of `input`.
+    pub fn output(&self, input: Shape) -> Result<Shape> {
         let name = self.layer.name;
         if let (Op::Linear { .. }, Some(weighted)) = (self.layer.op, &self.weighted) {
             let wanted = weighted.weight.variable.shape[1];
             ensure!(
                 input.len() == wanted,
-                "layer {name} takes {wanted} values and would get {input} = {}; \
-                 images of another size would fit",
+                "layer {name} takes {wanted} values, not {input} = {}",
                 input.len()
             );
         }
         let output = self.layer.output(input, self.classes);
         ensure!(
             !output.is_empty(),
-            "layer {name} leaves nothing of its input of {input}; it needs larger images"
+            "layer {name} leaves nothing of its input of {input}"
         );
         Ok(output)
     }

@@ -1,8 +1,9 @@
 //! The classifiers.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use vae96::{Architecture, Head, INPUT};
 
+use super::block::Signal;
 use super::model::{Model, Networks, input, values};
 use super::network::Network;
 use super::ops::cross_entropy::cross_entropy;
@@ -35,6 +36,17 @@ impl ClassifierNetworks {
     }
 }
 
+impl ClassifierNetworks {
+    /// A batch of images, of any size that all layers take.
+    fn checked(&self, batch: &Batch) -> Result<Signal> {
+        let images = input(batch)?;
+        let fits = self.encoder.check(images.shape);
+        fits.and_then(|features| self.head.check(features))
+            .with_context(|| format!("images of {} do not fit this classifier", images.shape))?;
+        Ok(images)
+    }
+}
+
 impl Networks for ClassifierNetworks {
     fn all(&self) -> Vec<&Network> {
         vec![&self.encoder, &self.head]
@@ -53,8 +65,8 @@ impl Classifier for CpuClassifier {
         smoothing: f64,
         update: &Update,
     ) -> Result<ClassifierLoss> {
-        let images = input(batch)?;
-        let Self { networks, .. } = self;
+        let networks = &mut self.networks;
+        let images = networks.checked(batch)?;
         let classes = networks.head.output.len();
         ensure!(
             labels.len() == batch.count,
@@ -77,7 +89,7 @@ impl Classifier for CpuClassifier {
     }
 
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {
-        let features = self.networks.encoder.infer(input(batch)?)?;
+        let features = self.networks.encoder.infer(self.networks.checked(batch)?)?;
         Ok(values(self.networks.head.infer(features)?))
     }
 }

@@ -32,15 +32,15 @@ const BLOCK: usize = 192;
 /// Terms of a task that sums a share of a long product.
 const DEPTH: usize = 1152;
 
-/// `a · b`, row-major, on all threads.
-pub fn product(a: MatRef<'_, f32>, b: MatRef<'_, f32>) -> Vec<f32> {
+/// `out = a · b`, row-major, on all threads.
+pub fn product(out: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
     let (rows, depth, columns) = (a.nrows(), a.ncols(), b.ncols());
     if depth > 2 * DEPTH && rows * columns <= (2 * BLOCK) * (2 * BLOCK) {
-        return product_by_depth(a, b);
+        out.copy_from_slice(&product_by_depth(a, b));
+        return;
     }
-    let mut out = vec![0.0; rows * columns];
     if columns >= rows {
-        matrix_mut(&mut out, rows, columns)
+        matrix_mut(out, rows, columns)
             .par_col_chunks_mut(BLOCK)
             .enumerate()
             .for_each(|(block, out)| {
@@ -56,7 +56,6 @@ pub fn product(a: MatRef<'_, f32>, b: MatRef<'_, f32>) -> Vec<f32> {
                 set_product(matrix_mut(out, rows, columns), a, b);
             });
     }
-    out
 }
 
 /// A product of few values but many terms each: partial sums over fixed shares of the terms.

@@ -1,6 +1,6 @@
 //! A sequence of layers, built from their description.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use dfdx::tensor::NoneTape;
 use vae96::{Layer, Op, Shape};
 
@@ -55,12 +55,15 @@ impl Network {
         self.blocks.iter_mut().flat_map(Block::parameters_mut)
     }
 
+    /// The shape it makes of an input of another shape than it was built for; an error where a
+    /// layer refuses it.
+    pub fn check(&self, input: Shape) -> Result<Shape> {
+        (self.blocks.iter()).try_fold(input, |shape, block| block.output(shape))
+    }
+
     /// All layers in training.
     pub fn train<T: Tape>(&mut self, tape: &mut T, input: Signal) -> Result<Signal> {
-        let given = input.shape;
-        (self.blocks.iter_mut())
-            .try_fold(input, |signal, block| block.train(tape, &signal))
-            .with_context(|| refused(given))
+        (self.blocks.iter_mut()).try_fold(input, |signal, block| block.train(tape, &signal))
     }
 
     /// All layers in training, without a recording unless they are to learn.
@@ -74,13 +77,6 @@ impl Network {
 
     /// All layers in use.
     pub fn infer(&self, input: Signal) -> Result<Signal> {
-        let given = input.shape;
-        (self.blocks.iter())
-            .try_fold(input, |signal, block| block.infer(&signal))
-            .with_context(|| refused(given))
+        (self.blocks.iter()).try_fold(input, |signal, block| block.infer(&signal))
     }
-}
-
-fn refused(shape: Shape) -> String {
-    format!("the network does not take an input of {shape}")
 }

@@ -14,6 +14,20 @@ pub fn images_per_task(images: usize) -> usize {
     images.div_ceil(TASKS).max(1)
 }
 
+/// A buffer cut into the tasks' shares of `share` values; as many empty shares where there is no
+/// buffer of the `len` values.
+pub fn tasks(
+    buffer: Option<&mut [f32]>,
+    share: usize,
+    len: usize,
+) -> rayon::vec::IntoIter<Option<&mut [f32]>> {
+    let shares: Vec<_> = match buffer {
+        Some(buffer) => buffer.chunks_mut(share).map(Some).collect(),
+        None => (0..len.div_ceil(share)).map(|_| None).collect(),
+    };
+    shares.into_par_iter()
+}
+
 /// The partial sums added up, in order.
 pub fn sum(parts: Vec<Vec<f32>>) -> Vec<f32> {
     let mut parts = parts.into_iter();
@@ -31,4 +45,23 @@ pub fn sum(parts: Vec<Vec<f32>>) -> Vec<f32> {
             }
         });
     total
+}
+
+/// `Σ (a − b)²`, in many single-precision sums side by side, each of few terms.
+pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    const LANES: usize = 16;
+    const TERMS: usize = 64;
+    let run = |(a, b): (&[f32], &[f32])| {
+        let mut sums = [0.0f32; LANES];
+        for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+            for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                *sum += (a - b) * (a - b);
+            }
+        }
+        sums.iter().map(|sum| f64::from(*sum)).sum::<f64>()
+    };
+    a.chunks(LANES * TERMS)
+        .zip(b.chunks(LANES * TERMS))
+        .map(run)
+        .sum()
 }

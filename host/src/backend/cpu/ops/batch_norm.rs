@@ -4,13 +4,10 @@
 use rayon::prelude::*;
 
 use super::activation::{Function, WithFunction};
-use crate::backend::cpu::parallel::CHUNK;
+use super::columns::{Columns, repeat, task};
 
 /// Added to a variance before its root is taken.
 pub const EPSILON: f64 = 1e-5;
-
-/// Rows that are summed in single precision before a sum is carried on in double.
-const ROWS: usize = 128;
 
 /// Channels of a task.
 const COLUMNS: usize = 1024;
@@ -27,15 +24,16 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// The moments of each channel, by two passes over blocks of rows, merged by the formula of
-    /// Chan, Golub and LeVeque (1979), which loses nothing where a mean is far from zero.
+    /// The moments of each channel. Blocks of rows are summed about a value of their own, and
+    /// merged by the formula of Chan, Golub and LeVeque (1979): nothing is lost where a mean is far
+    /// from zero.
     pub fn of(values: &[f32], channels: usize) -> Self {
         let columns: Vec<Self> = (0..channels.div_ceil(COLUMNS))
             .into_par_iter()
             .map(|block| {
                 let start = block * COLUMNS;
                 let end = channels.min(start + COLUMNS);
-                let rows = (CHUNK / (end - start)).next_multiple_of(ROWS);
+                let rows = Columns::new(channels, start, end).task_rows();
                 values
                     .par_chunks(rows * channels)
                     .map(|values| Self::of_columns(values, channels, start, end))
@@ -62,28 +60,34 @@ impl Moments {
         }
     }
 
+    /// The moments of columns `start..end` alone.
     fn of_columns(values: &[f32], channels: usize, start: usize, end: usize) -> Self {
+        let columns = Columns::new(channels, start, end);
         let mut total = Self::none(end - start);
-        let mut mean = vec![0.0f32; end - start];
-        let mut squares = vec![0.0f32; end - start];
-        for block in values.chunks(ROWS * channels) {
-            let rows = || block.chunks_exact(channels).map(|row| &row[start..end]);
-            let count = block.len() / channels;
-            mean.fill(0.0);
-            squares.fill(0.0);
-            for row in rows() {
-                mean.iter_mut().zip(row).for_each(|(m, v)| *m += v);
-            }
-            mean.iter_mut().for_each(|m| *m /= count as f32);
-            for row in rows() {
-                for ((s, v), m) in squares.iter_mut().zip(row).zip(&mean) {
-                    *s += (v - m) * (v - m);
+        for block in values.chunks(columns.block()) {
+            let count = (block.len() / channels) as f64;
+            let centre = columns.centre(block);
+            let mut sums = columns.zeros();
+            let mut squares = columns.zeros();
+            for row in columns.rows(block) {
+                let sums = sums.iter_mut().zip(squares.iter_mut());
+                for (((sum, square), value), centre) in sums.zip(row).zip(&centre) {
+                    let deviation = value - centre;
+                    *sum += deviation;
+                    *square += deviation * deviation;
                 }
             }
+            let sums = columns.fold(&sums);
+            let mean = (sums.iter().zip(&centre))
+                .map(|(sum, centre)| f64::from(*centre) + sum / count)
+                .collect();
+            let squares = (columns.fold(&squares).iter().zip(&sums))
+                .map(|(square, sum)| square - sum * sum / count)
+                .collect();
             total = total.merge(Self {
-                count,
-                mean: mean.iter().map(|m| f64::from(*m)).collect(),
-                squares: squares.iter().map(|s| f64::from(*s)).collect(),
+                count: block.len() / channels,
+                mean,
+                squares,
             });
         }
         total
@@ -142,6 +146,17 @@ impl Affine {
     fn channels(&self) -> usize {
         self.factor.len()
     }
+
+    /// Factors and offsets beside rows taken several at a time, and the width of those.
+    fn wide(&self) -> (usize, Vec<f32>, Vec<f32>) {
+        let repeat = repeat(self.channels());
+        let width = repeat * self.channels();
+        (
+            width,
+            self.factor.repeat(repeat),
+            self.offset.repeat(repeat),
+        )
+    }
 }
 
 /// `values = activation(factor · values + offset)`.
@@ -156,17 +171,15 @@ impl WithFunction for InPlace<'_> {
     type Output = ();
 
     fn run<F: Function>(self) {
-        let Affine { factor, offset } = self.affine;
-        let channels = self.affine.channels();
-        self.values
-            .par_chunks_mut(chunk(channels))
-            .for_each(|values| {
-                for values in values.chunks_exact_mut(channels) {
-                    for ((x, a), b) in values.iter_mut().zip(factor).zip(offset) {
-                        *x = F::apply(a * *x + b);
-                    }
+        let (width, factor, offset) = self.affine.wide();
+        let task = task(width);
+        self.values.par_chunks_mut(task).for_each(|values| {
+            for values in values.chunks_mut(width) {
+                for ((x, a), b) in values.iter_mut().zip(&factor).zip(&offset) {
+                    *x = F::apply(a * *x + b);
                 }
-            });
+            }
+        });
     }
 }
 
@@ -184,18 +197,15 @@ impl WithFunction for Forward<'_> {
     type Output = ();
 
     fn run<F: Function>(self) {
-        let Affine { factor, offset } = self.affine;
-        let channels = self.affine.channels();
-        let size = chunk(channels);
+        let (width, factor, offset) = self.affine.wide();
+        let task = task(width);
         self.outputs
-            .par_chunks_mut(size)
-            .zip(self.values.par_chunks(size))
+            .par_chunks_mut(task)
+            .zip(self.values.par_chunks(task))
             .for_each(|(outputs, values)| {
-                let rows = outputs
-                    .chunks_exact_mut(channels)
-                    .zip(values.chunks_exact(channels));
-                for (outputs, values) in rows {
-                    for (((y, x), a), b) in outputs.iter_mut().zip(values).zip(factor).zip(offset) {
+                for (outputs, values) in outputs.chunks_mut(width).zip(values.chunks(width)) {
+                    let coefficients = factor.iter().zip(&offset);
+                    for ((y, x), (a, b)) in outputs.iter_mut().zip(values).zip(coefficients) {
                         *y = F::apply(a * x + b);
                     }
                 }
@@ -228,7 +238,7 @@ impl WithFunction for Backward<'_> {
     type Output = Gradient;
 
     fn run<F: Function>(self) -> Gradient {
-        let Affine { factor, offset } = self.affine;
+        let factor = &self.affine.factor;
         let channels = self.affine.channels();
         let mean: Vec<f32> = self.moments.mean.iter().map(|m| *m as f32).collect();
         let (by_value, shift) = self.sums::<F>(&mean);
@@ -250,17 +260,18 @@ impl WithFunction for Backward<'_> {
             slope[c] = per_value as f32;
             constant[c] = (-factor * shift[c] - per_value * self.moments.mean[c]) as f32;
         }
-        let size = chunk(channels);
+        let (width, factor, offset) = self.affine.wide();
+        let slope = slope.repeat(width / channels);
+        let constant = constant.repeat(width / channels);
+        let task = task(width);
         self.gradient
-            .par_chunks_mut(size)
-            .zip(self.values.par_chunks(size))
+            .par_chunks_mut(task)
+            .zip(self.values.par_chunks(task))
             .for_each(|(gradient, values)| {
-                let rows = gradient
-                    .chunks_exact_mut(channels)
-                    .zip(values.chunks_exact(channels));
-                for (gradient, values) in rows {
-                    let channel = factor.iter().zip(offset).zip(&slope).zip(&constant);
-                    for ((g, x), (((a, b), s), k)) in gradient.iter_mut().zip(values).zip(channel) {
+                for (gradient, values) in gradient.chunks_mut(width).zip(values.chunks(width)) {
+                    let affine = factor.iter().zip(&offset);
+                    let channel = affine.zip(slope.iter().zip(&constant));
+                    for ((g, x), ((a, b), (s, k))) in gradient.iter_mut().zip(values).zip(channel) {
                         let inner = *g * F::slope(F::apply(a * x + b));
                         *g = a * inner + s * x + k;
                     }
@@ -279,7 +290,7 @@ impl Backward<'_> {
             .map(|block| {
                 let start = block * COLUMNS;
                 let end = channels.min(start + COLUMNS);
-                let rows = (CHUNK / (end - start)).next_multiple_of(ROWS);
+                let rows = Columns::new(channels, start, end).task_rows();
                 let parts: Vec<_> = self
                     .values
                     .par_chunks(rows * channels)
@@ -312,48 +323,35 @@ impl Backward<'_> {
         start: usize,
         end: usize,
     ) -> (Vec<f64>, Vec<f64>) {
-        let channels = self.affine.channels();
-        let factor = &self.affine.factor[start..end];
-        let offset = &self.affine.offset[start..end];
-        let mean = &mean[start..end];
+        let columns = Columns::new(self.affine.channels(), start, end);
+        let factor = self.affine.factor[start..end].repeat(columns.repeat);
+        let offset = self.affine.offset[start..end].repeat(columns.repeat);
+        let mean = mean[start..end].repeat(columns.repeat);
         let mut total = (vec![0.0f64; end - start], vec![0.0f64; end - start]);
-        let mut by_value = vec![0.0f32; end - start];
-        let mut plain = vec![0.0f32; end - start];
         let blocks = values
-            .chunks(ROWS * channels)
-            .zip(gradient.chunks(ROWS * channels));
+            .chunks(columns.block())
+            .zip(gradient.chunks(columns.block()));
         for (values, gradient) in blocks {
-            by_value.fill(0.0);
-            plain.fill(0.0);
-            let rows = values
-                .chunks_exact(channels)
-                .zip(gradient.chunks_exact(channels));
-            for (values, gradient) in rows {
+            let mut by_value = columns.zeros();
+            let mut plain = columns.zeros();
+            for (values, gradient) in columns.rows(values).zip(columns.rows(gradient)) {
                 let sums = by_value.iter_mut().zip(plain.iter_mut());
-                let channel = factor.iter().zip(offset).zip(mean);
-                let row = values[start..end].iter().zip(&gradient[start..end]);
+                let channel = factor.iter().zip(&offset).zip(&mean);
+                let row = values.iter().zip(gradient);
                 for (((v, p), (x, g)), ((a, b), m)) in sums.zip(row).zip(channel) {
                     let inner = g * F::slope(F::apply(a * x + b));
                     *p += inner;
                     *v += inner * (x - m);
                 }
             }
+            let add = |(a, b): (&mut f64, f64)| *a += b;
             total
                 .0
                 .iter_mut()
-                .zip(&by_value)
-                .for_each(|(a, b)| *a += f64::from(*b));
-            total
-                .1
-                .iter_mut()
-                .zip(&plain)
-                .for_each(|(a, b)| *a += f64::from(*b));
+                .zip(columns.fold(&by_value))
+                .for_each(add);
+            total.1.iter_mut().zip(columns.fold(&plain)).for_each(add);
         }
         total
     }
-}
-
-/// Values of the whole rows that make up a task.
-fn chunk(channels: usize) -> usize {
-    CHUNK.div_ceil(channels) * channels
 }

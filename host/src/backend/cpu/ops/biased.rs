@@ -4,8 +4,9 @@ use rayon::prelude::*;
 use vae96::Activation;
 
 use super::activation::{Function, WithFunction, with};
+use super::columns::{Columns, repeat, task};
 use super::{Map, MapBackward};
-use crate::backend::cpu::parallel::{CHUNK, sum};
+use crate::backend::cpu::parallel::CHUNK;
 use crate::backend::cpu::parameter::Parameter;
 use crate::backend::cpu::tape::{Node, Tape};
 
@@ -54,13 +55,16 @@ impl WithFunction for Finish<'_> {
     fn run<F: Function>(self) {
         let Self(values, bias) = self;
         match bias {
-            Some(bias) => values.par_chunks_mut(rows(bias.len())).for_each(|values| {
-                for row in values.chunks_exact_mut(bias.len()) {
-                    row.iter_mut()
-                        .zip(bias)
-                        .for_each(|(value, bias)| *value = F::apply(*value + bias));
-                }
-            }),
+            Some(bias) => {
+                let bias = bias.repeat(repeat(bias.len()));
+                values.par_chunks_mut(task(bias.len())).for_each(|values| {
+                    for row in values.chunks_mut(bias.len()) {
+                        row.iter_mut()
+                            .zip(&bias)
+                            .for_each(|(value, bias)| *value = F::apply(*value + bias));
+                    }
+                });
+            }
             None => values
                 .par_chunks_mut(CHUNK)
                 .for_each(|values| values.iter_mut().for_each(|v| *v = F::apply(*v))),
@@ -90,20 +94,22 @@ impl WithFunction for Slope<'_> {
 
 /// The sum of each channel.
 fn column_sums(values: &[f32], channels: usize) -> Vec<f32> {
-    let parts = values
-        .par_chunks(rows(channels))
+    let columns = Columns::new(channels, 0, channels);
+    let parts: Vec<Vec<f64>> = values
+        .par_chunks(columns.task_rows() * channels)
         .map(|values| {
             let mut total = vec![0.0; channels];
-            for row in values.chunks_exact(channels) {
-                total.iter_mut().zip(row).for_each(|(a, b)| *a += b);
+            for block in values.chunks(columns.block()) {
+                let mut sums = columns.zeros();
+                for row in columns.rows(block) {
+                    sums.iter_mut().zip(row).for_each(|(s, v)| *s += v);
+                }
+                let sums = columns.fold(&sums);
+                total.iter_mut().zip(sums).for_each(|(a, b)| *a += b);
             }
             total
         })
         .collect();
-    sum(parts)
-}
-
-/// Values of the whole rows of `channels` that make up a task.
-fn rows(channels: usize) -> usize {
-    CHUNK.div_ceil(channels) * channels
+    let channel = |c: usize| parts.iter().map(|part| part[c]).sum::<f64>() as f32;
+    (0..channels).map(channel).collect()
 }

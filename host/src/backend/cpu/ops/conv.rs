@@ -6,7 +6,7 @@ use vae96::{Shape, Window};
 use super::Map;
 use super::unfold::Unfold;
 use crate::backend::cpu::gemm::{add_product, matrix, matrix_mut, set_product};
-use crate::backend::cpu::parallel::{images_per_task, sum};
+use crate::backend::cpu::parallel::{images_per_task, sum, tasks};
 
 /// A convolution. Weights `channels × kernel × kernel × input channels`.
 #[derive(Clone, Copy, Debug)]
@@ -56,56 +56,46 @@ impl Map for Conv {
         outputs
     }
 
-    fn input_gradient(&self, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
-        let Self { windows, channels } = *self;
-        let images = gradient.len() / self.outputs();
-        let mut inputs = vec![0.0; images * windows.plane.len()];
-        let kernels = matrix(weights, channels, windows.depth());
-        inputs
-            .par_chunks_mut(windows.plane.len())
-            .zip(gradient.par_chunks(self.outputs()))
-            .for_each_init(
-                || windows.tile(),
-                |tile, (input, gradient)| {
-                    for (row, rows) in windows.tiles() {
-                        let count = rows * windows.width;
-                        let gradient = &gradient[row * windows.width * channels..];
-                        set_product(
-                            matrix_mut(
-                                &mut tile[..count * windows.depth()],
-                                count,
-                                windows.depth(),
-                            ),
-                            matrix(&gradient[..count * channels], count, channels),
-                            kernels,
-                        );
-                        windows.fold(tile, row, rows, input);
-                    }
-                },
-            );
-        inputs
-    }
-
-    fn weight_gradient(&self, inputs: &[f32], gradient: &[f32]) -> Vec<f32> {
+    fn backward(
+        &self,
+        inputs: &[f32],
+        weights: &[f32],
+        gradient: &[f32],
+        input_gradient: Option<&mut [f32]>,
+    ) -> Vec<f32> {
         let Self { windows, channels } = *self;
         let (plane, outputs) = (windows.plane.len(), self.outputs());
         let images = images_per_task(inputs.len() / plane);
+        let kernels = matrix(weights, channels, windows.depth());
         let parts = inputs
             .par_chunks(images * plane)
             .zip(gradient.par_chunks(images * outputs))
-            .map(|(inputs, gradient)| {
+            .zip(tasks(input_gradient, images * plane, inputs.len()))
+            .map(|((inputs, gradient), mut input_gradient)| {
                 let mut weights = vec![0.0; channels * windows.depth()];
                 let mut tile = windows.tile();
-                for (input, gradient) in inputs.chunks(plane).zip(gradient.chunks(outputs)) {
+                let pairs = inputs.chunks(plane).zip(gradient.chunks(outputs));
+                for (image, (input, gradient)) in pairs.enumerate() {
                     for (row, rows) in windows.tiles() {
                         let count = rows * windows.width;
-                        windows.unfold(input, row, rows, &mut tile);
                         let gradient = &gradient[row * windows.width * channels..];
+                        let gradient = matrix(&gradient[..count * channels], count, channels);
+                        let values = &mut tile[..count * windows.depth()];
+                        windows.unfold(input, row, rows, values);
                         add_product(
                             matrix_mut(&mut weights, channels, windows.depth()),
-                            matrix(&gradient[..count * channels], count, channels).transpose(),
-                            matrix(&tile[..count * windows.depth()], count, windows.depth()),
+                            gradient.transpose(),
+                            matrix(values, count, windows.depth()),
                         );
+                        if let Some(planes) = &mut input_gradient {
+                            set_product(
+                                matrix_mut(values, count, windows.depth()),
+                                gradient,
+                                kernels,
+                            );
+                            let input = &mut planes[image * plane..][..plane];
+                            windows.fold(values, row, rows, input);
+                        }
                     }
                 }
                 weights

@@ -15,25 +15,28 @@ pub struct Linear {
 impl Map for Linear {
     fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32> {
         let count = inputs.len() / self.inputs;
-        product(
-            matrix(inputs, count, self.inputs),
-            matrix(weights, self.outputs, self.inputs).transpose(),
-        )
+        let mut out = vec![0.0; count * self.outputs];
+        let weights = matrix(weights, self.outputs, self.inputs).transpose();
+        product(&mut out, matrix(inputs, count, self.inputs), weights);
+        out
     }
 
-    fn input_gradient(&self, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
-        let count = gradient.len() / self.outputs;
-        product(
-            matrix(gradient, count, self.outputs),
-            matrix(weights, self.outputs, self.inputs),
-        )
-    }
-
-    fn weight_gradient(&self, inputs: &[f32], gradient: &[f32]) -> Vec<f32> {
+    fn backward(
+        &self,
+        inputs: &[f32],
+        weights: &[f32],
+        gradient: &[f32],
+        input_gradient: Option<&mut [f32]>,
+    ) -> Vec<f32> {
         let count = inputs.len() / self.inputs;
-        product(
-            matrix(gradient, count, self.outputs).transpose(),
-            matrix(inputs, count, self.inputs),
-        )
+        let gradient = matrix(gradient, count, self.outputs);
+        if let Some(out) = input_gradient {
+            let weights = matrix(weights, self.outputs, self.inputs);
+            product(out, gradient, weights);
+        }
+        let mut out = vec![0.0; weights.len()];
+        let inputs = matrix(inputs, count, self.inputs);
+        product(&mut out, gradient.transpose(), inputs);
+        out
     }
 }

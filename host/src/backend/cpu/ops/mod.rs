@@ -8,6 +8,7 @@ pub mod activation;
 pub mod average_pool;
 pub mod batch_norm;
 pub mod biased;
+pub mod columns;
 pub mod conv;
 pub mod conv_transposed;
 pub mod cross_entropy;
@@ -17,6 +18,9 @@ pub mod max_pool;
 pub mod normalised;
 pub mod reconstruction;
 pub mod unfold;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -28,11 +32,15 @@ pub trait Map: Send + Sync {
     /// The outputs of a batch.
     fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32>;
 
-    /// The gradient of the inputs from that of the outputs.
-    fn input_gradient(&self, gradient: &[f32], weights: &[f32]) -> Vec<f32>;
-
-    /// The gradient of the weights, from the inputs and the gradient of the outputs.
-    fn weight_gradient(&self, inputs: &[f32], gradient: &[f32]) -> Vec<f32>;
+    /// The gradient of the weights from that of the outputs. Writes that of the inputs to
+    /// `input_gradient`, which holds zeros, where it is wanted.
+    fn backward(
+        &self,
+        inputs: &[f32],
+        weights: &[f32],
+        gradient: &[f32],
+        input_gradient: Option<&mut [f32]>,
+    ) -> Vec<f32>;
 }
 
 /// What a map's backward pass needs: its inputs, its weights, and where their gradients go.
@@ -55,12 +63,15 @@ impl MapBackward {
 
     /// Files the gradients of weights and inputs; the latter only where somebody wants it.
     fn run(self, gradients: &mut Gradients, gradient: &[f32]) -> Backwards {
-        let weights = self.map.weight_gradient(&self.inputs.values, gradient);
+        let inputs = &self.inputs.values;
+        let key = self.inputs.key.as_ref();
+        let mut input_gradient = key.map(|_| vec![0.0; inputs.len()]);
+        let out = input_gradient.as_deref_mut();
+        let weights = self.map.backward(inputs, &self.weights, gradient, out);
         self.weight_key.add(gradients, weights)?;
-        if let Some(key) = &self.inputs.key {
-            let inputs = self.map.input_gradient(gradient, &self.weights);
-            key.add(gradients, inputs)?;
+        match (key, input_gradient) {
+            (Some(key), Some(gradient)) => key.add(gradients, gradient),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

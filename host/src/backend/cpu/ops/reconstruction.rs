@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::backend::cpu::parallel::CHUNK;
+use crate::backend::cpu::parallel::{CHUNK, squared_distance};
 use crate::backend::cpu::tape::{Node, Tape};
-
-/// Values that are summed in single precision.
-const RUN: usize = 256;
 
 /// `Σ (x̂ − x)²`, which the loss holds `weight` times.
 pub fn squared_error<T: Tape>(
@@ -21,16 +18,7 @@ pub fn squared_error<T: Tape>(
         .values
         .par_chunks(CHUNK)
         .zip(images.par_chunks(CHUNK))
-        .map(|(outputs, images)| {
-            outputs
-                .chunks(RUN)
-                .zip(images.chunks(RUN))
-                .map(|(outputs, images)| {
-                    let squares = outputs.iter().zip(images).map(|(y, x)| (y - x) * (y - x));
-                    f64::from(squares.sum::<f32>())
-                })
-                .sum::<f64>()
-        })
+        .map(|(outputs, images)| squared_distance(outputs, images))
         .collect::<Vec<f64>>()
         .iter()
         .sum();

@@ -59,68 +59,123 @@ impl Unfold {
 
     /// Writes `rows` rows of windows from `row` on: `rows × width × depth` values.
     pub fn unfold(&self, plane: &[f32], row: usize, rows: usize, tile: &mut [f32]) {
-        let run = self.window.kernel * self.plane.channels;
-        let windows = tile.chunks_exact_mut(self.depth()).take(rows * self.width);
-        for (index, values) in windows.enumerate() {
-            let (y, x) = (row + index / self.width, index % self.width);
-            for (tap, values) in values.chunks_exact_mut(run).enumerate() {
-                match self.overlap(y, x, tap) {
-                    Some(Overlap { skip, start, len }) => {
-                        values[..skip].fill(0.0);
-                        values[skip..skip + len].copy_from_slice(&plane[start..start + len]);
-                        values[skip + len..].fill(0.0);
-                    }
-                    None => values.fill(0.0),
-                }
+        self.each_run(row, rows, |run| {
+            let Run {
+                at,
+                skip,
+                start,
+                len,
+            } = run;
+            let values = &mut tile[at..at + self.run()];
+            if len == self.run() {
+                copy(values, &plane[start..start + len]);
+            } else {
+                values.fill(0.0);
+                values[skip..skip + len].copy_from_slice(&plane[start..start + len]);
             }
-        }
+        });
     }
 
     /// Adds `rows` rows of windows from `row` on to the plane they came from.
     pub fn fold(&self, tile: &[f32], row: usize, rows: usize, plane: &mut [f32]) {
-        let run = self.window.kernel * self.plane.channels;
-        let windows = tile.chunks_exact(self.depth()).take(rows * self.width);
-        for (index, values) in windows.enumerate() {
-            let (y, x) = (row + index / self.width, index % self.width);
-            for (tap, values) in values.chunks_exact(run).enumerate() {
-                if let Some(Overlap { skip, start, len }) = self.overlap(y, x, tap) {
-                    plane[start..start + len]
-                        .iter_mut()
-                        .zip(&values[skip..skip + len])
-                        .for_each(|(a, b)| *a += b);
-                }
-            }
-        }
+        self.each_run(row, rows, |run| {
+            let from = run.at + run.skip;
+            add(
+                &mut plane[run.start..run.start + run.len],
+                &tile[from..from + run.len],
+            );
+        });
     }
 
-    /// Where row `tap` of the window at (`y`, `x`) meets the plane.
-    fn overlap(&self, y: usize, x: usize, tap: usize) -> Option<Overlap> {
+    /// Values of a window's row.
+    fn run(&self) -> usize {
+        self.window.kernel * self.plane.channels
+    }
+
+    /// Visits every row of every window.
+    #[inline(always)]
+    fn each_run(&self, row: usize, rows: usize, mut visit: impl FnMut(Run)) {
         let Window {
             kernel,
             stride,
             padding,
         } = self.window;
-        let row = (y * stride + tap).checked_sub(padding)?;
-        let left = padding.saturating_sub(x * stride);
-        let first = (x * stride + left).checked_sub(padding)?;
-        if row >= self.plane.height || left >= kernel || first >= self.plane.width {
-            return None;
+        let Shape {
+            height,
+            width,
+            channels,
+        } = self.plane;
+        for y in 0..rows {
+            for tap in 0..kernel {
+                let source = ((row + y) * stride + tap).checked_sub(padding);
+                let source = source.filter(|source| *source < height);
+                let mut at = (y * self.width * kernel + tap) * self.run();
+                for x in 0..self.width {
+                    // The window covers columns left..right of the padded plane.
+                    let left = x * stride;
+                    let first = left.max(padding);
+                    let last = (left + kernel).min(width + padding).max(first);
+                    let run = match source {
+                        Some(source) => Run {
+                            at,
+                            skip: (first - left) * channels,
+                            start: (source * width + first - padding) * channels,
+                            len: (last - first) * channels,
+                        },
+                        None => Run {
+                            at,
+                            ..Run::default()
+                        },
+                    };
+                    visit(run);
+                    at += self.depth();
+                }
+            }
         }
-        let pixels = (kernel - left).min(self.plane.width - first);
-        Some(Overlap {
-            skip: left * self.plane.channels,
-            start: (row * self.plane.width + first) * self.plane.channels,
-            len: pixels * self.plane.channels,
-        })
     }
 }
 
-/// The part of a window's row that is not padding.
-struct Overlap {
-    /// Values of padding before it.
+/// A row of a window.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    /// Where it lies in the tile.
+    at: usize,
+    /// Values of padding before the plane begins.
     skip: usize,
-    /// Where it lies in the plane.
+    /// Where the rest lies in the plane.
     start: usize,
-    /// Its values.
+    /// The values that do; after them comes padding.
     len: usize,
+}
+
+/// Copies a run. Short ones are two pieces of fixed size that may overlap, which is faster than a
+/// call of the library's copy.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32]) {
+    match to.len() {
+        8..=16 => copy_ends::<8>(to, from),
+        17..=32 => copy_ends::<16>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [f32], from: &[f32]) {
+    let end = to.len() - N;
+    to[..N].copy_from_slice(&from[..N]);
+    to[end..].copy_from_slice(&from[end..]);
+}
+
+#[inline(always)]
+fn add(to: &mut [f32], from: &[f32]) {
+    let (to, to_rest) = to.as_chunks_mut::<4>();
+    let (from, from_rest) = from.as_chunks::<4>();
+    for (to, from) in to.iter_mut().zip(from) {
+        for lane in 0..4 {
+            to[lane] += from[lane];
+        }
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        *to += from;
+    }
 }

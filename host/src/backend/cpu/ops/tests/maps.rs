@@ -1,0 +1,265 @@
+//! Convolutions, linear layers, BatchNorm and activations.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use vae96::{Activation, Layer, Shape, Window};
+
+use super::{check, distinct, for_each_case, gradients, input, no_tape, parameter, random, weigh};
+use crate::backend::cpu::ops::Map;
+use crate::backend::cpu::ops::biased::biased;
+use crate::backend::cpu::ops::conv::Conv;
+use crate::backend::cpu::ops::conv_transposed::ConvTransposed;
+use crate::backend::cpu::ops::linear::Linear;
+use crate::backend::cpu::ops::normalised::normalised;
+use crate::backend::cpu::tape::Recording;
+
+/// A map and the sizes of its inputs, outputs, weights and channels.
+struct Case<M> {
+    map: M,
+    inputs: usize,
+    outputs: usize,
+    weights: usize,
+    channels: usize,
+}
+
+fn window(rng: &mut ChaCha8Rng) -> Window {
+    let kernel = rng.random_range(1..=4);
+    let padding = rng.random_range(0..kernel);
+    Window::new(kernel, rng.random_range(1..=3), padding)
+}
+
+fn plane(rng: &mut ChaCha8Rng) -> Shape {
+    let mut side = || rng.random_range(4..=7);
+    let (height, width) = (side(), side());
+    Shape::plane(height, width, rng.random_range(1..=3))
+}
+
+fn conv(rng: &mut ChaCha8Rng) -> Case<Conv> {
+    let (input, window, channels) = (plane(rng), window(rng), rng.random_range(1..=4));
+    let layer = Layer::conv("", window, channels);
+    Case {
+        map: Conv::new(input, window, channels),
+        inputs: input.len(),
+        outputs: layer.output(input, 0).len(),
+        weights: layer.weights(input, 0),
+        channels,
+    }
+}
+
+fn conv_transposed(rng: &mut ChaCha8Rng) -> Case<ConvTransposed> {
+    let (input, window, channels) = (plane(rng), window(rng), rng.random_range(1..=4));
+    let layer = Layer::conv_transposed("", window, channels);
+    let output = layer.output(input, 0);
+    Case {
+        map: ConvTransposed::new(input, window, output),
+        inputs: input.len(),
+        outputs: output.len(),
+        weights: layer.weights(input, 0),
+        channels,
+    }
+}
+
+fn linear(rng: &mut ChaCha8Rng) -> Case<Linear> {
+    let (inputs, outputs) = (rng.random_range(1..=9), rng.random_range(1..=9));
+    Case {
+        map: Linear { inputs, outputs },
+        inputs,
+        outputs,
+        weights: inputs * outputs,
+        channels: outputs,
+    }
+}
+
+/// Gradients of inputs, weights and bias behind a smooth activation.
+fn check_biased<M: Map + Copy + 'static>(rng: &mut ChaCha8Rng, case: Case<M>) {
+    let count = rng.random_range(1..=3);
+    let x = random(rng, count * case.inputs);
+    let w = random(rng, case.weights);
+    let b = random(rng, case.channels);
+    let c = random(rng, count * case.outputs);
+    let act = Activation::Sigmoid;
+
+    let (inputs, weights, bias) = (input(&x), parameter(w.clone()), parameter(b.clone()));
+    let mut tape = Recording::default();
+    let map = Box::new(case.map);
+    let output = biased(&mut tape, map, &inputs, &weights, Some(&bias), act);
+    let key = inputs.key.clone().expect("an input's key");
+    let keys = [&key, &weights.key, &bias.key];
+    let found = gradients(tape, &output, c.clone(), &keys);
+
+    let loss = |x: &[f32], w: &[f32], b: &[f32]| {
+        let (w, b) = (parameter(w.to_vec()), parameter(b.to_vec()));
+        let map = Box::new(case.map);
+        let y = biased(&mut no_tape(), map, &input(x), &w, Some(&b), act);
+        weigh(&y.values, &c)
+    };
+    check("input", &x, &found[0], 1e-2, |x| loss(x, &w, &b));
+    check("weight", &w, &found[1], 1e-2, |w| loss(&x, w, &b));
+    check("bias", &b, &found[2], 1e-2, |b| loss(&x, &w, b));
+}
+
+#[test]
+fn conv_gradients() {
+    for_each_case(|rng| {
+        let case = conv(rng);
+        check_biased(rng, case);
+    });
+}
+
+#[test]
+fn conv_transposed_gradients() {
+    for_each_case(|rng| {
+        let case = conv_transposed(rng);
+        check_biased(rng, case);
+    });
+}
+
+#[test]
+fn linear_gradients() {
+    for_each_case(|rng| {
+        let case = linear(rng);
+        check_biased(rng, case);
+    });
+}
+
+/// A convolution written as its definition.
+#[test]
+fn conv_agrees_with_plain_loops() {
+    for_each_case(|rng| {
+        let (shape, window, channels) = (plane(rng), window(rng), rng.random_range(1..=20));
+        let layer = Layer::conv("", window, channels);
+        let output = layer.output(shape, 0);
+        let x = random(rng, shape.len());
+        let w = random(rng, layer.weights(shape, 0));
+        let found = Conv::new(shape, window, channels).forward(&x, &w);
+        for (index, found) in found.iter().enumerate() {
+            let (pixel, o) = (index / channels, index % channels);
+            let (top, left) = (
+                pixel / output.width * window.stride,
+                pixel % output.width * window.stride,
+            );
+            let mut expected = 0.0;
+            for tap in 0..window.kernel * window.kernel {
+                let row = (top + tap / window.kernel).checked_sub(window.padding);
+                let column = (left + tap % window.kernel).checked_sub(window.padding);
+                let (Some(row), Some(column)) = (row, column) else {
+                    continue;
+                };
+                if row >= shape.height || column >= shape.width {
+                    continue;
+                }
+                for c in 0..shape.channels {
+                    let weight = (o * window.kernel * window.kernel + tap) * shape.channels + c;
+                    expected += x[(row * shape.width + column) * shape.channels + c] * w[weight];
+                }
+            }
+            assert!((found - expected).abs() < 1e-4, "{found}, not {expected}");
+        }
+    });
+}
+
+/// Gradients through BatchNorm, of its inputs, weights, γ and β.
+fn check_normalised(rng: &mut ChaCha8Rng, count: usize, channels: usize, act: Activation) {
+    let inputs = rng.random_range(1..=4);
+    let map = Linear {
+        inputs,
+        outputs: channels,
+    };
+    let x = distinct(rng, count * inputs);
+    let w = random(rng, channels * inputs);
+    let scale: Vec<f32> = random(rng, channels)
+        .iter()
+        .map(|v| 1.0 + v / 2.0)
+        .collect();
+    let shift = random(rng, channels);
+    let c = random(rng, count * channels);
+
+    let node = input(&x);
+    let parameters = [&w, &scale, &shift].map(|values| parameter(values.clone()));
+    let [weights, gamma, beta] = &parameters;
+    let mut tape = Recording::default();
+    let (output, moments) = normalised(&mut tape, Box::new(map), &node, weights, gamma, beta, act);
+    assert_eq!(moments.count, count);
+    let key = node.key.clone().expect("an input's key");
+    let keys = [&key, &weights.key, &gamma.key, &beta.key];
+    let found = gradients(tape, &output, c.clone(), &keys);
+
+    let loss =
+        |x: &[f32], w: &[f32], scale: &[f32], shift: &[f32]| reference(x, w, scale, shift, &c, act);
+    check("input", &x, &found[0], 1e-4, |x| {
+        loss(x, &w, &scale, &shift)
+    });
+    check("weight", &w, &found[1], 1e-4, |w| {
+        loss(&x, w, &scale, &shift)
+    });
+    check("γ", &scale, &found[2], 1e-4, |s| loss(&x, &w, s, &shift));
+    check("β", &shift, &found[3], 1e-4, |s| loss(&x, &w, &scale, s));
+}
+
+/// The loss by the definition of BatchNorm, in double precision.
+fn reference(
+    x: &[f32],
+    w: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    c: &[f32],
+    act: Activation,
+) -> f64 {
+    let channels = scale.len();
+    let inputs = w.len() / channels;
+    let mut loss = 0.0;
+    for channel in 0..channels {
+        let w = &w[channel * inputs..][..inputs];
+        let z: Vec<f64> = x.chunks(inputs).map(|x| weigh(x, w)).collect();
+        let count = z.len() as f64;
+        let mean = z.iter().sum::<f64>() / count;
+        let variance = z.iter().map(|z| (z - mean) * (z - mean)).sum::<f64>() / count;
+        for (row, z) in z.iter().enumerate() {
+            let normalised = (z - mean) / (variance + 1e-5).sqrt();
+            let y = f64::from(scale[channel]) * normalised + f64::from(shift[channel]);
+            let y = match act {
+                Activation::None => y,
+                Activation::Relu => y.max(0.0),
+                Activation::Sigmoid => 1.0 / (1.0 + (-y).exp()),
+            };
+            loss += y * f64::from(c[row * channels + channel]);
+        }
+    }
+    loss
+}
+
+#[test]
+fn batch_norm_gradients() {
+    for act in [Activation::None, Activation::Relu, Activation::Sigmoid] {
+        for_each_case(|rng| {
+            let (count, channels) = (rng.random_range(3..=9), rng.random_range(1..=5));
+            check_normalised(rng, count, channels, act);
+        });
+    }
+}
+
+/// More rows than one task takes, and a mean far from zero.
+#[test]
+fn moments_of_many_rows() {
+    use crate::backend::cpu::ops::batch_norm::Moments;
+    for_each_case(|rng| {
+        let channels = rng.random_range(1..=1500);
+        let rows = 300_000 / channels + 1;
+        let mut values = random(rng, rows * channels);
+        values.iter_mut().for_each(|v| *v += 1000.0);
+        let moments = Moments::of(&values, channels);
+        let column = channels - 1;
+        let column: Vec<f64> = (0..rows)
+            .map(|row| f64::from(values[row * channels + column]))
+            .collect();
+        let mean = column.iter().sum::<f64>() / rows as f64;
+        let squares: f64 = column.iter().map(|v| (v - mean) * (v - mean)).sum();
+        assert!((moments.mean[channels - 1] - mean).abs() < 1e-4);
+        let found = moments.biased_variance()[channels - 1];
+        let expected = squares / rows as f64;
+        assert!(
+            (found / expected - 1.0).abs() < 1e-3,
+            "{found}, not {expected}"
+        );
+    });
+}

@@ -1,0 +1,9 @@
+//! The program `vae96` as its users run it: whole commands on a small folder of photographs.
+
+mod commands;
+mod labels;
+mod photographs;
+mod refusals;
+mod resume;
+mod threads;
+mod vae96;

@@ -1,0 +1,282 @@
+//! What a learner promises: exact weights and state, the same bits on any number of threads, and
+//! errors that name what is wrong.
+
+use anyhow::Result;
+use host::backend::cpu::Cpu;
+use host::backend::{
+    Backend, Batch, Classifier, Optimiser, Tensor, Update, Vae, VaeObjective, Weights, parameters,
+};
+use vae96::{Architecture, EDGE, Head, SIDE};
+
+const CLASSES: usize = 7;
+
+const OBJECTIVE: VaeObjective = VaeObjective {
+    reconstruction_weight: 1.0,
+    beta: 1.0,
+    scale: 0.25,
+};
+
+const ADAMW: Optimiser = Optimiser::AdamW {
+    betas: [0.9, 0.999],
+    epsilon: 1e-8,
+};
+
+const SGD: Optimiser = Optimiser::Sgd { momentum: 0.9 };
+
+fn update(optimiser: Optimiser) -> Update {
+    Update {
+        optimiser,
+        rate: 1e-2,
+        encoder_rate: 0.5,
+        weight_decay: 0.01,
+        clip_norm: Some(1.0),
+    }
+}
+
+fn pattern(len: usize, start: f64) -> Vec<f32> {
+    (0..len)
+        .map(|i| (start + i as f64 * 0.618_033_988_75).fract() as f32)
+        .collect()
+}
+
+fn images(count: usize, side: usize, start: f64) -> Batch {
+    Batch {
+        count,
+        side,
+        pixels: pattern(count * side * side * 3, start),
+    }
+}
+
+fn vae(architecture: &'static Architecture) -> Result<Box<dyn Vae>> {
+    Cpu.vae(
+        architecture,
+        &Weights::initial(&parameters::vae(architecture), 3),
+    )
+}
+
+fn classifier(head: Head) -> Result<Box<dyn Classifier>> {
+    let weights = Weights::initial(&parameters::classifier(&EDGE, head, CLASSES), 3);
+    Cpu.classifier(&EDGE, head, CLASSES, &weights)
+}
+
+fn train(vae: &mut dyn Vae, steps: std::ops::Range<usize>, optimiser: Optimiser) -> Result<()> {
+    for step in steps {
+        let noise = pattern(4 * EDGE.latent(), step as f64 * 0.37);
+        let batch = images(4, SIDE, step as f64 * 0.1);
+        vae.step(&batch, &noise, OBJECTIVE, &update(optimiser))?;
+    }
+    Ok(())
+}
+
+fn train_classifier(classifier: &mut dyn Classifier, side: usize, steps: usize) -> Result<()> {
+    for step in 0..steps {
+        let batch = images(5, side, step as f64 * 0.1);
+        let labels: Vec<usize> = (0..5).map(|image| (image + step) % CLASSES).collect();
+        classifier.step(&batch, &labels, 0.1, &update(ADAMW))?;
+    }
+    Ok(())
+}
+
+fn message(result: Result<impl Sized>) -> String {
+    match result {
+        Ok(_) => panic!("this should have been an error"),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+#[test]
+fn weights_come_back_exactly() -> Result<()> {
+    let weights = Weights::initial(&parameters::vae(&EDGE), 5);
+    assert_eq!(Cpu.vae(&EDGE, &weights)?.weights()?, weights);
+    for head in [Head::Conv, Head::Dense] {
+        let weights = Weights::initial(&parameters::classifier(&EDGE, head, CLASSES), 5);
+        let classifier = Cpu.classifier(&EDGE, head, CLASSES, &weights)?;
+        assert_eq!(classifier.weights()?, weights);
+    }
+    Ok(())
+}
+
+#[test]
+fn training_resumes_to_the_bit() -> Result<()> {
+    for optimiser in [ADAMW, SGD] {
+        let mut whole = vae(&EDGE)?;
+        train(whole.as_mut(), 0..4, optimiser)?;
+
+        let mut first = vae(&EDGE)?;
+        train(first.as_mut(), 0..2, optimiser)?;
+        let mut second = Cpu.vae(&EDGE, &first.weights()?)?;
+        second.set_optimiser_state(&first.optimiser_state()?)?;
+        assert_eq!(second.optimiser_state()?, first.optimiser_state()?);
+        train(second.as_mut(), 2..4, optimiser)?;
+        assert_eq!(second.weights()?, whole.weights()?);
+    }
+    Ok(())
+}
+
+#[test]
+fn threads_do_not_change_a_bit() -> Result<()> {
+    let run = |threads: usize| -> Result<(Weights, Weights)> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()?;
+        pool.install(|| {
+            let mut vae = vae(&EDGE)?;
+            train(vae.as_mut(), 0..2, ADAMW)?;
+            let mut classifier = classifier(Head::Conv)?;
+            train_classifier(classifier.as_mut(), SIDE, 2)?;
+            Ok((vae.weights()?, classifier.weights()?))
+        })
+    };
+    let one = run(1)?;
+    assert!(run(2)? == one, "two threads");
+    assert!(run(5)? == one, "five threads");
+    Ok(())
+}
+
+#[test]
+fn a_frozen_encoder_keeps_its_weights_and_moves_its_statistics() -> Result<()> {
+    let mut classifier = classifier(Head::Conv)?;
+    let before = classifier.weights()?;
+    let frozen = Update {
+        encoder_rate: 0.0,
+        ..update(ADAMW)
+    };
+    classifier.step(&images(5, SIDE, 0.0), &[0, 1, 2, 3, 4], 0.0, &frozen)?;
+    let after = classifier.weights()?;
+    for (name, tensor) in &before.0 {
+        let encoder = name.starts_with("conv1") || name.starts_with("conv2");
+        let moved = after.0[name] != *tensor;
+        assert_eq!(moved, !encoder || name.contains("running"), "{name}");
+    }
+    let state = classifier.optimiser_state()?;
+    assert!(state.0.keys().all(|name| !name.starts_with("conv1")));
+    Ok(())
+}
+
+#[test]
+fn smaller_images_fit_a_global_average_alone() -> Result<()> {
+    let mut conv = classifier(Head::Conv)?;
+    train_classifier(conv.as_mut(), 64, 1)?;
+    assert_eq!(conv.logits(&images(2, 64, 0.0))?.len(), 2 * CLASSES);
+    let mut dense = classifier(Head::Dense)?;
+    let error = message(train_classifier(dense.as_mut(), 64, 1));
+    assert!(
+        error.contains("fc1") && error.contains("64×64×3"),
+        "{error}"
+    );
+    let error = message(vae(&EDGE)?.encode(&images(1, 64, 0.0)));
+    assert!(error.contains("96×96"), "{error}");
+    let error = message(conv.logits(&images(1, 1, 0.0)));
+    assert!(error.contains("pool1"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn errors_name_tensors_and_shapes() -> Result<()> {
+    let whole = Weights::initial(&parameters::vae(&EDGE), 1);
+
+    let mut lacking = whole.clone();
+    lacking.0.remove("fc1_bn.running_var");
+    let error = message(Cpu.vae(&EDGE, &lacking));
+    assert!(
+        error.contains("fc1_bn.running_var") && error.contains("[128]"),
+        "{error}"
+    );
+
+    let mut extra = whole.clone();
+    extra
+        .0
+        .insert("conv9.weight".into(), Tensor::full([2], 0.0));
+    let error = message(Cpu.vae(&EDGE, &extra));
+    assert!(error.contains("conv9.weight"), "{error}");
+
+    let mut wrong = whole.clone();
+    wrong
+        .0
+        .insert("conv1.weight".into(), Tensor::full([16, 5, 5, 3], 0.0));
+    let error = message(Cpu.vae(&EDGE, &wrong));
+    let named = ["conv1.weight", "[16, 5, 5, 3]", "[16, 3, 5, 5]"];
+    assert!(named.iter().all(|part| error.contains(part)), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_refused_tensor_changes_nothing() -> Result<()> {
+    let mut vae = vae(&EDGE)?;
+    let before = vae.weights()?;
+    let mut weights = Weights::default();
+    weights
+        .0
+        .insert("conv1_bn.bias".into(), Tensor::full([16], 9.0));
+    weights
+        .0
+        .insert("conv1_bn.weight".into(), Tensor::full([17], 9.0));
+    assert!(vae.set_weights(&weights).is_err());
+    assert_eq!(vae.weights()?, before);
+    weights.0.remove("conv1_bn.weight");
+    vae.set_weights(&weights)?;
+    assert_eq!(vae.weights()?.0["conv1_bn.bias"].data, [9.0; 16]);
+    assert_eq!(vae.weights()?.0["conv1.weight"], before.0["conv1.weight"]);
+    Ok(())
+}
+
+#[test]
+fn wrong_batches_are_errors() -> Result<()> {
+    let mut classifier = classifier(Head::Conv)?;
+    let mut short = images(2, SIDE, 0.0);
+    short.pixels.pop();
+    let error = message(classifier.logits(&short));
+    assert!(
+        error.contains("55296") && error.contains("55295"),
+        "{error}"
+    );
+    let batch = images(2, SIDE, 0.0);
+    let error = message(classifier.step(&batch, &[0], 0.0, &update(SGD)));
+    assert!(error.contains("2 images have 1 labels"), "{error}");
+    let error = message(classifier.step(&batch, &[0, CLASSES], 0.0, &update(SGD)));
+    assert!(error.contains("a label is 7"), "{error}");
+    let mut vae = vae(&EDGE)?;
+    let error = message(vae.step(&batch, &[0.0; 3], OBJECTIVE, &update(SGD)));
+    assert!(error.contains("128 values, not 3"), "{error}");
+    assert!(vae.decode(&[0.0; 65]).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_foreign_optimiser_state_is_an_error() -> Result<()> {
+    let mut vae = vae(&EDGE)?;
+    for (name, shape) in [
+        ("conv9.weight.exp_avg", vec![1]),
+        ("conv1.weight.exp_avg", vec![1]),
+        ("conv1.weight.gamma", vec![16, 3, 5, 5]),
+        ("step", vec![]),
+    ] {
+        let state = Weights([(name.to_owned(), Tensor::full(shape, 0.0))].into());
+        let error = message(vae.set_optimiser_state(&state));
+        assert!(error.contains(name), "{error}");
+    }
+    Ok(())
+}
+
+/// Losses fall on a batch that is shown again and again.
+#[test]
+fn learners_learn() -> Result<()> {
+    let batch = images(8, SIDE, 0.0);
+    let update = Update {
+        rate: 3e-3,
+        encoder_rate: 1.0,
+        ..update(ADAMW)
+    };
+    let mut classifier = classifier(Head::Conv)?;
+    let labels: Vec<usize> = (0..8).map(|image| image % CLASSES).collect();
+    let first = classifier.step(&batch, &labels, 0.0, &update)?;
+    let mut last = first;
+    for _ in 0..30 {
+        last = classifier.step(&batch, &labels, 0.0, &update)?;
+    }
+    assert!(
+        last.cross_entropy < 0.5 * first.cross_entropy,
+        "{first:?} {last:?}"
+    );
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Our int8 arithmetic against TensorFlow Lite's, byte for byte.
+//!
+//! `fixtures/tflite.json` holds what TensorFlow Lite's reference kernels give for the twins of the
+//! trained model files beside it on scenes drawn by code; `fixtures/check_tflite.sh` wrote it, and
+//! repeats the comparison with the interpreter itself.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use host::evaluate::{Aligned, parse};
+use tests::twin::{IMAGES, answers, scenes};
+use vae96::model::{INPUT_SCALE, Record};
+use vae96::requantise::quantise_multiplier;
+use vae96::{Classifier, Edge, IMAGE_BYTES};
+
+/// What the fixture says.
+struct Fixture {
+    /// Adler-32 of each image.
+    sums: Vec<u64>,
+    /// By model file: the answers, image after image.
+    models: HashMap<String, Vec<Vec<i8>>>,
+}
+
+impl Fixture {
+    fn load() -> Result<Self> {
+        let file = read("tflite.json")?;
+        let json: serde_json::Value = serde_json::from_slice(&file)?;
+        let part = |name: &str| json.get(name).cloned().context("the fixture is incomplete");
+        Ok(Self {
+            sums: serde_json::from_value(part("image_adler32")?)?,
+            models: serde_json::from_value(part("models")?)?,
+        })
+    }
+
+    fn answers(&self, model: &str) -> Result<&[Vec<i8>]> {
+        let answers = self.models.get(model).context("not in the fixture")?;
+        Ok(answers)
+    }
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+fn read(name: &str) -> Result<Vec<u8>> {
+    std::fs::read(path(name)).with_context(|| path(name).display().to_string())
+}
+
+/// The checksum of RFC 1950, section 9.
+fn adler32(bytes: &[u8]) -> u64 {
+    let (a, b) = bytes.iter().fold((1, 0), |(a, b), &byte| {
+        let a = (a + u64::from(byte)) % 65521;
+        (a, (a + b) % 65521)
+    });
+    b << 16 | a
+}
+
+/// The scenes of the fixture, which must be those that TensorFlow Lite saw.
+fn images(fixture: &Fixture) -> Result<Vec<u8>> {
+    let images = scenes()?;
+    let sums: Vec<u64> = images.chunks_exact(IMAGE_BYTES).map(adler32).collect();
+    assert_eq!(
+        sums, fixture.sums,
+        "the scenes are drawn otherwise than before: run tests/fixtures/check_tflite.sh --write"
+    );
+    Ok(images)
+}
+
+fn check(model: &str) -> Result<()> {
+    let fixture = Fixture::load()?;
+    let images = images(&fixture)?;
+    let expected = fixture.answers(model)?;
+    assert_eq!(expected.len(), IMAGES);
+    let found = answers(&read(model)?, &images)?;
+    for (image, (found, expected)) in found
+        .chunks_exact(expected[0].len())
+        .zip(expected)
+        .enumerate()
+    {
+        assert_eq!(found, expected, "{model}, image {image}");
+    }
+    assert_eq!(found.len(), IMAGES * expected[0].len());
+
+    // Equal answers would mean little if they were all alike.
+    let different: HashSet<i8> = found.iter().copied().collect();
+    assert!(different.len() > 64, "{model}: {} values", different.len());
+    Ok(())
+}
+
+#[test]
+fn the_conv_classifier_gives_the_same_bytes() -> Result<()> {
+    check("edge-conv.v96")
+}
+
+#[test]
+fn the_dense_classifier_gives_the_same_bytes() -> Result<()> {
+    check("edge-dense.v96")
+}
+
+/// The form that devices use, with all sizes constant.
+#[test]
+fn the_classifier_as_a_type_gives_the_same_bytes() -> Result<()> {
+    let fixture = Fixture::load()?;
+    let images = images(&fixture)?;
+    let file = Aligned::new(&read("edge-conv.v96")?);
+    let mut classifier = Classifier::<Edge>::new(file.bytes()).map_err(anyhow::Error::from)?;
+    let (images, _) = images.as_chunks::<IMAGE_BYTES>();
+    for (image, expected) in images.iter().zip(fixture.answers("edge-conv.v96")?) {
+        assert_eq!(classifier.classify(image)?.quantised().values, expected);
+    }
+    Ok(())
+}
+
+/// TensorFlow Lite works multipliers out of float32 scales: ours must be such that they exist.
+#[test]
+fn every_multiplier_is_that_of_float32_scales() -> Result<()> {
+    for name in ["edge-conv.v96", "edge-dense.v96"] {
+        let file = Aligned::new(&read(name)?);
+        let model = parse(file.bytes())?;
+        let parameters = model.parameters();
+        let mut channels = parameters.multipliers.iter().zip(parameters.shifts);
+        let mut records = parameters.records.iter();
+        let mut input = f64::from(INPUT_SCALE);
+        for layer in model.layers() {
+            let count = layer.weighted_channels(model.classes());
+            if count == 0 {
+                continue;
+            }
+            let record = Record::from_bytes(*records.next().context("no record")?);
+            let output = f64::from(record.scale);
+            for (&multiplier, &shift) in channels.by_ref().take(count) {
+                let real = f64::from(multiplier) * f64::from(shift).exp2() / 2f64.powi(31);
+                let weight = (real * output / input) as f32;
+                let again = quantise_multiplier(input * f64::from(weight) / output);
+                assert_eq!(again, (multiplier, shift), "{name}, {}", layer.name);
+            }
+            input = output;
+        }
+    }
+    Ok(())
+}
