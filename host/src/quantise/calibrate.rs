@@ -264,10 +264,10 @@ mod tests {
 
     #[test]
     fn an_outlier_is_clipped_where_that_loses_less() {
-        let values = (1..=100_000).map(|i| i as f32 / 100_000.0);
+        let values = (1..=1_000_000).map(|i| i as f32 / 1_000_000.0);
         let calm = histogram(values.clone()).range(Method::Mse);
         assert!(calm.max > 0.97, "{calm:?}");
-        let wild = histogram(values.chain([4.0])).range(Method::Mse);
+        let wild = histogram(values.chain([3.0])).range(Method::Mse);
         assert!(wild.max < 2.0 && wild.max > 0.8, "{wild:?}");
         let all = histogram([0.5, 4.0, -1.0]).range(Method::Minmax);
         assert_eq!((all.min, all.max), (-1.0, 4.0));

@@ -81,7 +81,7 @@ pub fn pack(
 impl Numbers {
     /// Adds a layer and gives back how its output is quantised.
     fn layer(&mut self, folded: &Folded, range: Range, input: Affine) -> Affine {
-        let (scale, zero_point) = affine(range);
+        let (scale, zero_point) = affine(expressible(folded, range, input));
         // The file holds the scale as f32: everything else must follow from that very number.
         let scale = f64::from(scale as f32);
         let output = Affine { scale, zero_point };
@@ -116,6 +116,27 @@ impl Numbers {
         self.shifts.push(shift);
         self.weights.extend(weights);
         self.bias.push(bias as i32);
+    }
+}
+
+/// The range, or a multiple of it where its steps would be too fine: a step that is no normal f32
+/// cannot stand in a file, and the device computes a sum in steps of the output in 32 bits, where
+/// one that is far out of the range would wrap.
+fn expressible(folded: &Folded, range: Range, input: Affine) -> Range {
+    let fan_in = folded.weight.len() / folded.bias.len();
+    let reach = |(weights, bias): (&[f32], &f32)| {
+        // An input is at most 255 steps from its zero point.
+        let sum: f64 = weights.iter().map(|&weight| f64::from(weight).abs()).sum();
+        f64::from(*bias).abs() + 256.0 * input.scale * sum
+    };
+    let channels = folded.weight.chunks_exact(fan_in).zip(&folded.bias);
+    let reach = channels.map(reach).fold(0.0, f64::max);
+    let least = (reach / f64::from(1 << 29)).max(f64::from(f32::MIN_POSITIVE));
+    let (scale, _) = affine(range);
+    let factor = (least / scale).max(1.0);
+    Range {
+        min: range.min * factor,
+        max: range.max * factor,
     }
 }
 
@@ -177,6 +198,22 @@ mod tests {
         };
         let sum = vae96::requantise::multiply(numbers.bias[0], multiplier, numbers.shifts[0]);
         assert_eq!(sum, 75);
+    }
+
+    #[test]
+    fn a_range_far_below_what_the_weights_reach_is_widened() {
+        let folded = Folded {
+            layer: vae96::Layer::hidden("fc", 1),
+            input: vae96::Shape::vector(2),
+            output: vae96::Shape::vector(1),
+            weight: vec![1.0, -1.0],
+            bias: vec![0.5],
+        };
+        let range = |max| expressible(&folded, Range { min: 0.0, max }, INPUT).max;
+        assert_eq!(range(1.0), 1.0);
+        let reach = 0.5 + 2.0 * 256.0 / 255.0;
+        let widened = range(1e-12) / 255.0 * f64::from(1 << 29) / reach;
+        assert!((widened - 1.0).abs() < 1e-9, "{widened}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::photographs;
 use crate::vae96::{answer, command, read};
 
-const OPTIONS: &str = "--data data --pretrain-epochs 6 --pretrain-batch 8 --finetune-epochs 3 \
+const OPTIONS: &str = "--data data --pretrain-epochs 6 --pretrain-batch 8 --finetune-epochs 2 \
     --finetune-batch 128 --side 32 --labels-per-class 3 --keep best --seed 2";
 
 /// Kills before the run may end.
