@@ -1,30 +1,16 @@
-//! Both sides of the comparison with TensorFlow Lite need images, and our side a model's integers.
+//! Our side of the comparison with TensorFlow Lite: images, and a model's integers for them.
 
 use anyhow::{Result, anyhow, ensure};
-use host::data::{IMAGE_BYTES, scenes};
+use host::data::IMAGE_BYTES;
 use host::evaluate::{Aligned, parse};
 use vae96::{INPUT, Interpreter};
 
 /// Images of a comparison.
 pub const IMAGES: usize = 100;
 
-/// The first [`IMAGES`] scenes of a seed that no model of the fixtures was trained on, image
-/// after image.
-///
-/// # Errors
-/// None while scenes stay in memory.
-pub fn scenes() -> Result<Vec<u8>> {
-    let data = scenes::dataset(&scenes::Options {
-        seed: 96,
-        train_per_class: 0,
-        val_per_class: IMAGES.div_ceil(scenes::CLASSES),
-        unlabelled: 0,
-    });
-    let mut images = vec![0; IMAGES * IMAGE_BYTES];
-    for (index, image) in images.chunks_exact_mut(IMAGE_BYTES).enumerate() {
-        data.val.images.read(index, image)?;
-    }
-    Ok(images)
+/// [`IMAGES`] scenes of a seed that no model of the fixtures was trained on, image after image.
+pub fn images() -> Vec<u8> {
+    crate::scenes(IMAGES, 96).concat()
 }
 
 /// The 8-bit values that a model file gives for each of `images` (96×96 RGB bytes each): logits

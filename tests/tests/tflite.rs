@@ -8,10 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use host::evaluate::{Aligned, parse};
-use tests::twin::{IMAGES, answers, scenes};
-use vae96::model::{INPUT_SCALE, Record};
-use vae96::requantise::quantise_multiplier;
+use host::evaluate::Aligned;
+use tests::twin::{self, IMAGES};
 use vae96::{Classifier, Edge, IMAGE_BYTES};
 
 /// What the fixture says.
@@ -59,22 +57,22 @@ fn adler32(bytes: &[u8]) -> u64 {
 }
 
 /// The scenes of the fixture, which must be those that TensorFlow Lite saw.
-fn images(fixture: &Fixture) -> Result<Vec<u8>> {
-    let images = scenes()?;
+fn images(fixture: &Fixture) -> Vec<u8> {
+    let images = twin::images();
     let sums: Vec<u64> = images.chunks_exact(IMAGE_BYTES).map(adler32).collect();
     assert_eq!(
         sums, fixture.sums,
         "the scenes are drawn otherwise than before: run tests/fixtures/check_tflite.sh --write"
     );
-    Ok(images)
+    images
 }
 
 fn check(model: &str) -> Result<()> {
     let fixture = Fixture::load()?;
-    let images = images(&fixture)?;
+    let images = images(&fixture);
     let expected = fixture.answers(model)?;
     assert_eq!(expected.len(), IMAGES);
-    let found = answers(&read(model)?, &images)?;
+    let found = twin::answers(&read(model)?, &images)?;
     for (image, (found, expected)) in found
         .chunks_exact(expected[0].len())
         .zip(expected)
@@ -104,41 +102,12 @@ fn the_dense_classifier_gives_the_same_bytes() -> Result<()> {
 #[test]
 fn the_classifier_as_a_type_gives_the_same_bytes() -> Result<()> {
     let fixture = Fixture::load()?;
-    let images = images(&fixture)?;
+    let images = images(&fixture);
     let file = Aligned::new(&read("edge-conv.v96")?);
     let mut classifier = Classifier::<Edge>::new(file.bytes()).map_err(anyhow::Error::from)?;
     let (images, _) = images.as_chunks::<IMAGE_BYTES>();
     for (image, expected) in images.iter().zip(fixture.answers("edge-conv.v96")?) {
         assert_eq!(classifier.classify(image)?.quantised().values, expected);
-    }
-    Ok(())
-}
-
-/// TensorFlow Lite works multipliers out of float32 scales: ours must be such that they exist.
-#[test]
-fn every_multiplier_is_that_of_float32_scales() -> Result<()> {
-    for name in ["edge-conv.v96", "edge-dense.v96"] {
-        let file = Aligned::new(&read(name)?);
-        let model = parse(file.bytes())?;
-        let parameters = model.parameters();
-        let mut channels = parameters.multipliers.iter().zip(parameters.shifts);
-        let mut records = parameters.records.iter();
-        let mut input = f64::from(INPUT_SCALE);
-        for layer in model.layers() {
-            let count = layer.weighted_channels(model.classes());
-            if count == 0 {
-                continue;
-            }
-            let record = Record::from_bytes(*records.next().context("no record")?);
-            let output = f64::from(record.scale);
-            for (&multiplier, &shift) in channels.by_ref().take(count) {
-                let real = f64::from(multiplier) * f64::from(shift).exp2() / 2f64.powi(31);
-                let weight = (real * output / input) as f32;
-                let again = quantise_multiplier(input * f64::from(weight) / output);
-                assert_eq!(again, (multiplier, shift), "{name}, {}", layer.name);
-            }
-            input = output;
-        }
     }
     Ok(())
 }

@@ -189,6 +189,27 @@ mod tests {
         );
     }
 
+    /// Otherwise no file of TensorFlow Lite, which holds scales alone, computes the same.
+    #[test]
+    fn multipliers_are_those_of_f32_weight_scales() {
+        let output_scale = f64::from(0.0173f32);
+        let input = Affine {
+            scale: f64::from(0.031f32),
+            zero_point: 3,
+        };
+        let mut numbers = Numbers::default();
+        for largest in 1..1000u16 {
+            let weights = [f32::from(largest).sqrt() * 0.013, -0.01];
+            numbers.channel(&weights, 0.5, input, output_scale);
+        }
+        for (&multiplier, &shift) in numbers.multipliers.iter().zip(&numbers.shifts) {
+            let real = f64::from(multiplier) * 2f64.powi(i32::from(shift) - 31);
+            let weight_scale = (real * output_scale / input.scale) as f32;
+            let again = quantise_multiplier(input.scale * f64::from(weight_scale) / output_scale);
+            assert_eq!(again, (multiplier, shift));
+        }
+    }
+
     #[test]
     fn a_dead_channel_keeps_its_bias() {
         let mut numbers = Numbers::default();
