@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::UnknownArgumentValueParser;
 use clap::{
     ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand, ValueEnum,
 };
@@ -243,6 +244,16 @@ fn named(own: &ClapCommand, other: &ClapCommand, prefix: &str) -> Vec<(clap::Arg
         .collect()
 }
 
+/// An option that both stages have, under the name that neither has here: it is refused, and the
+/// user is told the names that there are.
+fn ambiguous(own: &str) -> clap::Arg {
+    let tip = format!("of which stage? '--pretrain-{own}' or '--finetune-{own}'");
+    clap::Arg::new(own.to_owned())
+        .long(own.to_owned())
+        .value_parser(UnknownArgumentValueParser::suggest(tip))
+        .hide(true)
+}
+
 /// The stage's arguments as they were given among those of both.
 fn given<A: Args>(
     matches: &ArgMatches,
@@ -278,6 +289,9 @@ impl Args for StageArguments {
     fn augment_args(mut command: ClapCommand) -> ClapCommand {
         for (heading, arguments) in Self::both() {
             for (arg, name) in arguments {
+                if let Some(own) = name.strip_prefix("pretrain-") {
+                    command = command.arg(ambiguous(own));
+                }
                 let arg = arg.id(name.clone()).long(name).help_heading(heading);
                 command = command.arg(arg);
             }
@@ -337,6 +351,16 @@ mod tests {
         let cli = Cli::try_parse_from(["vae96", "--seed", "5", "--json"]).unwrap();
         assert!(cli.command.is_none() && cli.output.json);
         assert_eq!(cli.run.common.seed, Some(5));
-        assert!(Cli::try_parse_from(["vae96", "--epochs", "5"]).is_err());
+    }
+
+    #[test]
+    fn an_option_of_both_stages_needs_its_stage() {
+        for line in ["vae96 --epochs 5", "vae96 run --epochs=5"] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument);
+            let text = error.to_string();
+            assert!(text.contains("--pretrain-epochs"), "{text}");
+            assert!(text.contains("--finetune-epochs"), "{text}");
+        }
     }
 }

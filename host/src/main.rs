@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use host::cli::Cli;
 use host::commands;
@@ -17,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.output.json;
-    let answered = commands::dispatch(cli).and_then(|answer| {
+    let answered = caught(|| commands::dispatch(cli)).and_then(|answer| {
         let text = if json {
             answer.json.to_string()
         } else {
@@ -33,6 +35,17 @@ fn main() -> ExitCode {
             writeln!(io::stderr(), "{}", error.trim_end()).ok();
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs the program; a defect of it, a panic on any thread, becomes an error that tells its place.
+fn caught<T>(program: impl FnOnce() -> Result<T>) -> Result<T> {
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    panic::set_hook(Box::new(move |panic| *last() = panic.to_string()));
+    match panic::catch_unwind(AssertUnwindSafe(program)) {
+        Ok(result) => result,
+        Err(_) => bail!("vae96 has a defect, please report it: {}", last()),
     }
 }
 

@@ -47,16 +47,22 @@ fn terms(pretraining: &Pretraining) -> Vec<Term> {
                 .to_owned(),
         )
     });
+    let shown = (!pretraining.reconstructions.originals.is_empty()).then(|| {
+        Term(
+            "Images and their reconstructions",
+            "Unlabelled images held out of training, decoded from the mean μ of q(z|x).".to_owned(),
+        )
+    });
     let active = (!pretraining.kl_per_dimension.is_empty()).then(|| {
         Term(
             "Active dimensions",
             format!(
-                "A latent dimension is active when its KL divergence, averaged over images, \
-                 exceeds {ACTIVE_NATS} nats."
+                "A latent dimension is active when its KL divergence, averaged over the \
+                 images held out, exceeds {ACTIVE_NATS} nats."
             ),
         )
     });
-    losses.into_iter().chain(active).collect()
+    [losses, shown, active].into_iter().flatten().collect()
 }
 
 fn plots(pretraining: &Pretraining) -> Vec<Element> {
