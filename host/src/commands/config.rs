@@ -7,13 +7,15 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::finetune::SCRATCH;
 use crate::backend::Device;
 use crate::cli::CommonArguments;
 use crate::files;
 use crate::train::recipe::{
     Finetune, FinetuneArguments, Network, Pretrain, PretrainArguments, Recipe,
 };
+
+/// What `--from` says for a training without a pre-trained encoder.
+pub const SCRATCH: &str = "scratch";
 
 /// Which command a folder is the run of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde_json::json;
 use vae96::network::{Description, Kind};
 
 use super::config::Config;
-use super::run::stages;
+use super::folder::stages;
 use super::source::{self, Parts};
 use super::trained::Trained;
 use super::{Answer, inspect};

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::config::{Config, Given, Stage};
+use super::config::{Config, Given, SCRATCH, Stage};
 use super::trained::{Label, Trained};
 use super::{Answer, folder, report, source};
 use crate::backend::{self, Backend, Weights};
@@ -14,9 +14,6 @@ use crate::evaluate;
 use crate::train::finetune::{Request, train};
 use crate::train::progress::Progress;
 use crate::train::run::Folder;
-
-/// What `--from` says for a training without a pre-trained encoder.
-pub const SCRATCH: &str = "scratch";
 
 /// Trains a classifier, and reports.
 pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {

@@ -16,6 +16,20 @@ const RUNS: &str = "runs";
 /// How many of a command go there.
 const MOST_RUNS: usize = 9999;
 
+/// The names of the folders that a run's stages have in its own.
+pub mod stages {
+    /// The VAE.
+    pub const PRETRAIN: &str = "pretrain";
+    /// The classifier from scratch.
+    pub const BASELINE: &str = "baseline";
+    /// The classifier from the pre-trained encoder.
+    pub const FINETUNE: &str = "finetune";
+    /// The model file.
+    pub const MODEL: &str = "model.v96";
+    /// The answer, as `--json` prints it.
+    pub const RESULT: &str = "result.json";
+}
+
 /// The folder of a run and its options: those of the run that is resumed, or those given.
 pub fn open(
     stage: Stage,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 use super::config::Config;
-use super::run::{Outcome, stages};
+use super::folder::stages;
 use crate::data::{Dataset, IMAGE_BYTES, Labelled};
 use crate::evaluate::{self, Predictions};
 use crate::files;
@@ -18,6 +18,18 @@ use crate::train::metrics::{self, Record};
 use crate::train::pretrain::{LatentUse, read_sheet, show};
 use crate::train::recipe::Keep;
 use crate::train::run::Folder;
+
+/// What a run's three classifiers say of the validation images.
+pub struct Outcome {
+    /// From scratch.
+    pub baseline: Predictions,
+    /// From the pre-trained encoder.
+    pub finetuned: Predictions,
+    /// The model file.
+    pub int8: Predictions,
+    /// The model file's bytes.
+    pub model: Vec<u8>,
+}
 
 /// The page's name in a run's folder.
 pub const PAGE: &str = "report.html";

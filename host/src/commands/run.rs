@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use super::config::{Config, Given, Stage};
 use super::export;
+use super::folder::{self, stages};
+use super::report::{self, Outcome};
 use super::trained::{Label, Trained};
-use super::{Answer, finetune, folder, pretrain, report, source};
+use super::{Answer, finetune, pretrain, source};
 use crate::backend::{self, Weights};
 use crate::cli::RunArguments;
 use crate::data::Dataset;
@@ -15,32 +17,6 @@ use crate::evaluate::{self, Predictions};
 use crate::files;
 use crate::train::progress::Progress;
 use crate::train::run::Folder;
-
-/// The names of the folders that a run's stages have in its own.
-pub mod stages {
-    /// The VAE.
-    pub const PRETRAIN: &str = "pretrain";
-    /// The classifier from scratch.
-    pub const BASELINE: &str = "baseline";
-    /// The classifier from the pre-trained encoder.
-    pub const FINETUNE: &str = "finetune";
-    /// The model file.
-    pub const MODEL: &str = "model.v96";
-    /// The answer, as `--json` prints it.
-    pub const RESULT: &str = "result.json";
-}
-
-/// What a run's three classifiers say of the validation images.
-pub struct Outcome {
-    /// From scratch.
-    pub baseline: Predictions,
-    /// From the pre-trained encoder.
-    pub finetuned: Predictions,
-    /// The model file.
-    pub int8: Predictions,
-    /// The model file's bytes.
-    pub model: Vec<u8>,
-}
 
 /// Pre-trains, trains the baseline, fine-tunes, exports, evaluates, reports.
 pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
