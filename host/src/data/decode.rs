@@ -3,11 +3,15 @@
 use std::panic;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use anyhow::{Result, anyhow, ensure};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use vae96::SIDE;
 
 use super::resample::{Crop, resample};
+
+/// The most bytes that the pixels of an image may take: 358 megapixels of RGB. A broken header may
+/// claim any number, and memory that cannot be had ends the program.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// Reads an image of any size and format that `image` knows: its centre square, scaled to 96×96
 /// RGB. The content tells the format (the extension does where it cannot), and the orientation
@@ -21,9 +25,16 @@ pub fn decode(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut decoder = ImageReader::open(path)?
-        .with_guessed_format()?
-        .into_decoder()?;
+    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    let ((width, height), bytes) = (decoder.dimensions(), decoder.total_bytes());
+    ensure!(
+        bytes <= MOST_BYTES,
+        "it claims {width}×{height} pixels, which take {bytes} bytes; at most {MOST_BYTES} are read"
+    );
     let orientation = decoder.orientation()?;
     let square = centre(&DynamicImage::from_decoder(decoder)?.into_rgb8());
     // The centre square turns into itself, so the small image is the one to turn.
@@ -151,5 +162,14 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         assert!(decode(&path).is_err());
+    }
+
+    #[test]
+    fn a_header_that_claims_more_than_fits_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image.ppm");
+        std::fs::write(&path, "P6\n60000 50000\n255\n").unwrap();
+        let error = decode(&path).unwrap_err().to_string();
+        assert!(error.contains("60000×50000"), "{error}");
     }
 }
