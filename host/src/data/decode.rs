@@ -31,6 +31,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
     let ((width, height), bytes) = (decoder.dimensions(), decoder.total_bytes());
+    ensure!(width > 0 && height > 0, "it has no pixels");
     ensure!(
         bytes <= MOST_BYTES,
         "it claims {width}×{height} pixels, which take {bytes} bytes; at most {MOST_BYTES} are read"
@@ -162,6 +163,15 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         assert!(decode(&path).is_err());
+    }
+
+    #[test]
+    fn an_image_without_pixels_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image.ppm");
+        std::fs::write(&path, "P6\n0 5\n255\n").unwrap();
+        let error = decode(&path).unwrap_err().to_string();
+        assert_eq!(error, "it has no pixels");
     }
 
     #[test]
