@@ -27,14 +27,14 @@ fuzz_target!(|data: &[u8]| {
     }
     let scratch = float::scratch(&input.layers, input.shape, input.classes);
     if macs <= FLOAT_MACS && scratch <= FLOAT_VALUES {
-        float_reference(&input, &shapes);
+        float_reference(&input, &shapes, scratch);
     }
     if macs <= INTEGER_MACS && plan::check(&input.layers, input.shape, input.classes).is_ok() {
         engine(&input);
     }
 });
 
-fn float_reference(input: &Input, shapes: &[Shape]) {
+fn float_reference(input: &Input, shapes: &[Shape], scratch: usize) {
     let learned: Vec<_> = (input.layers.iter().zip(shapes))
         .map(|(layer, &shape)| {
             let weight = input.values(layer.weights(shape, input.classes));
@@ -47,7 +47,7 @@ fn float_reference(input: &Input, shapes: &[Shape]) {
         .map(|(weight, bias)| Params { weight, bias })
         .collect();
     let image = input.values(input.shape.len());
-    let scratch = float::scratch(&input.layers, input.shape, input.classes).max(image.len());
+    let scratch = scratch.max(image.len());
     let (mut a, mut b) = (vec![0.0; scratch], vec![0.0; scratch]);
     let result = float::forward(&input.layers, input.shape, &image, &params, &mut a, &mut b);
     let fits = shapes.iter().all(|shape| !shape.is_empty()) && input.layers.iter().all(has_window);

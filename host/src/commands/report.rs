@@ -19,6 +19,16 @@ use crate::train::pretrain::{LatentUse, read_sheet, show};
 use crate::train::recipe::Keep;
 use crate::train::run::Folder;
 
+/// The page's name in a run's folder.
+pub const PAGE: &str = "report.html";
+
+/// Pairs of classes that the page shows as the most confused.
+const CONFUSED_PAIRS: usize = 9;
+/// Example images of each.
+const EXAMPLES: usize = 4;
+/// Bins of a reliability diagram, as in the literature.
+const BINS: usize = 15;
+
 /// What a run's three classifiers say of the validation images.
 pub struct Outcome {
     /// From scratch.
@@ -30,16 +40,6 @@ pub struct Outcome {
     /// The model file's bytes.
     pub model: Vec<u8>,
 }
-
-/// The page's name in a run's folder.
-pub const PAGE: &str = "report.html";
-
-/// Pairs of classes that the page shows as the most confused.
-const CONFUSED_PAIRS: usize = 9;
-/// Example images of each.
-const EXAMPLES: usize = 4;
-/// Bins of a reliability diagram, as in the literature.
-const BINS: usize = 15;
 
 /// The report of a whole run.
 pub fn of_run(

@@ -165,21 +165,22 @@ mod tests {
         assert!(decode(&path).is_err());
     }
 
+    /// Why an image file of these bytes is refused.
+    fn refusal(bytes: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        std::fs::write(&path, bytes).unwrap();
+        decode(&path).unwrap_err().to_string()
+    }
+
     #[test]
     fn an_image_without_pixels_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("image.ppm");
-        std::fs::write(&path, "P6\n0 5\n255\n").unwrap();
-        let error = decode(&path).unwrap_err().to_string();
-        assert_eq!(error, "it has no pixels");
+        assert_eq!(refusal("P6\n0 5\n255\n"), "it has no pixels");
     }
 
     #[test]
     fn a_header_that_claims_more_than_fits_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("image.ppm");
-        std::fs::write(&path, "P6\n60000 50000\n255\n").unwrap();
-        let error = decode(&path).unwrap_err().to_string();
+        let error = refusal("P6\n60000 50000\n255\n");
         assert!(error.contains("60000×50000"), "{error}");
     }
 }
