@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use host::backend::cpu::Cpu;
-use host::backend::{Backend, Batch, Optimiser, Update, VaeObjective, Weights, parameters};
+use host::backend::{
+    Backend, Batch, LayerRates, Optimiser, Target, Update, VaeObjective, Weights, parameters,
+};
 use serde_json::json;
 use vae96::{EDGE, Head, SIDE};
 
@@ -19,16 +21,18 @@ const WARM_UP: usize = 3;
 /// Classes of the timed classifier.
 const CLASSES: usize = 10;
 
-const UPDATE: Update = Update {
-    optimiser: Optimiser::AdamW {
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
-    },
-    rate: 1e-3,
-    encoder_rate: 1.0,
-    weight_decay: 0.01,
-    clip_norm: None,
-};
+fn update() -> Update {
+    Update {
+        optimiser: Optimiser::AdamW {
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+        },
+        rate: 1e-3,
+        weight_decay: 0.01,
+        clip_norm: None,
+        layer_rates: LayerRates::default(),
+    }
+}
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -65,16 +69,19 @@ fn option(arguments: &[String], name: &str) -> Result<usize> {
 }
 
 fn vae(count: usize, steps: usize) -> Result<Vec<f64>> {
-    let mut vae = Cpu.vae(&EDGE, &Weights::initial(&parameters::vae(&EDGE), 1))?;
+    let mut vae = Cpu.vae(&EDGE.vae, &Weights::initial(&parameters::vae(&EDGE.vae), 1))?;
     let batch = images(count);
-    let noise = pattern(count * EDGE.latent());
+    let update = update();
+    let noise = pattern(count * EDGE.vae.latent());
     let objective = VaeObjective {
         reconstruction_weight: 1.0,
         beta: 1.0,
+        free_bits: 0.0,
+        contrast: None,
         scale: 1.0 / count as f64,
     };
     time(steps, || {
-        vae.step(&batch, &noise, objective, &UPDATE)?;
+        vae.step(&batch, &batch, &noise, objective, &update)?;
         Ok(())
     })
 }
@@ -83,9 +90,15 @@ fn classifier(count: usize, steps: usize) -> Result<Vec<f64>> {
     let weights = Weights::initial(&parameters::classifier(&EDGE, Head::Conv, CLASSES), 1);
     let mut classifier = Cpu.classifier(&EDGE, Head::Conv, CLASSES, &weights)?;
     let batch = images(count);
-    let labels: Vec<usize> = (0..count).map(|image| image % CLASSES).collect();
+    let target = |image: usize| Target {
+        class: image % CLASSES,
+        smoothing: 0.1,
+        weight: 1.0 / count as f32,
+    };
+    let targets: Vec<Target> = (0..count).map(target).collect();
+    let update = update();
     time(steps, || {
-        classifier.step(&batch, &labels, 0.1, &UPDATE)?;
+        classifier.step(&batch, &targets, &update)?;
         Ok(())
     })
 }

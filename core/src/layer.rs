@@ -150,6 +150,16 @@ pub struct Layer {
     pub activation: Activation,
 }
 
+impl Op {
+    /// A vector read as a plane of `side × side`.
+    pub const fn square(side: usize) -> Self {
+        Self::Unflatten {
+            height: side,
+            width: side,
+        }
+    }
+}
+
 impl Layer {
     /// A convolution with BatchNorm and ReLU.
     pub const fn conv(name: &'static str, window: Window, channels: usize) -> Self {

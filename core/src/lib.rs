@@ -67,8 +67,9 @@ pub use interpreter::{Interpreter, InterpreterError};
 pub use layer::{Activation, Features, Layer, Op, Shape, Window};
 pub use model::{Model, ModelError};
 pub use network::{
-    Architecture, Classifies, Description, EDGE, Edge, EdgeDense, EdgeEncoder, Encodes, Head,
-    INPUT, Kind, MAX_CLASSES, Network, PAPER, Paper, PaperDense, PaperEncoder, SIDE,
+    Architecture, Autoencoder, Classifies, Description, EDGE, Edge, EdgeDeepEncoder, EdgeDense,
+    EdgeEncoder, Encodes, Head, INPUT, Kind, MAX_CLASSES, Network, PAPER, Paper, PaperDense,
+    PaperEncoder, SIDE,
 };
 pub use plan::PlanError;
 pub use quantised::Quantised;

@@ -18,8 +18,7 @@ pub const MAX_CLASSES: usize = 1000;
 /// ```text
 /// image ─ encoder ┬─ conv head ──────────────────────▶ logits
 ///                 ├─ dense head ─────────────────────▶ logits
-///                 └─ bottleneck ┬─ mean ─────────┐
-///                               └─ log variance ─┴ z ─ decoder ─▶ image
+///                 └─ the rest of the VAE ────────────▶ image
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct Architecture {
@@ -27,20 +26,41 @@ pub struct Architecture {
     pub name: &'static str,
     /// Its number in a model file.
     pub id: u8,
-    /// What the VAE and the classifiers share, and pre-training learns.
+    /// What both classifiers and every VAE share.
     pub encoder: &'static [Layer],
     /// The convolutional classifier, after the encoder.
     pub conv_head: &'static [Layer],
     /// The feed-forward classifier, after the encoder.
     pub dense_head: &'static [Layer],
+    /// The VAE that pre-trains the encoder.
+    pub vae: Autoencoder,
+    /// The VAE that pre-trains the convolutional classifier up to its last layer, if there is one.
+    pub deep_vae: Option<Autoencoder>,
+}
+
+/// A variational auto-encoder.
+///
+/// ```text
+/// image ─ encoder ─ bottleneck ┬─ mean ─────┬─ z ─ decoder ─▶ image
+///                              │            └─ projector ───▶ what views are compared by
+///                              └─ log variance
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Autoencoder {
+    /// What a classifier takes over.
+    pub encoder: &'static [Layer],
     /// From the encoder's output to the layer that μ and log σ² read.
     pub bottleneck: &'static [Layer],
     /// μ of the latent.
     pub mean: Layer,
     /// log σ² of the latent.
     pub log_variance: Layer,
-    /// From the latent back to an image.
+    /// From the latent back to an image. A smaller image than the encoder's input stands for that
+    /// input shrunk to its size.
     pub decoder: &'static [Layer],
+    /// From μ to the vector by which a contrastive term compares two views of an image; empty to
+    /// compare μ itself.
+    pub projector: &'static [Layer],
 }
 
 /// Which layers follow the encoder.
@@ -61,66 +81,88 @@ impl Architecture {
         }
     }
 
-    /// Length of the latent vector.
-    pub const fn latent(&self) -> usize {
-        self.mean.weighted_channels(0)
-    }
-
     /// The architecture of that name, if there is one.
     pub fn by_name(name: &str) -> Option<&'static Self> {
         ARCHITECTURES.iter().copied().find(|a| a.name == name)
     }
 }
 
+impl Autoencoder {
+    /// Length of the latent vector.
+    pub const fn latent(&self) -> usize {
+        self.mean.weighted_channels(0)
+    }
+
+    /// The layers from the image to μ, in three runs.
+    const fn up_to_mean(&'static self) -> [&'static [Layer]; 3] {
+        let mean = core::slice::from_ref(&self.mean);
+        [self.encoder, self.bottleneck, mean]
+    }
+}
+
 /// Every architecture there is.
 pub const ARCHITECTURES: [&Architecture; 2] = [&EDGE, &PAPER];
+
+/// The convolutional classifier of `edge`, from which its encoders are cut.
+const EDGE_CLASSIFIER: &[Layer] = &[
+    Layer::conv("conv1", Window::new(5, 2, 2), 16),
+    Layer::conv("conv2", Window::new(3, 2, 1), 32),
+    Layer::conv("conv3", Window::new(3, 1, 1), 64),
+    Layer::new("pool1", Op::MaxPool { size: 2 }),
+    Layer::conv("conv4", Window::new(3, 1, 1), 128),
+    Layer::new("pool2", Op::GlobalAveragePool),
+    Layer::linear("fc1", Features::Classes),
+];
 
 /// The network for microcontrollers: 26.7 M multiplies and 0.1 MB of weights as a classifier.
 pub const EDGE: Architecture = Architecture {
     name: "edge",
     id: 1,
-    encoder: &[
-        Layer::conv("conv1", Window::new(5, 2, 2), 16),
-        Layer::conv("conv2", Window::new(3, 2, 1), 32),
-    ],
-    conv_head: &[
-        Layer::conv("conv3", Window::new(3, 1, 1), 64),
-        Layer::new("pool1", Op::MaxPool { size: 2 }),
-        Layer::conv("conv4", Window::new(3, 1, 1), 128),
-        Layer::new("pool2", Op::GlobalAveragePool),
-        Layer::linear("fc1", Features::Classes),
-    ],
+    encoder: EDGE_CLASSIFIER.split_at(2).0,
+    conv_head: EDGE_CLASSIFIER.split_at(2).1,
     dense_head: &[
         Layer::new("pool1", Op::AveragePool { size: 4 }),
         Layer::hidden("fc1", 256),
         Layer::linear("fc2", Features::Classes),
     ],
-    bottleneck: &[Layer::hidden("fc1", 128)],
-    mean: Layer::linear("fc21", Features::Fixed(64)),
-    log_variance: Layer::linear("fc22", Features::Fixed(64)),
-    decoder: &[
-        Layer::hidden("fc2", 128),
-        Layer::hidden("fc3", 24 * 24 * 32),
-        Layer::new(
-            "plane",
-            Op::Unflatten {
-                height: 24,
-                width: 24,
-            },
-        ),
-        Layer::conv_transposed("conv3", Window::new(4, 2, 1), 16),
-        Layer::conv_transposed("conv4", Window::new(4, 2, 1), 3).ending_in(Activation::Sigmoid),
-    ],
+    vae: Autoencoder {
+        encoder: EDGE_CLASSIFIER.split_at(2).0,
+        bottleneck: &[Layer::hidden("fc1", 128)],
+        mean: Layer::linear("fc21", Features::Fixed(64)),
+        log_variance: Layer::linear("fc22", Features::Fixed(64)),
+        decoder: &[
+            Layer::hidden("fc2", 128),
+            Layer::hidden("fc3", 24 * 24 * 32),
+            Layer::new("plane", Op::square(24)),
+            Layer::conv_transposed("conv3", Window::new(4, 2, 1), 16),
+            Layer::conv_transposed("conv4", Window::new(4, 2, 1), 3).ending_in(Activation::Sigmoid),
+        ],
+        projector: &[],
+    },
+    deep_vae: Some(Autoencoder {
+        encoder: EDGE_CLASSIFIER.split_at(6).0,
+        bottleneck: &[],
+        mean: Layer::linear("fc21", Features::Fixed(128)),
+        log_variance: Layer::linear("fc22", Features::Fixed(128)),
+        decoder: &[
+            Layer::hidden("fc2", 8 * 8 * 64),
+            Layer::new("plane", Op::square(8)),
+            Layer::conv_transposed("deconv1", Window::new(4, 2, 1), 32),
+            Layer::conv_transposed("deconv2", Window::new(4, 2, 1), 3)
+                .ending_in(Activation::Sigmoid),
+        ],
+        projector: &[
+            Layer::hidden("proj1", 128),
+            Layer::linear("proj2", Features::Fixed(64)),
+        ],
+    }),
 };
 
 /// The paper's network, layer by layer as its authors trained it: 145 M parameters as a VAE.
 pub const PAPER: Architecture = Architecture {
     name: "paper",
     id: 2,
-    encoder: &[
-        Layer::conv("conv1", Window::new(5, 1, 0), 9).with_bias(),
-        Layer::conv("conv2", Window::new(5, 1, 0), 9).with_bias(),
-    ],
+    encoder: PAPER_ENCODER,
     conv_head: &[
         Layer::conv("conv3", Window::new(5, 1, 0), 9).with_bias(),
         Layer::new("pool1", Op::MaxPool { size: 2 }),
@@ -133,22 +175,26 @@ pub const PAPER: Architecture = Architecture {
         Layer::hidden("fc1", 4096).with_bias(),
         Layer::linear("fc2", Features::Classes),
     ],
-    bottleneck: &[Layer::hidden("fc1", 1024).with_bias()],
-    mean: Layer::linear("fc21", Features::Fixed(1024)),
-    log_variance: Layer::linear("fc22", Features::Fixed(1024)),
-    decoder: &[
-        Layer::hidden("fc2", 88 * 88 * 9).with_bias(),
-        Layer::new(
-            "plane",
-            Op::Unflatten {
-                height: 88,
-                width: 88,
-            },
-        ),
-        Layer::conv_transposed("conv3", Window::new(5, 1, 0), 9).with_bias(),
-        Layer::conv_transposed("conv4", Window::new(5, 1, 0), 3).ending_in(Activation::Relu),
-    ],
+    vae: Autoencoder {
+        encoder: PAPER_ENCODER,
+        bottleneck: &[Layer::hidden("fc1", 1024).with_bias()],
+        mean: Layer::linear("fc21", Features::Fixed(1024)),
+        log_variance: Layer::linear("fc22", Features::Fixed(1024)),
+        decoder: &[
+            Layer::hidden("fc2", 88 * 88 * 9).with_bias(),
+            Layer::new("plane", Op::square(88)),
+            Layer::conv_transposed("conv3", Window::new(5, 1, 0), 9).with_bias(),
+            Layer::conv_transposed("conv4", Window::new(5, 1, 0), 3).ending_in(Activation::Relu),
+        ],
+        projector: &[],
+    },
+    deep_vae: None,
 };
+
+const PAPER_ENCODER: &[Layer] = &[
+    Layer::conv("conv1", Window::new(5, 1, 0), 9).with_bias(),
+    Layer::conv("conv2", Window::new(5, 1, 0), 9).with_bias(),
+];
 
 /// What a device runs of an architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,13 +203,20 @@ pub enum Kind {
     ConvClassifier,
     /// Encoder and dense head: logits.
     DenseClassifier,
-    /// Encoder, bottleneck and mean: the latent μ.
+    /// Encoder, bottleneck and mean of the VAE: the latent μ.
     Encoder,
+    /// The same of the deep VAE.
+    DeepEncoder,
 }
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::ConvClassifier, Self::DenseClassifier, Self::Encoder];
+    pub const ALL: [Self; 4] = [
+        Self::ConvClassifier,
+        Self::DenseClassifier,
+        Self::Encoder,
+        Self::DeepEncoder,
+    ];
 
     /// Its number in a model file.
     pub const fn id(self) -> u8 {
@@ -171,6 +224,7 @@ impl Kind {
             Self::ConvClassifier => 1,
             Self::DenseClassifier => 2,
             Self::Encoder => 3,
+            Self::DeepEncoder => 4,
         }
     }
 
@@ -184,20 +238,21 @@ impl Kind {
 
     /// Whether the answer is one logit a class.
     pub const fn is_classifier(self) -> bool {
-        !matches!(self, Self::Encoder)
+        !matches!(self, Self::Encoder | Self::DeepEncoder)
     }
 
-    /// The layers of `architecture` that make this kind, in up to three runs.
+    /// The layers of `architecture` that make this kind, in up to three runs; none where the
+    /// architecture has no such part.
     const fn parts(self, architecture: &'static Architecture) -> [&'static [Layer]; 3] {
-        let after: [&[Layer]; 2] = match self {
-            Self::ConvClassifier => [architecture.conv_head, &[]],
-            Self::DenseClassifier => [architecture.dense_head, &[]],
-            Self::Encoder => [
-                architecture.bottleneck,
-                core::slice::from_ref(&architecture.mean),
-            ],
-        };
-        [architecture.encoder, after[0], after[1]]
+        match self {
+            Self::ConvClassifier => [architecture.encoder, architecture.conv_head, &[]],
+            Self::DenseClassifier => [architecture.encoder, architecture.dense_head, &[]],
+            Self::Encoder => architecture.vae.up_to_mean(),
+            Self::DeepEncoder => match &architecture.deep_vae {
+                Some(vae) => vae.up_to_mean(),
+                None => [&[], &[], &[]],
+            },
+        }
     }
 }
 
@@ -207,6 +262,7 @@ impl core::fmt::Display for Kind {
             Self::ConvClassifier => "conv classifier",
             Self::DenseClassifier => "dense classifier",
             Self::Encoder => "encoder",
+            Self::DeepEncoder => "deep encoder",
         })
     }
 }
@@ -356,6 +412,8 @@ networks! {
     EdgeDense: EDGE, DenseClassifier, Classifies, Classifier;
     /// The encoder of the `edge` VAE, up to μ.
     EdgeEncoder: EDGE, Encoder, Encodes, Encoder;
+    /// The encoder of the deep `edge` VAE, up to μ.
+    EdgeDeepEncoder: EDGE, DeepEncoder, Encodes, Encoder;
     /// `paper` with its convolutional head.
     Paper: PAPER, ConvClassifier, Classifies, Classifier;
     /// `paper` with its dense head.

@@ -5,8 +5,8 @@ mod common;
 use common::{File, Owned, Random, description};
 use vae96::model::{Contents, WeightLayout};
 use vae96::{
-    Classifier, Description, Edge, EdgeDense, EdgeEncoder, INPUT, Kind, Model, ModelError, Network,
-    Paper,
+    Classifier, Description, Edge, EdgeDeepEncoder, EdgeDense, EdgeEncoder, INPUT, Kind, Model,
+    ModelError, Network, Paper,
 };
 
 /// CRC-32 bit by bit, from its definition.
@@ -41,6 +41,7 @@ fn what_was_written_is_read() {
         (description::<Edge>(), 2),
         (description::<EdgeDense>(), 1000),
         (description::<EdgeEncoder>(), 0),
+        (description::<EdgeDeepEncoder>(), 0),
         (description::<Paper>(), 3),
     ] {
         let owned = Owned::random(&mut random, network.layers, INPUT, classes);
@@ -261,5 +262,7 @@ fn networks_are_found_by_their_numbers() {
     let names: Vec<_> = EdgeEncoder::LAYERS.iter().map(|layer| layer.name).collect();
     assert_eq!(names, ["conv1", "conv2", "fc1", "fc21"]);
     assert_eq!(EdgeEncoder::KIND, Kind::Encoder);
+    let shared = EdgeDeepEncoder::LAYERS.len() - 1;
+    assert_eq!(EdgeDeepEncoder::LAYERS[..shared], Edge::LAYERS[..6]);
     assert_eq!(description::<Edge>().macs(10), 26_652_672 + 1_280);
 }

@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use vae96::{
-    Classifier, Classifies, Edge, EdgeDense, EdgeEncoder, Encoder, IMAGE_BYTES, Interpreter, Kind,
-    Model, ROW_BYTES,
+    Classifier, Classifies, Edge, EdgeDeepEncoder, EdgeDense, EdgeEncoder, Encoder, Encodes,
+    IMAGE_BYTES, Interpreter, Kind, Model, ROW_BYTES,
 };
 use vae96_fuzz::common::File;
 use vae96_fuzz::model;
@@ -41,14 +41,17 @@ fuzz_target!(|data: &[u8]| {
     match (model.architecture().name, model.kind()) {
         ("edge", Kind::ConvClassifier) => classify::<Edge>(&file, &image, answer),
         ("edge", Kind::DenseClassifier) => classify::<EdgeDense>(&file, &image, answer),
-        ("edge", Kind::Encoder) => {
-            let mut encoder = Encoder::<EdgeEncoder>::new(file.bytes()).expect("as parsed");
-            let Ok(mean) = encoder.encode(&*image);
-            assert_eq!(mean.values, answer);
-        }
+        ("edge", Kind::Encoder) => encode::<EdgeEncoder>(&file, &image, answer),
+        ("edge", Kind::DeepEncoder) => encode::<EdgeDeepEncoder>(&file, &image, answer),
         _ => {}
     }
 });
+
+fn encode<N: Encodes>(file: &File, image: &[u8; IMAGE_BYTES], answer: &[i8]) {
+    let mut encoder = Encoder::<N>::new(file.bytes()).expect("as parsed");
+    let Ok(mean) = encoder.encode(image);
+    assert_eq!(mean.values, answer);
+}
 
 fn classify<N: Classifies>(file: &File, image: &[u8; IMAGE_BYTES], answer: &[i8]) {
     let mut classifier = Classifier::<N>::new(file.bytes()).expect("as parsed");

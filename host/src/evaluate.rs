@@ -12,7 +12,7 @@ use vae96::{INPUT, Interpreter, SIDE};
 pub use needs::{LayerNeeds, Needs, needs};
 pub use predictions::Predictions;
 
-use crate::backend::Classifier;
+use crate::backend::{Batch, Classifier};
 use crate::data::loader::{Loader, Samples};
 use crate::data::{IMAGE_BYTES, Labelled};
 
@@ -25,10 +25,19 @@ pub fn classifier(
     classes: usize,
     samples: Samples,
 ) -> Result<Predictions> {
+    answers(classes, samples, |batch| classifier.logits(batch))
+}
+
+/// What `logits_of` says of `samples`, batch by batch.
+pub fn answers(
+    classes: usize,
+    samples: Samples,
+    logits_of: impl Fn(&Batch) -> Result<Vec<f32>>,
+) -> Result<Predictions> {
     let labels = samples.labels().to_vec();
     let mut logits = Vec::with_capacity(labels.len() * classes);
     for loaded in Loader::evaluation(samples, BATCH, SIDE)? {
-        logits.extend(classifier.logits(&loaded?.batch)?);
+        logits.extend(logits_of(&loaded?.batch)?);
     }
     Predictions::new(logits, labels, classes)
 }

@@ -3,7 +3,7 @@
 pub mod twin;
 
 use host::backend::parameters::{Parameter, Start};
-use host::backend::{Batch, Tensor, Weights};
+use host::backend::{Batch, Outcome, Target, Tensor, Weights};
 use host::data::{IMAGE_BYTES, Images, scenes};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -65,6 +65,26 @@ pub fn batch(images: &[Vec<u8>]) -> Batch {
         side: SIDE,
         pixels: images.iter().flat_map(|image| pixels(image)).collect(),
     }
+}
+
+/// Labels whose loss is the mean over them.
+pub fn targets(labels: &[usize], smoothing: f32) -> Vec<Target> {
+    let target = |&class: &usize| Target {
+        class,
+        smoothing,
+        weight: 1.0 / labels.len() as f32,
+    };
+    labels.iter().map(target).collect()
+}
+
+/// The sum of the outcomes' cross-entropies.
+pub fn loss(outcomes: &[Outcome]) -> f64 {
+    outcomes.iter().map(|outcome| outcome.cross_entropy).sum()
+}
+
+/// How many are correct.
+pub fn correct(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| outcome.correct).count()
 }
 
 /// Root of the mean square.

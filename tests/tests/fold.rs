@@ -75,14 +75,22 @@ fn paper_with_its_conv_head() -> Result<()> {
 }
 
 #[test]
-fn edge_encoder() -> Result<()> {
-    let weights = random_weights(&parameters::vae(&EDGE), 3);
-    let images = scenes(3, 4);
-    let latent = Cpu.vae(&EDGE, &weights)?.encode(&batch(&images))?;
-    let network = Description::of(&EDGE, Kind::Encoder).context("a device runs it")?;
-    let layers = fold(network.layers, INPUT, 0, &weights)?;
-    for (image, expected) in images.iter().zip(latent.mean.chunks(EDGE.latent())) {
-        same("encoder", &reference(network, &layers, image)?, expected);
+fn edge_encoders() -> Result<()> {
+    let deep = EDGE.deep_vae.as_ref().context("edge has a deep VAE")?;
+    for (kind, autoencoder) in [(Kind::Encoder, &EDGE.vae), (Kind::DeepEncoder, deep)] {
+        let weights = random_weights(&parameters::vae(autoencoder), 3);
+        let images = scenes(3, 4);
+        let latent = Cpu.vae(autoencoder, &weights)?.encode(&batch(&images))?;
+        let network = Description::of(&EDGE, kind).context("a device runs it")?;
+        let layers = fold(network.layers, INPUT, 0, &weights)?;
+        let means = latent.mean.chunks(autoencoder.latent());
+        for (image, expected) in images.iter().zip(means) {
+            same(
+                &kind.to_string(),
+                &reference(network, &layers, image)?,
+                expected,
+            );
+        }
     }
     Ok(())
 }

@@ -4,15 +4,19 @@
 use anyhow::Result;
 use host::backend::cpu::Cpu;
 use host::backend::{
-    Backend, Batch, Classifier, Optimiser, Tensor, Update, Vae, VaeObjective, Weights, parameters,
+    Backend, Batch, Classifier, Contrast, LayerRates, Optimiser, Tensor, Update, Vae, VaeObjective,
+    Weights, parameters,
 };
-use vae96::{Architecture, EDGE, Head, SIDE};
+use tests::{loss, targets};
+use vae96::{Autoencoder, EDGE, Head, SIDE};
 
 const CLASSES: usize = 7;
 
 const OBJECTIVE: VaeObjective = VaeObjective {
     reconstruction_weight: 1.0,
     beta: 1.0,
+    free_bits: 0.0,
+    contrast: None,
     scale: 0.25,
 };
 
@@ -23,11 +27,15 @@ const ADAMW: Optimiser = Optimiser::AdamW {
 
 const SGD: Optimiser = Optimiser::Sgd { momentum: 0.9 };
 
+fn encoder_rate(rate: f64) -> LayerRates {
+    LayerRates::new([("conv1", rate), ("conv2", rate)])
+}
+
 fn update(optimiser: Optimiser) -> Update {
     Update {
         optimiser,
         rate: 1e-2,
-        encoder_rate: 0.5,
+        layer_rates: encoder_rate(0.5),
         weight_decay: 0.01,
         clip_norm: Some(1.0),
     }
@@ -47,12 +55,14 @@ fn images(count: usize, side: usize, start: f64) -> Batch {
     }
 }
 
-fn vae(architecture: &'static Architecture) -> Result<Box<dyn Vae>> {
+fn vae(autoencoder: &'static Autoencoder) -> Result<Box<dyn Vae>> {
     Cpu.vae(
-        architecture,
-        &Weights::initial(&parameters::vae(architecture), 3),
+        autoencoder,
+        &Weights::initial(&parameters::vae(autoencoder), 3),
     )
 }
+
+const DEEP: &Autoencoder = EDGE.deep_vae.as_ref().unwrap();
 
 fn classifier(head: Head) -> Result<Box<dyn Classifier>> {
     let weights = Weights::initial(&parameters::classifier(&EDGE, head, CLASSES), 3);
@@ -61,9 +71,9 @@ fn classifier(head: Head) -> Result<Box<dyn Classifier>> {
 
 fn train(vae: &mut dyn Vae, steps: std::ops::Range<usize>, optimiser: Optimiser) -> Result<()> {
     for step in steps {
-        let noise = pattern(4 * EDGE.latent(), step as f64 * 0.37);
+        let noise = pattern(4 * EDGE.vae.latent(), step as f64 * 0.37);
         let batch = images(4, SIDE, step as f64 * 0.1);
-        vae.step(&batch, &noise, OBJECTIVE, &update(optimiser))?;
+        vae.step(&batch, &batch, &noise, OBJECTIVE, &update(optimiser))?;
     }
     Ok(())
 }
@@ -72,7 +82,7 @@ fn train_classifier(classifier: &mut dyn Classifier, side: usize, steps: usize) 
     for step in 0..steps {
         let batch = images(5, side, step as f64 * 0.1);
         let labels: Vec<usize> = (0..5).map(|image| (image + step) % CLASSES).collect();
-        classifier.step(&batch, &labels, 0.1, &update(ADAMW))?;
+        classifier.step(&batch, &targets(&labels, 0.1), &update(ADAMW))?;
     }
     Ok(())
 }
@@ -86,8 +96,8 @@ fn message(result: Result<impl Sized>) -> String {
 
 #[test]
 fn weights_come_back_exactly() -> Result<()> {
-    let weights = Weights::initial(&parameters::vae(&EDGE), 5);
-    assert_eq!(Cpu.vae(&EDGE, &weights)?.weights()?, weights);
+    let weights = Weights::initial(&parameters::vae(&EDGE.vae), 5);
+    assert_eq!(Cpu.vae(&EDGE.vae, &weights)?.weights()?, weights);
     for head in [Head::Conv, Head::Dense] {
         let weights = Weights::initial(&parameters::classifier(&EDGE, head, CLASSES), 5);
         let classifier = Cpu.classifier(&EDGE, head, CLASSES, &weights)?;
@@ -99,12 +109,12 @@ fn weights_come_back_exactly() -> Result<()> {
 #[test]
 fn training_resumes_to_the_bit() -> Result<()> {
     for optimiser in [ADAMW, SGD] {
-        let mut whole = vae(&EDGE)?;
+        let mut whole = vae(&EDGE.vae)?;
         train(whole.as_mut(), 0..4, optimiser)?;
 
-        let mut first = vae(&EDGE)?;
+        let mut first = vae(&EDGE.vae)?;
         train(first.as_mut(), 0..2, optimiser)?;
-        let mut second = Cpu.vae(&EDGE, &first.weights()?)?;
+        let mut second = Cpu.vae(&EDGE.vae, &first.weights()?)?;
         second.set_optimiser_state(&first.optimiser_state()?)?;
         assert_eq!(second.optimiser_state()?, first.optimiser_state()?);
         train(second.as_mut(), 2..4, optimiser)?;
@@ -120,7 +130,7 @@ fn threads_do_not_change_a_bit() -> Result<()> {
             .num_threads(threads)
             .build()?;
         pool.install(|| {
-            let mut vae = vae(&EDGE)?;
+            let mut vae = vae(&EDGE.vae)?;
             train(vae.as_mut(), 0..2, ADAMW)?;
             let mut classifier = classifier(Head::Conv)?;
             train_classifier(classifier.as_mut(), SIDE, 2)?;
@@ -138,10 +148,14 @@ fn a_frozen_encoder_keeps_its_weights_and_moves_its_statistics() -> Result<()> {
     let mut classifier = classifier(Head::Conv)?;
     let before = classifier.weights()?;
     let frozen = Update {
-        encoder_rate: 0.0,
+        layer_rates: encoder_rate(0.0),
         ..update(ADAMW)
     };
-    classifier.step(&images(5, SIDE, 0.0), &[0, 1, 2, 3, 4], 0.0, &frozen)?;
+    classifier.step(
+        &images(5, SIDE, 0.0),
+        &targets(&[0, 1, 2, 3, 4], 0.0),
+        &frozen,
+    )?;
     let after = classifier.weights()?;
     for (name, tensor) in &before.0 {
         let encoder = name.starts_with("conv1") || name.starts_with("conv2");
@@ -164,7 +178,7 @@ fn smaller_images_fit_a_global_average_alone() -> Result<()> {
         error.contains("fc1") && error.contains("64×64×3"),
         "{error}"
     );
-    let error = message(vae(&EDGE)?.encode(&images(1, 64, 0.0)));
+    let error = message(vae(&EDGE.vae)?.encode(&images(1, 64, 0.0)));
     assert!(error.contains("96×96"), "{error}");
     let error = message(conv.logits(&images(1, 1, 0.0)));
     assert!(error.contains("pool1"), "{error}");
@@ -173,11 +187,11 @@ fn smaller_images_fit_a_global_average_alone() -> Result<()> {
 
 #[test]
 fn errors_name_tensors_and_shapes() -> Result<()> {
-    let whole = Weights::initial(&parameters::vae(&EDGE), 1);
+    let whole = Weights::initial(&parameters::vae(&EDGE.vae), 1);
 
     let mut lacking = whole.clone();
     lacking.0.remove("fc1_bn.running_var");
-    let error = message(Cpu.vae(&EDGE, &lacking));
+    let error = message(Cpu.vae(&EDGE.vae, &lacking));
     assert!(
         error.contains("fc1_bn.running_var") && error.contains("[128]"),
         "{error}"
@@ -187,14 +201,14 @@ fn errors_name_tensors_and_shapes() -> Result<()> {
     extra
         .0
         .insert("conv9.weight".into(), Tensor::full([2], 0.0));
-    let error = message(Cpu.vae(&EDGE, &extra));
+    let error = message(Cpu.vae(&EDGE.vae, &extra));
     assert!(error.contains("conv9.weight"), "{error}");
 
     let mut wrong = whole.clone();
     wrong
         .0
         .insert("conv1.weight".into(), Tensor::full([16, 5, 5, 3], 0.0));
-    let error = message(Cpu.vae(&EDGE, &wrong));
+    let error = message(Cpu.vae(&EDGE.vae, &wrong));
     let named = ["conv1.weight", "[16, 5, 5, 3]", "[16, 3, 5, 5]"];
     assert!(named.iter().all(|part| error.contains(part)), "{error}");
     Ok(())
@@ -202,7 +216,7 @@ fn errors_name_tensors_and_shapes() -> Result<()> {
 
 #[test]
 fn a_refused_tensor_changes_nothing() -> Result<()> {
-    let mut vae = vae(&EDGE)?;
+    let mut vae = vae(&EDGE.vae)?;
     let before = vae.weights()?;
     let mut weights = Weights::default();
     weights
@@ -231,12 +245,12 @@ fn wrong_batches_are_errors() -> Result<()> {
         "{error}"
     );
     let batch = images(2, SIDE, 0.0);
-    let error = message(classifier.step(&batch, &[0], 0.0, &update(SGD)));
+    let error = message(classifier.step(&batch, &targets(&[0], 0.0), &update(SGD)));
     assert!(error.contains("2 images have 1 labels"), "{error}");
-    let error = message(classifier.step(&batch, &[0, CLASSES], 0.0, &update(SGD)));
+    let error = message(classifier.step(&batch, &targets(&[0, CLASSES], 0.0), &update(SGD)));
     assert!(error.contains("a label is 7"), "{error}");
-    let mut vae = vae(&EDGE)?;
-    let error = message(vae.step(&batch, &[0.0; 3], OBJECTIVE, &update(SGD)));
+    let mut vae = vae(&EDGE.vae)?;
+    let error = message(vae.step(&batch, &batch, &[0.0; 3], OBJECTIVE, &update(SGD)));
     assert!(error.contains("128 values, not 3"), "{error}");
     assert!(vae.decode(&[0.0; 65]).is_err());
     Ok(())
@@ -244,7 +258,7 @@ fn wrong_batches_are_errors() -> Result<()> {
 
 #[test]
 fn a_foreign_optimiser_state_is_an_error() -> Result<()> {
-    let mut vae = vae(&EDGE)?;
+    let mut vae = vae(&EDGE.vae)?;
     for (name, shape) in [
         ("conv9.weight.exp_avg", vec![1]),
         ("conv1.weight.exp_avg", vec![1]),
@@ -264,19 +278,144 @@ fn learners_learn() -> Result<()> {
     let batch = images(8, SIDE, 0.0);
     let update = Update {
         rate: 3e-3,
-        encoder_rate: 1.0,
+        layer_rates: LayerRates::default(),
         ..update(ADAMW)
     };
     let mut classifier = classifier(Head::Conv)?;
     let labels: Vec<usize> = (0..8).map(|image| image % CLASSES).collect();
-    let first = classifier.step(&batch, &labels, 0.0, &update)?;
+    let mut step = || {
+        anyhow::Ok(loss(&classifier.step(
+            &batch,
+            &targets(&labels, 0.0),
+            &update,
+        )?))
+    };
+    let first = step()?;
     let mut last = first;
     for _ in 0..30 {
-        last = classifier.step(&batch, &labels, 0.0, &update)?;
+        last = step()?;
     }
+    assert!(last < 0.5 * first, "{first} {last}");
+    Ok(())
+}
+
+/// The deep VAE learns from two views, hidden in part, to tell images apart.
+#[test]
+fn a_deep_vae_learns_to_tell_images_apart() -> Result<()> {
+    let mut deep = vae(DEEP)?;
+    let whole = images(8, 64, 0.0);
+    let mut views = whole.clone();
+    views.append(whole)?;
+    let mut inputs = views.clone();
+    inputs.pixels.iter_mut().step_by(7).for_each(|v| *v = 0.5);
+    let noise = pattern(16 * DEEP.latent(), 0.0);
+    let objective = VaeObjective {
+        contrast: Some(Contrast {
+            weight: 10.0,
+            temperature: 0.2,
+        }),
+        scale: 1.0 / 16.0,
+        ..OBJECTIVE
+    };
+    let update = Update {
+        rate: 3e-3,
+        layer_rates: LayerRates::default(),
+        ..update(ADAMW)
+    };
+    let mut step = || deep.step(&inputs, &views, &noise, objective, &update);
+    let first = step()?;
+    let mut last = first;
+    for _ in 0..30 {
+        last = step()?;
+    }
+    assert!(last.contrast < 0.7 * first.contrast, "{first:?} {last:?}");
     assert!(
-        last.cross_entropy < 0.5 * first.cross_entropy,
+        last.reconstruction < 0.7 * first.reconstruction,
         "{first:?} {last:?}"
     );
+    let decoded = deep.decode(&deep.encode(&images(3, SIDE, 0.0))?.mean)?;
+    assert_eq!((decoded.count, decoded.side), (3, 32));
+    Ok(())
+}
+
+/// Without a contrastive term nothing depends on the projector, which stays as it is.
+#[test]
+fn weights_that_the_loss_does_not_depend_on_stay() -> Result<()> {
+    let mut deep = vae(DEEP)?;
+    let before = deep.weights()?;
+    let batch = images(4, 64, 0.0);
+    let noise = pattern(4 * DEEP.latent(), 0.0);
+    deep.step(&batch, &batch, &noise, OBJECTIVE, &update(ADAMW))?;
+    for (name, tensor) in deep.weights()?.0 {
+        let projector = name.starts_with("proj");
+        assert_eq!(tensor == before.0[&name], projector, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn views_come_in_pairs_and_targets_fit_their_inputs() -> Result<()> {
+    let mut deep = vae(DEEP)?;
+    let noise = pattern(3 * DEEP.latent(), 0.0);
+    let contrast = VaeObjective {
+        contrast: Some(Contrast {
+            weight: 1.0,
+            temperature: 0.2,
+        }),
+        ..OBJECTIVE
+    };
+    let three = images(3, 64, 0.0);
+    let error = message(deep.step(&three, &three, &noise, contrast, &update(SGD)));
+    assert!(
+        error.contains("3 images") && error.contains("two views"),
+        "{error}"
+    );
+    let small = images(3, 32, 0.0);
+    let error = message(deep.step(&three, &small, &noise, OBJECTIVE, &update(SGD)));
+    assert!(
+        error.contains("64×64") && error.contains("32×32"),
+        "{error}"
+    );
+    let odd = images(3, 80, 0.0);
+    let error = message(deep.step(&odd, &odd, &noise, OBJECTIVE, &update(SGD)));
+    assert!(
+        error.contains("80×80×3") && error.contains("32×32×3"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn averages_follow_the_weights_and_come_back() -> Result<()> {
+    let mut classifier = classifier(Head::Conv)?;
+    assert_eq!(classifier.averaged()?, None);
+    let start = classifier.weights()?;
+    classifier.average(0.9)?;
+    assert_eq!(classifier.averaged()?, Some(start.clone()));
+    train_classifier(classifier.as_mut(), SIDE, 1)?;
+    let moved = classifier.weights()?;
+    classifier.average(0.75)?;
+    let averaged = classifier.averaged()?.unwrap();
+    for (name, average) in &averaged.0 {
+        let (start, moved) = (&start.0[name].data, &moved.0[name].data);
+        for ((average, start), moved) in average.data.iter().zip(start).zip(moved) {
+            let expected = 0.75 * start + 0.25 * moved;
+            assert!(
+                (average - expected).abs() <= 1e-6 * (1.0 + expected.abs()),
+                "{name}"
+            );
+        }
+    }
+    assert_eq!(classifier.weights()?, moved);
+
+    let batch = images(2, SIDE, 0.3);
+    let mut other = Cpu.classifier(&EDGE, Head::Conv, CLASSES, &averaged)?;
+    assert_eq!(classifier.averaged_logits(&batch)?, other.logits(&batch)?);
+    assert_eq!(other.averaged_logits(&batch)?, other.logits(&batch)?);
+    other.set_averaged(&moved)?;
+    assert_eq!(other.averaged()?, Some(moved));
+    assert_eq!(other.weights()?, averaged);
+    let part = Weights([("fc1.bias".to_owned(), Tensor::full([CLASSES], 0.0))].into());
+    assert!(other.set_averaged(&part).is_err());
     Ok(())
 }

@@ -18,7 +18,7 @@ use rayon::ThreadPoolBuilder;
 use tests::{batch, image, pixels, random_weights, rms, scenes};
 use vae96::model::{INPUT_SCALE, INPUT_ZERO_POINT, Parameters, Record};
 use vae96::network::{Description, Kind};
-use vae96::{EDGE, Head, INPUT};
+use vae96::{Autoencoder, EDGE, Head, INPUT};
 
 const CLASSES: usize = 12;
 
@@ -176,6 +176,14 @@ fn check_integers(layers: &[Folded], numbers: &Parameters<'_>) -> Result<(), Tes
     Ok(())
 }
 
+/// The VAE whose encoder that kind is.
+fn autoencoder(kind: Kind) -> Result<&'static Autoencoder> {
+    match kind {
+        Kind::DeepEncoder => EDGE.deep_vae.as_ref().context("edge has a deep VAE"),
+        _ => Ok(&EDGE.vae),
+    }
+}
+
 /// The answers of float and int8 to the same images.
 fn answers(
     kind: Kind,
@@ -195,7 +203,10 @@ fn answers(
             Cpu.classifier(&EDGE, head, CLASSES, weights)?
                 .logits(&batch(images))?
         }
-        Kind::Encoder => Cpu.vae(&EDGE, weights)?.encode(&batch(images))?.mean,
+        Kind::Encoder | Kind::DeepEncoder => {
+            let vae = Cpu.vae(autoencoder(kind)?, weights)?;
+            vae.encode(&batch(images))?.mean
+        }
     };
     let file = quantise(network, classes, &[], weights, &calibration(24), method)?;
     let file = Aligned::new(&file);
@@ -219,7 +230,7 @@ fn int8_is_close_to_float_for_random_weights() -> Result<()> {
         let parameters = match kind {
             Kind::ConvClassifier => parameters::classifier(&EDGE, Head::Conv, CLASSES),
             Kind::DenseClassifier => parameters::classifier(&EDGE, Head::Dense, CLASSES),
-            Kind::Encoder => parameters::vae(&EDGE),
+            Kind::Encoder | Kind::DeepEncoder => parameters::vae(autoencoder(kind)?),
         };
         for method in METHODS {
             let weights = random_weights(&parameters, 9);
@@ -246,6 +257,7 @@ fn int8_decides_as_float_does() -> Result<()> {
         labels_per_class: 0,
         epochs: 1,
         side: 48,
+        consistency: 0.0,
         ..Finetune::defaults(Recipe::Default)
     };
     let request = Request {

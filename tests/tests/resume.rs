@@ -3,19 +3,20 @@
 
 use std::fs;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::{
-    Backend, Classifier, Learner, Metadata, Optimiser, Update, Weights, parameters,
+    Backend, Classifier, LayerRates, Learner, Metadata, Optimiser, Tensor, Update, Weights,
+    parameters,
 };
 use host::data::Labelled;
-use host::data::loader::{Drawing, Loaded, Loader, Samples};
+use host::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use host::data::scenes;
 use host::train::checkpoint::{Best, Checkpoint};
 use host::train::metrics::{self, Measures, Record, Sums};
 use host::train::progress::Progress;
 use host::train::recipe::{Finetune, Recipe};
-use host::train::run::{Folder, Plan, Run, Task};
+use host::train::run::{Folder, Plan, Run, Task, only};
 use vae96::{EDGE, Head};
 
 const CLASSES: usize = scenes::CLASSES;
@@ -33,6 +34,8 @@ struct Watched {
     optimiser: Optimiser,
     /// Fails at this step, as a machine that is switched off.
     fails_at: usize,
+    /// Steps done, by its own count.
+    done: usize,
     states: Vec<Checkpoint>,
     sums: Sums,
     best: Option<Best>,
@@ -46,6 +49,7 @@ impl Watched {
             classifier: Cpu.classifier(&EDGE, Head::Conv, CLASSES, &weights)?,
             optimiser,
             fails_at: usize::MAX,
+            done: 0,
             states: Vec::new(),
             sums: Sums::default(),
             best: None,
@@ -54,29 +58,38 @@ impl Watched {
 }
 
 impl Task for Watched {
-    fn step(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<(&'static str, f64)>> {
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
+        ensure!(
+            step == self.done,
+            "step {step} follows {} others",
+            self.done
+        );
         if step == self.fails_at {
             return Err(anyhow!("switched off"));
         }
         let update = Update {
             optimiser: self.optimiser,
             rate: self.rate(step),
-            encoder_rate: 0.5,
+            layer_rates: LayerRates::new([("conv1", 0.5), ("conv2", 0.5)]),
             weight_decay: 0.1,
             clip_norm: Some(1.0),
         };
-        let loss = self
-            .classifier
-            .step(&loaded.batch, &loaded.labels, 0.1, &update)?;
-        let figures = vec![("loss", loss.cross_entropy), ("top1", loss.correct as f64)];
+        let Loaded { batch, labels, .. } = only(loaded)?;
+        let targets = tests::targets(labels, 0.1);
+        let outcomes = self.classifier.step(batch, &targets, &update)?;
+        self.classifier.average(0.5)?;
+        let figures = vec![("loss", tests::loss(&outcomes))];
         if step.is_multiple_of(STEPS_PER_EPOCH) {
             self.sums = Sums::default();
         }
-        self.sums.add(loaded.batch.count, &figures);
+        self.sums.add(batch.count, &figures);
+        self.done += 1;
         self.states.push(Checkpoint {
             step: step + 1,
             weights: self.classifier.weights()?,
             optimiser: self.classifier.optimiser_state()?,
+            averaged: self.classifier.averaged()?,
+            state: self.state(),
             best: self.best.clone(),
             records: Vec::new(),
             sums: self.sums.clone(),
@@ -87,11 +100,11 @@ impl Task for Watched {
     fn validate(&mut self, epoch: usize) -> Result<Measures> {
         let score = SCORES[epoch - 1];
         if self.best.as_ref().is_none_or(|best| score > best.score) {
-            let weights = self.classifier.weights()?;
+            let averaged = self.classifier.averaged()?;
             self.best = Some(Best {
                 score,
                 epoch,
-                weights,
+                weights: averaged.context("weights are averaged after every step")?,
             });
         }
         Ok(Measures::from([("top1".to_owned(), score)]))
@@ -103,6 +116,17 @@ impl Task for Watched {
 
     fn learner(&mut self) -> &mut dyn Learner {
         &mut *self.classifier
+    }
+
+    /// Steps done, in a tensor.
+    fn state(&self) -> Weights {
+        let steps = Tensor::full([1], self.done as f32);
+        Weights([("steps".to_owned(), steps)].into())
+    }
+
+    fn set_state(&mut self, state: &Weights) -> Result<()> {
+        self.done = state.get("steps")?.data[0] as usize;
+        Ok(())
     }
 }
 
@@ -117,18 +141,26 @@ fn plan(keep_best: bool) -> Plan {
     }
 }
 
+/// Small views of the samples.
+fn source(samples: Samples, batch: usize) -> Source {
+    Source {
+        samples,
+        drawing: Drawing {
+            batch,
+            side: 32,
+            views: vec![Finetune::defaults(Recipe::Default).augmentation()],
+            seed: 4,
+            streams: Drawing::MAIN,
+        },
+    }
+}
+
 /// Trains in `folder` from where it is.
 fn go_on(task: &mut Watched, folder: &Folder, data: &Labelled, plan: &Plan) -> Result<Weights> {
     let mut run = Run::begin(plan, folder, task, QUIET)?;
-    let drawing = Drawing {
-        batch: 10,
-        side: 32,
-        augmentation: Finetune::defaults(Recipe::Default).augmentation(),
-        seed: 4,
-    };
     let all = (0..data.labels.len()).collect();
-    let samples = Samples::labelled(data, all);
-    let mut loader = Loader::training(samples, drawing, run.step() as u64)?;
+    let source = source(Samples::labelled(data, all), 10);
+    let mut loader = Loader::training(vec![source], run.step() as u64)?;
     run.go(task, &mut loader)?;
     run.end(task, &Metadata::default())
 }
@@ -224,7 +256,7 @@ fn from_the_last_checkpoint_after_a_failure_at_any_step() -> Result<()> {
 fn figures_that_are_no_numbers_are_not_recorded() -> Result<()> {
     struct Diverging(Watched);
     impl Task for Diverging {
-        fn step(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<(&'static str, f64)>> {
+        fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
             self.0.step(loaded, step)
         }
         fn validate(&mut self, epoch: usize) -> Result<Measures> {
@@ -237,6 +269,9 @@ fn figures_that_are_no_numbers_are_not_recorded() -> Result<()> {
         fn learner(&mut self) -> &mut dyn Learner {
             self.0.learner()
         }
+        fn state(&self) -> Weights {
+            self.0.state()
+        }
     }
     let root = tempfile::tempdir()?;
     let folder = Folder::make(root.path())?;
@@ -246,13 +281,8 @@ fn figures_that_are_no_numbers_are_not_recorded() -> Result<()> {
     };
     let mut task = Diverging(Watched::new(Optimiser::Sgd { momentum: 0.5 }, 1)?);
     let mut run = Run::begin(&plan, &folder, &mut task, QUIET)?;
-    let drawing = Drawing {
-        batch: 4,
-        side: 32,
-        augmentation: Finetune::defaults(Recipe::Default).augmentation(),
-        seed: 4,
-    };
-    let mut loader = Loader::training(Samples::labelled(&data(), vec![0, 1, 2, 3]), drawing, 0)?;
+    let source = source(Samples::labelled(&data(), vec![0, 1, 2, 3]), 4);
+    let mut loader = Loader::training(vec![source], 0)?;
     let error = run.go(&mut task, &mut loader).unwrap_err().to_string();
     assert!(error.contains("loss became NaN at step 6"), "{error}");
     assert_eq!(records(&folder)?.len(), 1);

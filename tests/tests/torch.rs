@@ -8,10 +8,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use host::backend::cpu::Cpu;
 use host::backend::{
-    Backend, Batch, Learner, Optimiser, Tensor, Update, VaeObjective, Weights, parameters,
+    Backend, Batch, LayerRates, Learner, Optimiser, Tensor, Update, VaeObjective, Weights,
+    parameters,
 };
 use safetensors::SafeTensors;
-use vae96::{Activation, Architecture, EDGE, Features, Head, Layer, Op, SIDE, Window};
+use vae96::{Activation, Architecture, Autoencoder, EDGE, Features, Head, Layer, Op, SIDE, Window};
 
 const STEPS: usize = 3;
 
@@ -22,10 +23,7 @@ const TOLERANCE: f64 = 2e-4;
 static SMALL: Architecture = Architecture {
     name: "small",
     id: 0,
-    encoder: &[
-        Layer::conv("conv1", Window::new(5, 3, 0), 4).with_bias(),
-        Layer::conv("conv2", Window::new(5, 1, 0), 6).with_bias(),
-    ],
+    encoder: SMALL_ENCODER,
     conv_head: &[
         Layer::conv("conv3", Window::new(4, 2, 1), 8).with_bias(),
         Layer::new("pool1", Op::MaxPool { size: 3 }),
@@ -36,22 +34,26 @@ static SMALL: Architecture = Architecture {
         Layer::hidden("fc1", 16).with_bias(),
         Layer::linear("fc2", Features::Classes),
     ],
-    bottleneck: &[Layer::hidden("fc1", 16).with_bias()],
-    mean: Layer::linear("fc21", Features::Fixed(8)),
-    log_variance: Layer::linear("fc22", Features::Fixed(8)),
-    decoder: &[
-        Layer::hidden("fc2", 28 * 28 * 6).with_bias(),
-        Layer::new(
-            "plane",
-            Op::Unflatten {
-                height: 28,
-                width: 28,
-            },
-        ),
-        Layer::conv_transposed("conv3", Window::new(5, 1, 0), 4).with_bias(),
-        Layer::conv_transposed("conv4", Window::new(3, 3, 0), 3).ending_in(Activation::Relu),
-    ],
+    vae: Autoencoder {
+        encoder: SMALL_ENCODER,
+        bottleneck: &[Layer::hidden("fc1", 16).with_bias()],
+        mean: Layer::linear("fc21", Features::Fixed(8)),
+        log_variance: Layer::linear("fc22", Features::Fixed(8)),
+        decoder: &[
+            Layer::hidden("fc2", 28 * 28 * 6).with_bias(),
+            Layer::new("plane", Op::square(28)),
+            Layer::conv_transposed("conv3", Window::new(5, 1, 0), 4).with_bias(),
+            Layer::conv_transposed("conv4", Window::new(3, 3, 0), 3).ending_in(Activation::Relu),
+        ],
+        projector: &[],
+    },
+    deep_vae: None,
 };
+
+const SMALL_ENCODER: &[Layer] = &[
+    Layer::conv("conv1", Window::new(5, 3, 0), 4).with_bias(),
+    Layer::conv("conv2", Window::new(5, 1, 0), 6).with_bias(),
+];
 
 /// Values in [-1, 1) from a name and an index.
 fn formula(name: &str, count: usize) -> Vec<f32> {
@@ -111,7 +113,7 @@ fn update(rule: &str, encoder_rate: f64) -> Update {
             _ => Optimiser::Sgd { momentum: 0.5 },
         },
         rate: 0.02,
-        encoder_rate,
+        layer_rates: LayerRates::new([("conv1", encoder_rate), ("conv2", encoder_rate)]),
         weight_decay: 0.05,
         clip_norm: Some(0.5),
     }
@@ -182,25 +184,27 @@ impl Expected {
 
 fn check_vae(
     case: &'static str,
-    architecture: &'static Architecture,
+    autoencoder: &'static Autoencoder,
     count: usize,
     update: &Update,
 ) -> Result<()> {
     let expected = Expected::of(case)?;
-    let mut vae = Cpu.vae(architecture, &initial(&parameters::vae(architecture)))?;
+    let mut vae = Cpu.vae(autoencoder, &initial(&parameters::vae(autoencoder)))?;
     let batch = images(count, SIDE);
-    let noise: Vec<f32> = formula("noise", count * architecture.latent())
+    let noise: Vec<f32> = formula("noise", count * autoencoder.latent())
         .into_iter()
         .map(|value| 2.0 * value)
         .collect();
     let objective = VaeObjective {
         reconstruction_weight: 0.5,
         beta: 2.0,
+        free_bits: 0.0,
+        contrast: None,
         scale: 1.0 / count as f64,
     };
     let mut losses = Vec::new();
     for _ in 0..STEPS {
-        let loss = vae.step(&batch, &noise, objective, update)?;
+        let loss = vae.step(&batch, &batch, &noise, objective, update)?;
         losses.extend([loss.reconstruction, loss.kl]);
     }
     expected.check_losses(&losses)?;
@@ -223,10 +227,11 @@ fn check_classifier(
     let mut classifier = Cpu.classifier(architecture, head, 10, &weights)?;
     let batch = images(count, side);
     let labels: Vec<usize> = (0..count).map(|image| image * 7 % 10).collect();
+    let targets = tests::targets(&labels, 0.1);
     let mut losses = Vec::new();
     for _ in 0..STEPS {
-        let loss = classifier.step(&batch, &labels, 0.1, update)?;
-        losses.extend([loss.cross_entropy, loss.correct as f64]);
+        let outcomes = classifier.step(&batch, &targets, update)?;
+        losses.extend([tests::loss(&outcomes), tests::correct(&outcomes) as f64]);
     }
     expected.check_losses(&losses)?;
     expected.check_weights(classifier.as_ref())?;
@@ -235,17 +240,17 @@ fn check_classifier(
 
 #[test]
 fn edge_vae() -> Result<()> {
-    check_vae("edge_vae", &EDGE, 6, &update("sgd", 0.5))
+    check_vae("edge_vae", &EDGE.vae, 6, &update("sgd", 0.5))
 }
 
 #[test]
 fn small_vae() -> Result<()> {
-    check_vae("small_vae", &SMALL, 8, &update("adamw", 1.0))
+    check_vae("small_vae", &SMALL.vae, 8, &update("adamw", 1.0))
 }
 
 #[test]
 fn vae_with_a_frozen_encoder() -> Result<()> {
-    check_vae("frozen_vae", &SMALL, 5, &update("sgd", 0.0))
+    check_vae("frozen_vae", &SMALL.vae, 5, &update("sgd", 0.0))
 }
 
 #[test]

@@ -8,10 +8,13 @@ pub mod cpu;
 pub mod parameters;
 mod weights;
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use vae96::{Architecture, Head};
+use vae96::{Architecture, Autoencoder, Head};
 
 pub use weights::{Metadata, Tensor, Weights};
 
@@ -24,6 +27,37 @@ pub struct Batch {
     pub side: usize,
     /// The pixels.
     pub pixels: Vec<f32>,
+}
+
+impl Batch {
+    /// A copy of the images of that range.
+    ///
+    /// # Panics
+    /// If there are fewer images.
+    pub fn part(&self, images: Range<usize>) -> Self {
+        let image = self.side * self.side * 3;
+        Self {
+            count: images.len(),
+            side: self.side,
+            pixels: self.pixels[images.start * image..images.end * image].to_vec(),
+        }
+    }
+
+    /// Adds images of the same size.
+    ///
+    /// # Errors
+    /// Where they are of another size.
+    pub fn append(&mut self, mut images: Self) -> Result<()> {
+        ensure!(
+            images.side == self.side,
+            "images of {other}×{other} cannot join a batch of {side}×{side}",
+            other = images.side,
+            side = self.side
+        );
+        self.count += images.count;
+        self.pixels.append(&mut images.pixels);
+        Ok(())
+    }
 }
 
 /// What the optimiser does with a gradient.
@@ -50,34 +84,69 @@ pub struct Update {
     pub optimiser: Optimiser,
     /// Learning rate.
     pub rate: f64,
-    /// What the rate is multiplied with for the layers of the encoder; 0 keeps them as they are
-    /// (their BatchNorm statistics still move).
-    pub encoder_rate: f64,
+    /// What it is multiplied with.
+    pub layer_rates: LayerRates,
     /// Decoupled weight decay, on the weights of convolutions and linear layers alone.
     pub weight_decay: f64,
     /// The largest norm of all gradients together; a larger one is scaled down to it.
     pub clip_norm: Option<f64>,
 }
 
-/// The VAE's two losses: sums over the images of a batch.
+/// What the learning rate is multiplied with, layer by layer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerRates(BTreeMap<&'static str, f64>);
+
+impl LayerRates {
+    /// The factors of the layers named; 1 for all others.
+    pub fn new(factors: impl IntoIterator<Item = (&'static str, f64)>) -> Self {
+        Self(factors.into_iter().collect())
+    }
+
+    /// The factor of a layer. 0 keeps its weights as they are, while its BatchNorm statistics
+    /// still move.
+    pub fn of(&self, layer: &str) -> f64 {
+        self.0.get(layer).copied().unwrap_or(1.0)
+    }
+}
+
+/// The VAE's losses: sums over the images of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct VaeLoss {
     /// Σ (x̂ − x)².
     pub reconstruction: f64,
     /// KL divergence of q(z|x) from N(0, 1), in nats.
     pub kl: f64,
+    /// Cross-entropy of telling an image's other view from all others, in nats; 0 without a
+    /// contrastive term.
+    pub contrast: f64,
 }
 
-/// How the two losses are weighed. What is differentiated is
-/// `scale × (reconstruction_weight × reconstruction + beta × KL)`.
+/// How the losses are weighed. What is differentiated is
+/// `scale × (reconstruction_weight × reconstruction + beta × KL + contrast × contrast.weight)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VaeObjective {
     /// Weight of the reconstruction: 1 / (2 σ²) for a Gaussian likelihood.
     pub reconstruction_weight: f64,
     /// Weight of the KL divergence.
     pub beta: f64,
+    /// A dimension of the latent whose mean KL divergence over the batch is below this, in nats,
+    /// adds no KL to the loss ("free bits", Kingma et al., 2016); [`VaeLoss::kl`] counts it all the
+    /// same.
+    pub free_bits: f64,
+    /// The contrastive term, if there is one.
+    pub contrast: Option<Contrast>,
     /// 1 for sums over the batch, 1 / count for means.
     pub scale: f64,
+}
+
+/// A contrastive term between the two views of each image: the first half of the batch holds one
+/// view of each, the second half the others in the same order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contrast {
+    /// Weight in the loss.
+    pub weight: f64,
+    /// Temperature of the softmax over all other views.
+    pub temperature: f64,
 }
 
 /// The latent distribution of a batch, `count × latent` values each.
@@ -89,13 +158,25 @@ pub struct Latent {
     pub log_variance: Vec<f32>,
 }
 
-/// A classifier's loss over a batch.
+/// What a classifier is to say of an image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    /// The class.
+    pub class: usize,
+    /// Share of the target that is spread over all classes.
+    pub smoothing: f32,
+    /// Weight of the image's cross-entropy in the loss; the weights of a mean over n images are
+    /// 1 / n.
+    pub weight: f32,
+}
+
+/// What a classifier said of an image in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ClassifierLoss {
-    /// Sum of the images' cross-entropies against their (smoothed) labels.
+pub struct Outcome {
+    /// Cross-entropy against the (smoothed) target.
     pub cross_entropy: f64,
-    /// Images whose best logit is their label's.
-    pub correct: usize,
+    /// Whether the best logit is the target's.
+    pub correct: bool,
 }
 
 /// Something that learns on a machine.
@@ -112,15 +193,28 @@ pub trait Learner {
 
     /// Goes on from [`optimiser_state`](Self::optimiser_state).
     fn set_optimiser_state(&mut self, state: &Weights) -> Result<()>;
+
+    /// Moves the averaged weights and statistics towards the present ones:
+    /// `average ← decay · average + (1 − decay) · present`. The first call copies.
+    fn average(&mut self, decay: f64) -> Result<()>;
+
+    /// A copy of the averaged weights and statistics; none before the first
+    /// [`average`](Self::average).
+    fn averaged(&self) -> Result<Option<Weights>>;
+
+    /// Replaces the averaged weights and statistics, all of them.
+    fn set_averaged(&mut self, weights: &Weights) -> Result<()>;
 }
 
 /// A variational auto-encoder.
 pub trait Vae: Learner {
-    /// One step of training. `noise` holds ε ~ N(0, 1), `count × latent` values.
+    /// One step of training: the images `targets` are to be made of `inputs`, which are the same
+    /// images, hidden in part or noisy. `noise` holds ε ~ N(0, 1), `count × latent` values.
     /// The loss is that of the weights before the step.
     fn step(
         &mut self,
-        batch: &Batch,
+        inputs: &Batch,
+        targets: &Batch,
         noise: &[f32],
         objective: VaeObjective,
         update: &Update,
@@ -130,25 +224,22 @@ pub trait Vae: Learner {
     fn encode(&self, batch: &Batch) -> Result<Latent>;
 
     /// The image of each latent vector, `count × latent` values, BatchNorm by its running
-    /// statistics.
+    /// statistics; its side is the decoder's.
     fn decode(&self, latent: &[f32]) -> Result<Batch>;
 }
 
 /// An encoder with a head that tells classes apart.
 pub trait Classifier: Learner {
-    /// One step of training on the labels' cross-entropy (mean over the batch), each label
-    /// smoothed: `1 − smoothing` on its class, `smoothing` spread over all classes.
-    /// Loss and count are those of the weights before the step.
-    fn step(
-        &mut self,
-        batch: &Batch,
-        labels: &[usize],
-        smoothing: f64,
-        update: &Update,
-    ) -> Result<ClassifierLoss>;
+    /// One step of training on the weighted sum of the images' cross-entropies.
+    /// The outcomes are those of the weights before the step.
+    fn step(&mut self, batch: &Batch, targets: &[Target], update: &Update) -> Result<Vec<Outcome>>;
 
     /// `count × classes` logits, BatchNorm by its running statistics.
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>>;
+
+    /// The logits of the averaged weights; those of the present ones before the first
+    /// [`average`](Learner::average).
+    fn averaged_logits(&self, batch: &Batch) -> Result<Vec<f32>>;
 }
 
 /// A machine that trains.
@@ -156,8 +247,8 @@ pub trait Backend {
     /// What it is, in a few words for the user.
     fn name(&self) -> String;
 
-    /// A VAE of that architecture with those weights (all of them, by name).
-    fn vae(&self, architecture: &'static Architecture, weights: &Weights) -> Result<Box<dyn Vae>>;
+    /// A VAE of that description with those weights (all of them, by name).
+    fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>>;
 
     /// A classifier of that architecture with those weights (all of them, by name).
     fn classifier(

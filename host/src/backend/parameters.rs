@@ -1,8 +1,9 @@
 //! Which tensors a network has, by name and shape, and what they are before training.
 
+use anyhow::{Context, Result, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use vae96::{Architecture, Head, INPUT, Layer, Op, Shape};
+use vae96::{Architecture, Autoencoder, Head, INPUT, Layer, Op, Shape};
 
 use super::{Tensor, Weights};
 
@@ -17,6 +18,14 @@ pub struct Parameter {
     pub start: Start,
 }
 
+impl Parameter {
+    /// Whether it is a tensor of that layer or of its BatchNorm.
+    pub fn is_of(&self, layer: &str) -> bool {
+        let rest = self.name.strip_prefix(layer);
+        rest.is_some_and(|rest| rest.starts_with('.') || rest.starts_with("_bn."))
+    }
+}
+
 /// A tensor's values before training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Start {
@@ -27,13 +36,14 @@ pub enum Start {
 }
 
 /// The tensors of a VAE.
-pub fn vae(architecture: &Architecture) -> Vec<Parameter> {
+pub fn vae(autoencoder: &Autoencoder) -> Vec<Parameter> {
     let mut list = List::from(INPUT, 0);
-    list.layers(architecture.encoder);
-    list.layers(architecture.bottleneck);
-    list.branch(&architecture.mean);
-    list.layer(&architecture.log_variance);
-    list.layers(architecture.decoder);
+    list.layers(autoencoder.encoder);
+    list.layers(autoencoder.bottleneck);
+    list.branch(std::slice::from_ref(&autoencoder.mean));
+    list.layer(&autoencoder.log_variance);
+    list.branch(autoencoder.projector);
+    list.layers(autoencoder.decoder);
     list.parameters
 }
 
@@ -45,11 +55,61 @@ pub fn classifier(architecture: &Architecture, head: Head, classes: usize) -> Ve
     list.parameters
 }
 
-/// The tensors of the encoder, which both share.
-pub fn encoder(architecture: &Architecture) -> Vec<Parameter> {
+/// The tensors of the layers that a classifier takes over from a VAE.
+pub fn encoder(autoencoder: &Autoencoder) -> Vec<Parameter> {
     let mut list = List::from(INPUT, 0);
-    list.layers(architecture.encoder);
+    list.layers(autoencoder.encoder);
     list.parameters
+}
+
+/// Which of an architecture's VAEs has the encoder that is among `weights`: the deep one where
+/// all its layers are there.
+///
+/// # Errors
+/// Where a layer of both is missing or has another shape.
+pub fn pretrained(
+    architecture: &'static Architecture,
+    weights: &Weights,
+) -> Result<&'static Autoencoder> {
+    let fits = |parameter: &Parameter| {
+        let tensor = weights.0.get(&parameter.name);
+        tensor.is_some_and(|tensor| tensor.shape == parameter.shape)
+    };
+    if let Some(deep) = &architecture.deep_vae
+        && encoder(deep).iter().all(fits)
+    {
+        return Ok(deep);
+    }
+    for parameter in encoder(&architecture.vae) {
+        let tensor = weights
+            .get(&parameter.name)
+            .context("these weights are not of a VAE that this network can start from")?;
+        ensure!(
+            tensor.shape == parameter.shape,
+            "the pre-trained {} has the shape {:?}; the network {} needs {:?}",
+            parameter.name,
+            tensor.shape,
+            architecture.name,
+            parameter.shape
+        );
+    }
+    Ok(&architecture.vae)
+}
+
+/// The layers with weights, from the image on, that a classifier takes over from a VAE.
+pub fn shared_layers(
+    architecture: &Architecture,
+    head: Head,
+    autoencoder: &Autoencoder,
+) -> Vec<&'static str> {
+    let classifier = architecture.encoder.iter().chain(architecture.head(head));
+    let shared = classifier
+        .zip(autoencoder.encoder)
+        .take_while(|(a, b)| a == b);
+    shared
+        .filter(|(layer, _)| layer.weighted_channels(0) > 0)
+        .map(|(layer, _)| layer.name)
+        .collect()
 }
 
 impl Weights {
@@ -103,10 +163,10 @@ impl List {
         }
     }
 
-    /// A layer whose output nothing that follows reads.
-    fn branch(&mut self, layer: &Layer) {
+    /// Layers whose output nothing that follows reads.
+    fn branch(&mut self, layers: &[Layer]) {
         let shape = self.shape;
-        self.layer(layer);
+        self.layers(layers);
         self.shape = shape;
     }
 
@@ -185,7 +245,7 @@ mod tests {
             + conv(9, 9, 25)
             + 2 * 9
             + conv(9, 3, 25);
-        assert_eq!(count(&vae(&PAPER)), paper_vae);
+        assert_eq!(count(&vae(&PAPER.vae)), paper_vae);
         let edge = 75 * 16 + 2 * 16 + 144 * 32 + 2 * 32 + 288 * 64 + 2 * 64 + 576 * 128 + 2 * 128;
         assert_eq!(
             count(&classifier(&EDGE, Head::Conv, 200)),
@@ -194,12 +254,42 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_gives_vae_and_classifier_the_same_encoder() {
-        let vae = Weights::initial(&vae(&EDGE), 7);
-        let classifier = Weights::initial(&classifier(&EDGE, Head::Dense, 10), 7);
-        for parameter in encoder(&EDGE) {
-            assert_eq!(vae.0[&parameter.name], classifier.0[&parameter.name]);
+    fn classifiers_share_what_they_have_in_common_with_a_vae() {
+        let deep = EDGE.deep_vae.as_ref().unwrap();
+        let shared = |head, vae| shared_layers(&EDGE, head, vae);
+        assert_eq!(shared(Head::Conv, &EDGE.vae), ["conv1", "conv2"]);
+        assert_eq!(
+            shared(Head::Conv, deep),
+            ["conv1", "conv2", "conv3", "conv4"]
+        );
+        assert_eq!(shared(Head::Dense, deep), ["conv1", "conv2"]);
+        for vae in [&EDGE.vae, deep] {
+            let weights = Weights::initial(&super::vae(vae), 1);
+            assert_eq!(pretrained(&EDGE, &weights).unwrap(), vae);
         }
-        assert_ne!(vae, Weights::initial(&super::vae(&EDGE), 8));
+        let paper = Weights::initial(&encoder(&PAPER.vae), 1);
+        let error = pretrained(&EDGE, &paper).unwrap_err().to_string();
+        assert!(
+            error.contains("conv1.weight") && error.contains("[9, 3, 5, 5]"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn one_seed_gives_vae_and_classifier_the_same_encoder() {
+        let (shallow, deep) = (&EDGE.vae, EDGE.deep_vae.as_ref().unwrap());
+        for (autoencoder, head) in [
+            (shallow, Head::Dense),
+            (shallow, Head::Conv),
+            (deep, Head::Conv),
+        ] {
+            let vae = Weights::initial(&super::vae(autoencoder), 7);
+            let classifier = Weights::initial(&classifier(&EDGE, head, 10), 7);
+            for parameter in encoder(autoencoder) {
+                assert_eq!(vae.0[&parameter.name], classifier.0[&parameter.name]);
+            }
+        }
+        let of = |seed| Weights::initial(&vae(shallow), seed);
+        assert_ne!(of(7), of(8));
     }
 }

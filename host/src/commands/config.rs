@@ -11,7 +11,7 @@ use crate::backend::Device;
 use crate::cli::CommonArguments;
 use crate::files;
 use crate::train::recipe::{
-    Finetune, FinetuneArguments, Network, Pretrain, PretrainArguments, Recipe,
+    Depth, Finetune, FinetuneArguments, Network, Pretrain, PretrainArguments, Recipe,
 };
 
 /// What `--from` says for a training without a pre-trained encoder.
@@ -150,9 +150,14 @@ impl Config {
                 over.remove(name);
             }
         }
-        let side_given = over
-            .get("finetune")
-            .is_some_and(|finetune| finetune.get("side").is_some());
+        let given = |stage: &str, name: &str| {
+            let stage = over.get(stage);
+            stage.is_some_and(|stage| stage.get(name).is_some())
+        };
+        let side_given = given("finetune", "side");
+        let depth_given = given("pretrain", "depth");
+        let pretrain_side_given = given("pretrain", "side");
+        let consistency_given = given("finetune", "consistency");
         merge(&mut all, over);
         let mut config: Self = all.try_into().map_err(named)?;
         // A run is resumed from any folder.
@@ -164,6 +169,21 @@ impl Config {
             && let Some(path) = std::path::absolute(&*from)?.to_str()
         {
             *from = path.to_owned();
+        }
+        // What the recipe says of sizes holds for networks that can take them.
+        if let Some(pretrain) = &mut config.pretrain {
+            if !depth_given && config.network.autoencoder(pretrain.depth).is_err() {
+                pretrain.depth = Depth::Shallow;
+            }
+            if !pretrain_side_given && pretrain.depth == Depth::Shallow {
+                pretrain.side = vae96::SIDE;
+            }
+        }
+        // From scratch is the baseline: what labels alone can teach.
+        if let (Some(SCRATCH), Some(finetune)) = (config.from.as_deref(), &mut config.finetune)
+            && !consistency_given
+        {
+            finetune.consistency = 0.0;
         }
         let any_side = config.reads_any_side();
         if let (false, false, Some(finetune)) = (side_given, any_side, &mut config.finetune) {
@@ -237,25 +257,83 @@ impl Config {
             within("pretrain", "warmup", pretrain.warmup, 0.0, 1.0)?;
             within("pretrain", "weight_decay", pretrain.weight_decay, 0.0, 10.0)?;
             within("pretrain", "clip", pretrain.clip, 0.0, f64::MAX)?;
+            within("pretrain", "vae", pretrain.vae, 0.0, 1e6)?;
             within("pretrain", "beta", pretrain.beta, 0.0, 1e6)?;
             within("pretrain", "beta_warmup", pretrain.beta_warmup, 0.0, 1.0)?;
             within("pretrain", "sigma2", pretrain.sigma2, 1e-6, 1e6)?;
+            within("pretrain", "free_bits", pretrain.free_bits, 0.0, 1e3)?;
+            within("pretrain", "contrast", pretrain.contrast, 0.0, 1e6)?;
+            within("pretrain", "temperature", pretrain.temperature, 0.01, 100.0)?;
+            within("pretrain", "mask", pretrain.mask, 0.0, 0.95)?;
+            within("pretrain", "noise", pretrain.noise, 0.0, 1.0)?;
             within("pretrain", "crop", pretrain.crop, 0.01, 1.0)?;
             within("pretrain", "colour", pretrain.colour, 0.0, 1.0)?;
+            within("pretrain", "grey", pretrain.grey, 0.0, 1.0)?;
+            self.check_pretrain(pretrain)?;
         }
         if let Some(finetune) = &self.finetune {
             count("finetune", "epochs", finetune.epochs)?;
             count("finetune", "batch", finetune.batch)?;
             within("finetune", "rate", finetune.rate, 0.0, 10.0)?;
             within("finetune", "encoder_rate", finetune.encoder_rate, 0.0, 10.0)?;
+            within("finetune", "layer_decay", finetune.layer_decay, 0.0, 1.0)?;
+            within("finetune", "probe", finetune.probe, 0.0, 1.0)?;
             within("finetune", "warmup", finetune.warmup, 0.0, 1.0)?;
             within("finetune", "weight_decay", finetune.weight_decay, 0.0, 10.0)?;
             within("finetune", "clip", finetune.clip, 0.0, f64::MAX)?;
             within("finetune", "smoothing", finetune.smoothing, 0.0, 0.99)?;
             within("finetune", "crop", finetune.crop, 0.01, 1.0)?;
             within("finetune", "colour", finetune.colour, 0.0, 1.0)?;
+            within("finetune", "average", finetune.average, 0.0, 0.99999)?;
+            within("finetune", "consistency", finetune.consistency, 0.0, 1e3)?;
+            count("finetune", "consistency_batch", finetune.consistency_batch)?;
+            let warmup = finetune.consistency_warmup;
+            within("finetune", "consistency_warmup", warmup, 0.0, 1.0)?;
+            within("finetune", "confidence", finetune.confidence, 0.0, 1.0)?;
+            within("finetune", "weak_crop", finetune.weak_crop, 0.01, 1.0)?;
+            within("finetune", "strong_crop", finetune.strong_crop, 0.01, 1.0)?;
+            within(
+                "finetune",
+                "strong_colour",
+                finetune.strong_colour,
+                0.0,
+                1.0,
+            )?;
+            within("finetune", "strong_grey", finetune.strong_grey, 0.0, 1.0)?;
+            within(
+                "finetune",
+                "strong_rotation",
+                finetune.strong_rotation,
+                0.0,
+                180.0,
+            )?;
+            within(
+                "finetune",
+                "strong_cutout",
+                finetune.strong_cutout,
+                0.0,
+                1.0,
+            )?;
             self.check_side(finetune)?;
         }
+        Ok(())
+    }
+
+    fn check_pretrain(&self, pretrain: &Pretrain) -> Result<()> {
+        let Pretrain { depth, side, .. } = *pretrain;
+        self.network.autoencoder(depth)?;
+        let sides: &[usize] = match depth {
+            Depth::Shallow => &[vae96::SIDE],
+            Depth::Deep => &[32, 64, vae96::SIDE],
+        };
+        ensure!(
+            sides.contains(&side),
+            "pretrain.side is {side}; this VAE learns from crops of {sides:?}"
+        );
+        ensure!(
+            pretrain.vae > 0.0 || pretrain.contrast > 0.0,
+            "pretrain.vae and pretrain.contrast are both 0: there is nothing to learn from"
+        );
         Ok(())
     }
 

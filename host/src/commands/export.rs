@@ -11,6 +11,7 @@ use super::folder::stages;
 use super::source::{self, Parts};
 use super::trained::Trained;
 use super::{Answer, inspect};
+use crate::backend::parameters;
 use crate::cli::{ExportCommand, ExportKind};
 use crate::data::loader::{Loader, Samples};
 use crate::data::{Dataset, Images};
@@ -133,7 +134,12 @@ pub fn classifier(
 fn encoder(trained: &Trained, images: &Images, options: &Options) -> Result<Vec<u8>> {
     let all: Vec<usize> = (0..images.len()).collect();
     let images = spread(images, &all, options.images)?;
-    let network = description(trained, Kind::Encoder)?;
+    let architecture = trained.label.network.architecture();
+    let kind = match parameters::pretrained(architecture, &trained.weights)? {
+        vae if *vae == architecture.vae => Kind::Encoder,
+        _ => Kind::DeepEncoder,
+    };
+    let network = description(trained, kind)?;
     quantise::quantise(network, 0, &[], &trained.weights, &images, options.method)
 }
 

@@ -34,7 +34,11 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
     };
     let backend = backend::choose(config.device)?;
     progress.tell(&format!("training on {}", backend.name()));
-    let data = source::load(&config, source::Parts::LABELLED, progress)?;
+    let parts = source::Parts {
+        unlabelled: config.finetune()?.consistency > 0.0,
+        ..source::Parts::LABELLED
+    };
+    let data = source::load(&config, parts, progress)?;
     let name = if encoder.is_some() {
         "fine-tune"
     } else {

@@ -58,9 +58,10 @@ pub fn stage(
     folder: &Folder,
     progress: Progress,
 ) -> Result<Weights> {
+    let settings = config.pretrain()?;
     let request = Request {
-        architecture: config.network.architecture(),
-        settings: config.pretrain()?,
+        autoencoder: config.network.autoencoder(settings.depth)?,
+        settings,
         seed: config.seed,
         images,
     };

@@ -43,9 +43,9 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
         &stage(stages::PRETRAIN)?,
         progress,
     )?;
-    let classifier = |from: Option<&Weights>, name: &str| {
+    let classifier = |from: Option<&Weights>, name: &str, config: &Config| {
         let weights = finetune::stage(
-            &config,
+            config,
             &*backend,
             &data,
             from,
@@ -53,11 +53,11 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
             &stage(name)?,
             progress,
         )?;
-        let label = Label::classifier(&config, &data.classes)?;
+        let label = Label::classifier(config, &data.classes)?;
         anyhow::Ok(Trained { weights, label })
     };
-    let baseline = classifier(None, stages::BASELINE)?;
-    let finetuned = classifier(Some(&encoder), stages::FINETUNE)?;
+    let baseline = classifier(None, stages::BASELINE, &labels_alone(&config))?;
+    let finetuned = classifier(Some(&encoder), stages::FINETUNE, &config)?;
     let model = export::classifier(&finetuned, &config, &data, &export::Options::default())?;
     files::write(&folder.file(stages::MODEL), &model)?;
 
@@ -76,6 +76,15 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
         model,
     };
     answer(&config, &data, &folder, &outcome)
+}
+
+/// The same options for a classifier that sees no unlabelled image: the baseline.
+fn labels_alone(config: &Config) -> Config {
+    let mut config = config.clone();
+    if let Some(finetune) = &mut config.finetune {
+        finetune.consistency = 0.0;
+    }
+    config
 }
 
 fn answer(config: &Config, data: &Dataset, folder: &Folder, outcome: &Outcome) -> Result<Answer> {

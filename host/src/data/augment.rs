@@ -10,6 +10,7 @@ use vae96::SIDE;
 use super::IMAGE_BYTES;
 pub use super::resample::Crop;
 use super::resample::resample;
+use super::rotate::rotate;
 
 /// How much views vary. Crops are torchvision's `RandomResizedCrop` (Szegedy et al., 2014),
 /// colours its `ColorJitter` in the order brightness, contrast, saturation.
@@ -27,6 +28,12 @@ pub struct Augmentation {
     pub contrast: f32,
     /// Saturation likewise.
     pub saturation: f32,
+    /// Probability that a view has no colours.
+    pub grey: f64,
+    /// Views are turned by up to so many degrees, either way.
+    pub rotation: f32,
+    /// A square whose edge has this share of the view's is hidden (DeVries and Taylor, 2017).
+    pub cutout: f32,
 }
 
 impl Augmentation {
@@ -38,6 +45,9 @@ impl Augmentation {
         brightness: 0.0,
         contrast: 0.0,
         saturation: 0.0,
+        grey: 0.0,
+        rotation: 0.0,
+        cutout: 0.0,
     };
 
     /// Draws a view of a 96×96 image.
@@ -52,6 +62,20 @@ impl Augmentation {
             brightness: factor(self.brightness),
             contrast: factor(self.contrast),
             saturation: factor(self.saturation),
+            grey: rng.random_bool(self.grey),
+            rotation: rng.random_range(-self.rotation..=self.rotation),
+            cutout: self.draw_cutout(rng),
+        }
+    }
+
+    fn draw_cutout(&self, rng: &mut impl Rng) -> Square {
+        if self.cutout == 0.0 {
+            return View::WHOLE.cutout;
+        }
+        Square {
+            edge: self.cutout,
+            left: rng.random_range(0.0..=1.0 - self.cutout),
+            top: rng.random_range(0.0..=1.0 - self.cutout),
         }
     }
 
@@ -89,7 +113,27 @@ pub struct View {
     pub contrast: f32,
     /// Factor of the distance from the pixel's luma.
     pub saturation: f32,
+    /// Whether it has no colours.
+    pub grey: bool,
+    /// By how many degrees it is turned.
+    pub rotation: f32,
+    /// What of it is hidden.
+    pub cutout: Square,
 }
+
+/// A square within a view, all in shares of the view's edge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Square {
+    /// Its edge; 0 for no square at all.
+    pub edge: f32,
+    /// Its left edge.
+    pub left: f32,
+    /// Its upper edge.
+    pub top: f32,
+}
+
+/// What hidden pixels hold: nothing that an image is likely to say.
+pub const HIDDEN: f32 = 0.5;
 
 impl View {
     /// The image itself.
@@ -104,6 +148,13 @@ impl View {
         brightness: 1.0,
         contrast: 1.0,
         saturation: 1.0,
+        grey: false,
+        rotation: 0.0,
+        cutout: Square {
+            edge: 0.0,
+            left: 0.0,
+            top: 0.0,
+        },
     };
 
     /// Writes this view of `image` ([`IMAGE_BYTES`] bytes) as `side × side × 3` values in [0, 1].
@@ -113,6 +164,9 @@ impl View {
     pub fn apply(&self, image: &[u8], side: usize, out: &mut [f32]) {
         assert_eq!(image.len(), IMAGE_BYTES);
         resample(image, SIDE, &self.crop, self.flip, side, out);
+        if self.rotation != 0.0 {
+            rotate(out, side, self.rotation);
+        }
         if self.brightness != 1.0 {
             map_pixels(out, |_| 0.0, self.brightness);
         }
@@ -121,8 +175,25 @@ impl View {
             let mean = lumas.sum::<f32>() / (side * side) as f32;
             map_pixels(out, |_| mean, self.contrast);
         }
-        if self.saturation != 1.0 {
-            map_pixels(out, luma, self.saturation);
+        let saturation = if self.grey { 0.0 } else { self.saturation };
+        if saturation != 1.0 {
+            map_pixels(out, luma, saturation);
+        }
+        self.cutout.hide(side, out);
+    }
+}
+
+impl Square {
+    /// Hides the square of `side × side × 3` values.
+    fn hide(&self, side: usize, pixels: &mut [f32]) {
+        let place = |share: f32| (share * side as f32).round() as usize;
+        let (edge, left, top) = (place(self.edge), place(self.left), place(self.top));
+        if edge == 0 {
+            return;
+        }
+        let columns = left * 3..(left + edge).min(side) * 3;
+        for row in pixels.chunks_exact_mut(side * 3).skip(top).take(edge) {
+            row[columns.clone()].fill(HIDDEN);
         }
     }
 }
@@ -154,6 +225,9 @@ mod tests {
         brightness: 0.4,
         contrast: 0.4,
         saturation: 0.4,
+        grey: 0.2,
+        rotation: 15.0,
+        cutout: 0.4,
     };
 
     fn picture() -> Vec<u8> {
@@ -182,7 +256,7 @@ mod tests {
     #[test]
     fn views_keep_to_what_was_asked_for() {
         let mut areas = 0.0;
-        let mut flips = 0;
+        let (mut flips, mut greys) = (0, 0);
         for index in 0..1000 {
             let view = STRONG.draw(&mut rng(1, Purpose::View, 0, index));
             let Crop {
@@ -196,15 +270,20 @@ mod tests {
             let area = width * height / (96.0 * 96.0);
             assert!((0.199..1.001).contains(&area));
             assert!((0.749..1.334).contains(&(width / height)));
+            assert!(view.rotation.abs() <= 15.0);
+            let Square { edge, left, top } = view.cutout;
+            assert!(edge == 0.4 && left.min(top) >= 0.0 && left.max(top) <= 0.6);
             for factor in [view.brightness, view.contrast, view.saturation] {
                 assert!((0.6..=1.4).contains(&factor));
             }
             areas += area / 1000.0;
             flips += usize::from(view.flip);
+            greys += usize::from(view.grey);
         }
         // Large narrow crops do not fit, so the mean lies a little below the range's middle.
         assert!((0.52..0.62).contains(&areas), "{areas}");
         assert!((440..560).contains(&flips), "{flips}");
+        assert!((160..240).contains(&greys), "{greys}");
     }
 
     #[test]
@@ -244,14 +323,42 @@ mod tests {
     }
 
     #[test]
+    fn a_square_of_a_view_is_hidden() {
+        let view = View {
+            cutout: Square {
+                edge: 0.25,
+                left: 0.5,
+                top: 0.75,
+            },
+            ..View::WHOLE
+        };
+        let (image, whole) = (picture(), apply(&View::WHOLE, &picture(), 64));
+        for (index, (value, before)) in apply(&view, &image, 64).iter().zip(whole).enumerate() {
+            let (row, column) = (index / 3 / 64, index / 3 % 64);
+            let inside = row >= 48 && (32..48).contains(&column);
+            assert_eq!(
+                *value,
+                if inside { HIDDEN } else { before },
+                "{row} {column}"
+            );
+        }
+    }
+
+    #[test]
     fn no_saturation_is_grey_and_no_contrast_is_flat() {
         let image = picture();
-        let grey = View {
+        let unsaturated = View {
             saturation: 0.0,
             ..View::WHOLE
         };
-        for pixel in apply(&grey, &image, 64).chunks(3) {
-            assert!((pixel[0] - pixel[1]).abs() < 1e-6 && (pixel[1] - pixel[2]).abs() < 1e-6);
+        let grey = View {
+            grey: true,
+            ..View::WHOLE
+        };
+        for view in [unsaturated, grey] {
+            for pixel in apply(&view, &image, 64).chunks(3) {
+                assert!((pixel[0] - pixel[1]).abs() < 1e-6 && (pixel[1] - pixel[2]).abs() < 1e-6);
+            }
         }
         let flat = View {
             contrast: 0.0,

@@ -74,10 +74,29 @@ pub struct Drawing {
     pub batch: usize,
     /// Edge of the images, in pixels.
     pub side: usize,
-    /// How their views vary.
-    pub augmentation: Augmentation,
+    /// How the views of each image vary, one view after the other: a batch holds the first view of
+    /// all its images, then the second of all, …
+    pub views: Vec<Augmentation>,
     /// What orders and views are drawn from.
     pub seed: u64,
+    /// The streams of random numbers for the order and for the views.
+    pub streams: [Purpose; 2],
+}
+
+impl Drawing {
+    /// The streams of the images that a training is about.
+    pub const MAIN: [Purpose; 2] = [Purpose::Order, Purpose::View];
+    /// The streams of the unlabelled images that come beside labelled ones.
+    pub const BESIDE: [Purpose; 2] = [Purpose::UnlabelledOrder, Purpose::UnlabelledView];
+}
+
+/// Images and how batches are drawn from them.
+#[derive(Clone)]
+pub struct Source {
+    /// The images.
+    pub samples: Samples,
+    /// How they are drawn.
+    pub drawing: Drawing,
 }
 
 /// A batch that is ready for a step.
@@ -85,9 +104,9 @@ pub struct Drawing {
 pub struct Loaded {
     /// The pixels.
     pub batch: Batch,
-    /// The class of each image; empty if the images have none.
+    /// The class of each image of the batch; empty if the images have none.
     pub labels: Vec<usize>,
-    /// The index of each image in its store.
+    /// The index of each image of the batch in its store.
     pub indices: Vec<usize>,
 }
 
@@ -95,45 +114,72 @@ pub struct Loaded {
 ///
 /// Every image is read and cropped on rayon's threads, so the consumer must not be one of a pool
 /// that it fills alone. What comes out depends on the arguments only, never on threads or time.
-pub struct Loader {
+pub struct Loader<T = Loaded> {
     /// Taken on dropping, so that the thread finds nobody listening and ends.
-    batches: Option<Receiver<Result<Loaded>>>,
+    batches: Option<Receiver<Result<T>>>,
     thread: Option<JoinHandle<()>>,
     started: Option<Instant>,
     waited: Duration,
 }
 
-impl Loader {
-    /// Batches without end for training, from step `first` on: step s of a resumed run is step s
-    /// of an uninterrupted one.
+impl Loader<Vec<Loaded>> {
+    /// Batches without end for training, one of each source a step, from step `first` on: step s
+    /// of a resumed run is step s of an uninterrupted one.
     ///
-    /// Epoch after epoch, each in its own random order, the images form one sequence, and step s
-    /// takes its s-th piece. So every batch is full, every image is seen once an epoch, and a set
-    /// smaller than a batch works too; a batch may span two epochs.
+    /// Epoch after epoch, each in its own random order, the images of a source form one sequence,
+    /// and step s takes its s-th piece. So every batch is full, every image is seen once an epoch,
+    /// and a set smaller than a batch works too; a batch may span two epochs.
     ///
     /// # Errors
-    /// If there are no samples, or no thread can be started.
-    pub fn training(samples: Samples, drawing: Drawing, first: u64) -> Result<Self> {
-        ensure!(!samples.is_empty(), "there are no images to train on");
-        ensure!(drawing.batch > 0, "a batch has at least one image, not 0");
+    /// If a source has no samples, or no thread can be started.
+    pub fn training(sources: Vec<Source>, first: u64) -> Result<Self> {
+        for Source { samples, drawing } in &sources {
+            ensure!(!samples.is_empty(), "there are no images to train on");
+            ensure!(drawing.batch > 0, "a batch has at least one image, not 0");
+        }
         Self::start(move |send| {
-            let mut order = Order::new(samples.len(), drawing.seed);
+            let mut orders: Vec<_> = (sources.iter())
+                .map(|source| Order::new(source.samples.len(), &source.drawing))
+                .collect();
             for step in first.. {
-                let start = step * drawing.batch as u64;
-                let picked = (start..start + drawing.batch as u64).map(|position| {
-                    let (epoch, sample) = order.at(position);
-                    let index = samples.indices[sample] as u64;
-                    let mut rng = rng(drawing.seed, Purpose::View, epoch, index);
-                    (sample, drawing.augmentation.draw(&mut rng))
-                });
-                let picked: Vec<_> = picked.collect();
-                if send.send(load(&samples, &picked, drawing.side)).is_err() {
+                let batches = sources.iter().zip(&mut orders);
+                let batches = batches
+                    .map(|(source, order)| source.draw(order, step))
+                    .collect();
+                if send.send(batches).is_err() {
                     return;
                 }
             }
         })
     }
+}
 
+impl Source {
+    /// The batch of a step.
+    fn draw(&self, order: &mut Order, step: u64) -> Result<Loaded> {
+        let Self { samples, drawing } = self;
+        let start = step * drawing.batch as u64;
+        let positions = start..start + drawing.batch as u64;
+        let drawn: Vec<_> = positions
+            .map(|position| {
+                let (epoch, sample) = order.at(position);
+                let index = samples.indices[sample] as u64;
+                let mut rng = rng(drawing.seed, drawing.streams[1], epoch, index);
+                let view = |augmentation: &Augmentation| augmentation.draw(&mut rng);
+                (sample, drawing.views.iter().map(view).collect::<Vec<_>>())
+            })
+            .collect();
+        let view = |view: usize| {
+            drawn
+                .iter()
+                .map(move |(sample, views)| (*sample, views[view]))
+        };
+        let picked: Vec<_> = (0..drawing.views.len()).flat_map(view).collect();
+        load(samples, &picked, drawing.side)
+    }
+}
+
+impl Loader {
     /// All images as they are, once and in order; the last batch may be short.
     ///
     /// # Errors
@@ -150,8 +196,10 @@ impl Loader {
             }
         })
     }
+}
 
-    fn start(work: impl FnOnce(SyncSender<Result<Loaded>>) + Send + 'static) -> Result<Self> {
+impl<T: Send + 'static> Loader<T> {
+    fn start(work: impl FnOnce(SyncSender<Result<T>>) + Send + 'static) -> Result<Self> {
         let (send, batches) = sync_channel(AHEAD);
         let thread = thread::Builder::new()
             .name("loader".to_owned())
@@ -176,8 +224,8 @@ impl Loader {
     }
 }
 
-impl Iterator for Loader {
-    type Item = Result<Loaded>;
+impl<T> Iterator for Loader<T> {
+    type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let asked = Instant::now();
@@ -199,7 +247,7 @@ impl Iterator for Loader {
     }
 }
 
-impl Drop for Loader {
+impl<T> Drop for Loader<T> {
     fn drop(&mut self) {
         self.batches = None;
         if let Some(thread) = self.thread.take() {
@@ -212,14 +260,16 @@ impl Drop for Loader {
 /// The sequence of all epochs.
 struct Order {
     seed: u64,
+    purpose: Purpose,
     epoch: u64,
     permutation: Vec<usize>,
 }
 
 impl Order {
-    fn new(len: usize, seed: u64) -> Self {
+    fn new(len: usize, drawing: &Drawing) -> Self {
         let mut order = Self {
-            seed,
+            seed: drawing.seed,
+            purpose: drawing.streams[0],
             epoch: 0,
             permutation: (0..len).collect(),
         };
@@ -232,7 +282,7 @@ impl Order {
         let len = self.permutation.len();
         self.permutation.clear();
         self.permutation.extend(0..len);
-        let mut rng = rng(self.seed, Purpose::Order, epoch, 0);
+        let mut rng = rng(self.seed, self.purpose, epoch, 0);
         self.permutation.shuffle(&mut rng);
     }
 
@@ -297,8 +347,9 @@ mod tests {
         Drawing {
             batch,
             side: 64,
-            augmentation,
+            views: vec![augmentation],
             seed: 5,
+            streams: Drawing::MAIN,
         }
     }
 
@@ -310,12 +361,13 @@ mod tests {
             brightness: 0.3,
             contrast: 0.3,
             saturation: 0.3,
+            ..Augmentation::NONE
         }
     }
 
     fn take(samples: Samples, drawing: Drawing, first: u64, count: usize) -> Vec<Loaded> {
-        let loader = Loader::training(samples, drawing, first).unwrap();
-        loader.take(count).map(Result::unwrap).collect()
+        let loader = Loader::training(vec![Source { samples, drawing }], first).unwrap();
+        loader.take(count).flat_map(Result::unwrap).collect()
     }
 
     #[test]
@@ -382,6 +434,65 @@ mod tests {
     }
 
     #[test]
+    fn views_of_a_batch_come_one_after_the_other() {
+        let samples = Samples::labelled(&labelled(10), (0..10).collect());
+        let drawing = Drawing {
+            views: vec![varied(), Augmentation::NONE],
+            ..drawing(4, varied())
+        };
+        let one = Drawing {
+            views: vec![varied()],
+            ..drawing.clone()
+        };
+        let both = take(samples.clone(), drawing, 1, 1).remove(0);
+        let first = take(samples, one, 1, 1).remove(0);
+        assert_eq!((both.batch.count, first.batch.count), (8, 4));
+        assert_eq!(both.labels, [first.labels.clone(), first.labels].concat());
+        assert_eq!(
+            both.indices,
+            [first.indices.clone(), first.indices].concat()
+        );
+        let (varied, whole) = both.batch.pixels.split_at(4 * 64 * 64 * 3);
+        assert_eq!(varied, first.batch.pixels);
+        for (pixels, index) in whole.chunks(64 * 64 * 3).zip(both.indices) {
+            assert!(
+                pixels
+                    .iter()
+                    .all(|v| (v - index as f32 / 255.0).abs() < 1e-6)
+            );
+        }
+    }
+
+    #[test]
+    fn sources_are_drawn_side_by_side() {
+        let data = labelled(10);
+        let source = |samples, batch, streams| Source {
+            samples,
+            drawing: Drawing {
+                streams,
+                ..drawing(batch, varied())
+            },
+        };
+        let some = Samples::labelled(&data, vec![1, 2]);
+        let all = all(&data.images);
+        let sources = vec![
+            source(some.clone(), 4, Drawing::MAIN),
+            source(all.clone(), 3, Drawing::BESIDE),
+        ];
+        let steps = Loader::training(sources, 0).unwrap().take(3);
+        let steps: Vec<Vec<Loaded>> = steps.map(Result::unwrap).collect();
+        let alone = take(some, drawing(4, varied()), 0, 3);
+        for (step, alone) in steps.iter().zip(alone) {
+            assert_eq!(step[0], alone);
+            assert_eq!((step[1].batch.count, step[1].labels.len()), (3, 0));
+        }
+        assert_ne!(
+            take(all, drawing(3, varied()), 0, 1)[0].indices,
+            steps[0][1].indices
+        );
+    }
+
+    #[test]
     fn threads_do_not_matter() {
         let samples = all(&labelled(10).images);
         let picked: Vec<_> = (0..10)
@@ -417,13 +528,17 @@ mod tests {
     #[test]
     fn nothing_to_train_on_is_an_error_and_nothing_to_evaluate_is_none() {
         let none = || all(&Images::default());
-        assert!(Loader::training(none(), drawing(4, varied()), 0).is_err());
+        let source = Source {
+            samples: none(),
+            drawing: drawing(4, varied()),
+        };
+        assert!(Loader::training(vec![source], 0).is_err());
         assert_eq!(Loader::evaluation(none(), 4, 96).unwrap().count(), 0);
     }
 
     #[test]
     fn a_failed_thread_is_an_error() {
-        let mut loader = Loader::start(|_| panic!("on purpose")).unwrap();
+        let mut loader = Loader::<Loaded>::start(|_| panic!("on purpose")).unwrap();
         assert!(loader.next().unwrap().is_err());
         assert!(loader.next().is_none());
     }
@@ -431,7 +546,11 @@ mod tests {
     #[test]
     fn only_the_consumers_wait_counts() {
         let samples = all(&labelled(4).images);
-        let mut loader = Loader::training(samples, drawing(1, Augmentation::NONE), 0).unwrap();
+        let source = Source {
+            samples,
+            drawing: drawing(1, Augmentation::NONE),
+        };
+        let mut loader = Loader::training(vec![source], 0).unwrap();
         assert_eq!(loader.waited(), 0.0);
         loader.next().unwrap().unwrap();
         thread::sleep(Duration::from_millis(50));

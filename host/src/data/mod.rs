@@ -8,12 +8,14 @@
 
 pub mod augment;
 mod cache;
+pub mod corrupt;
 mod decode;
 pub mod folder;
 mod images;
 pub mod loader;
 pub mod random;
 mod resample;
+mod rotate;
 pub mod scenes;
 pub mod split;
 

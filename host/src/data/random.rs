@@ -24,6 +24,12 @@ pub enum Purpose {
     Samples = 7,
     /// Which unlabelled images are held out.
     HoldOut = 8,
+    /// What an auto-encoder's inputs lack.
+    Corruption = 9,
+    /// The order of the unlabelled images beside labelled ones.
+    UnlabelledOrder = 10,
+    /// The views of the unlabelled images beside labelled ones.
+    UnlabelledView = 11,
 }
 
 /// The stream of random numbers of one draw. Different arguments give independent streams:

@@ -1,5 +1,5 @@
-//! All that a training needs to go on as if it had never stopped: weights, optimiser state, the
-//! best weights so far, the epoch's sums, the count of steps. The order of the images, their
+//! All that a training needs to go on as if it had never stopped: weights and their average,
+//! optimiser state, the best weights so far, the epoch's sums, the count of steps. The order of the images, their
 //! augmentation and the VAE's noise follow from the seed and that count.
 
 use std::path::Path;
@@ -30,6 +30,10 @@ pub struct Checkpoint {
     pub weights: Weights,
     /// The optimiser's state.
     pub optimiser: Weights,
+    /// The averaged weights, where there are any.
+    pub averaged: Option<Weights>,
+    /// What the task keeps besides.
+    pub state: Weights,
     /// The best weights so far.
     pub best: Option<Best>,
     /// The records of the epochs that ended.
@@ -48,6 +52,8 @@ struct State {
 }
 
 const STATE: &str = "state";
+const TASK: &str = "task/";
+const AVERAGED: &str = "averaged/";
 const WEIGHTS: &str = "weights/";
 const OPTIMISER: &str = "optimiser/";
 const BEST: &str = "best/";
@@ -63,8 +69,13 @@ impl Checkpoint {
         };
         let mut tensors = Weights::default();
         let best = self.best.as_ref().map(|best| (BEST, &best.weights));
-        let parts = [(WEIGHTS, &self.weights), (OPTIMISER, &self.optimiser)];
-        for (prefix, part) in parts.into_iter().chain(best) {
+        let averaged = self.averaged.as_ref().map(|averaged| (AVERAGED, averaged));
+        let parts = [
+            (WEIGHTS, &self.weights),
+            (OPTIMISER, &self.optimiser),
+            (TASK, &self.state),
+        ];
+        for (prefix, part) in parts.into_iter().chain(best).chain(averaged) {
             let named =
                 |(name, tensor): (&String, &_)| (format!("{prefix}{name}"), Clone::clone(tensor));
             tensors.0.extend(part.0.iter().map(named));
@@ -97,6 +108,8 @@ impl Checkpoint {
             step: state.step,
             weights: part(WEIGHTS),
             optimiser: part(OPTIMISER),
+            averaged: Some(part(AVERAGED)).filter(|averaged| !averaged.0.is_empty()),
+            state: part(TASK),
             best: state.best.map(|(score, epoch)| Best {
                 score,
                 epoch,

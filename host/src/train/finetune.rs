@@ -1,15 +1,22 @@
-//! Fine-tuning: a classifier on few labelled images, from a pre-trained encoder or from scratch.
+//! Fine-tuning: a classifier on few labelled images, from a pre-trained encoder or from scratch,
+//! with the unlabelled images beside them where consistency is asked for.
+
+use std::borrow::Cow;
 
 use anyhow::{Context, Result, ensure};
 use vae96::Architecture;
 
+use super::consistency::Labeller;
 use super::metrics::Measures;
 use super::progress::Progress;
 use super::recipe::{Finetune, Keep, Optimisation};
 use super::run::{Folder, Plan, Run, Task};
-use crate::backend::{Backend, Classifier, Learner, Metadata, Weights, parameters};
+use super::schedule::ramp;
+use crate::backend::{
+    Backend, Classifier, Learner, Metadata, Outcome, Target, Weights, parameters,
+};
 use crate::data::Dataset;
-use crate::data::loader::{Drawing, Loaded, Loader, Samples};
+use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use crate::data::split::split;
 use crate::evaluate;
 
@@ -49,11 +56,12 @@ pub fn train(
         settings,
         data,
         architecture,
+        seed,
         ..
     } = *request;
-    let chosen = chosen(data, settings.labels_per_class, request.seed)?;
+    let chosen = chosen(data, settings.labels_per_class, seed)?;
     let classes = data.classes.len();
-    let weights = start(request, classes)?;
+    let start = start(request, classes)?;
     let batch = settings.batch.min(chosen.len().max(EPOCH));
     let plan = Plan {
         name: request.name.to_owned(),
@@ -63,25 +71,59 @@ pub fn train(
         keep_best: settings.keep == Keep::Best,
         patience: settings.patience,
     };
+    let head = settings.head.into();
     let mut task = FinetuneTask {
-        classifier: backend.classifier(architecture, settings.head.into(), classes, &weights)?,
-        optimisation: settings.optimisation(request.encoder.is_some()),
-        smoothing: settings.smoothing,
+        classifier: backend.classifier(architecture, head, classes, &start.weights)?,
+        settings,
+        optimisation: settings.optimisation(),
+        encoder: start.encoder,
+        labeller: Labeller::new(classes, settings.confidence, settings.align),
         steps: plan.steps(),
         val: Samples::spread(&data.val, settings.val_images),
         classes,
     };
     let mut run = Run::begin(&plan, folder, &mut task, progress)?;
-    let drawing = Drawing {
-        batch,
-        side: settings.side,
-        augmentation: settings.augmentation(),
-        seed: request.seed,
-    };
-    let samples = Samples::labelled(&data.train, chosen);
-    let mut loader = Loader::training(samples, drawing, run.step() as u64)?;
+    let mut sources = vec![Source {
+        samples: Samples::labelled(&data.train, chosen),
+        drawing: Drawing {
+            batch,
+            side: settings.side,
+            views: vec![settings.augmentation()],
+            seed,
+            streams: Drawing::MAIN,
+        },
+    }];
+    if settings.consistency > 0.0 {
+        sources.push(unlabelled(request)?);
+    }
+    let mut loader = Loader::training(sources, run.step() as u64)?;
     run.go(&mut task, &mut loader)?;
     run.end(&mut task, metadata)
+}
+
+/// The unlabelled images, a slightly and a strongly varied view of each.
+fn unlabelled(request: &Request<'_>) -> Result<Source> {
+    let Request {
+        settings,
+        data,
+        seed,
+        ..
+    } = *request;
+    ensure!(
+        !data.unlabelled.is_empty(),
+        "there are no unlabelled images for consistency to learn from; --consistency 0 does without"
+    );
+    let all = (0..data.unlabelled.len()).collect();
+    Ok(Source {
+        samples: Samples::unlabelled(&data.unlabelled, all),
+        drawing: Drawing {
+            batch: settings.consistency_batch,
+            side: settings.side,
+            views: settings.weak_and_strong(),
+            seed,
+            streams: Drawing::BESIDE,
+        },
+    })
 }
 
 /// The labelled images that a run sees: `labels_per_class` of each class, or all of them for 0.
@@ -90,57 +132,141 @@ pub fn chosen(data: &Dataset, labels_per_class: usize, seed: u64) -> Result<Vec<
     Ok(split(&data.train.labels, &data.classes, wanted, 0, seed)?.train)
 }
 
-/// The weights before training: the seed's, with the pre-trained encoder's in their place.
-fn start(request: &Request<'_>, classes: usize) -> Result<Weights> {
+/// What a classifier begins with.
+struct Start {
+    weights: Weights,
+    /// The layers of the encoder, from the image on: those that were pre-trained, or from scratch
+    /// those that every VAE would have.
+    encoder: Vec<&'static str>,
+}
+
+/// The seed's weights, with the pre-trained layers' in their place.
+fn start(request: &Request<'_>, classes: usize) -> Result<Start> {
     let Request {
         architecture,
         settings,
         ..
     } = *request;
-    let all = parameters::classifier(architecture, settings.head.into(), classes);
+    let head = settings.head.into();
+    let all = parameters::classifier(architecture, head, classes);
     let mut weights = Weights::initial(&all, request.seed);
+    let autoencoder = match request.encoder {
+        Some(pretrained) => parameters::pretrained(architecture, pretrained)?,
+        None => &architecture.vae,
+    };
+    let encoder = parameters::shared_layers(architecture, head, autoencoder);
     if let Some(pretrained) = request.encoder {
-        for parameter in parameters::encoder(architecture) {
-            let tensor = pretrained
-                .get(&parameter.name)
-                .context("these weights are not of a VAE that this network can start from")?;
-            ensure!(
-                tensor.shape == parameter.shape,
-                "the pre-trained {} has the shape {:?}; the network {} needs {:?}",
-                parameter.name,
-                tensor.shape,
-                architecture.name,
-                parameter.shape
-            );
-            weights.0.insert(parameter.name, tensor.clone());
+        for parameter in &all {
+            if encoder.iter().any(|layer| parameter.is_of(layer)) {
+                let tensor = pretrained.get(&parameter.name)?.clone();
+                weights.0.insert(parameter.name.clone(), tensor);
+            }
         }
     }
-    Ok(weights)
+    Ok(Start { weights, encoder })
 }
 
-struct FinetuneTask {
+struct FinetuneTask<'a> {
     classifier: Box<dyn Classifier>,
+    settings: &'a Finetune,
     optimisation: Optimisation,
-    smoothing: f64,
+    /// The layers of the encoder, from the image on, and what their rates are multiplied with.
+    encoder: Vec<&'static str>,
+    labeller: Labeller,
     steps: usize,
     val: Samples,
     classes: usize,
 }
 
-impl Task for FinetuneTask {
-    fn step(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<(&'static str, f64)>> {
-        let update = self.optimisation.update(step, self.steps);
-        let loss = self
-            .classifier
-            .step(&loaded.batch, &loaded.labels, self.smoothing, &update)?;
-        Ok(vec![
-            ("loss", loss.cross_entropy),
-            ("top1", loss.correct as f64),
-        ])
+impl FinetuneTask<'_> {
+    /// The labels that the averaged network gives the unlabelled images of a batch whose first
+    /// half is their slightly varied views; the weight of each image without one is 0.
+    fn label(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<Target>> {
+        let settings = self.settings;
+        let count = loaded.batch.count / 2;
+        let weak = loaded.batch.part(0..count);
+        let logits = self.classifier.averaged_logits(&weak)?;
+        let rise = (settings.consistency_warmup * self.steps as f64).round() as usize;
+        let weight = settings.consistency * ramp(step, rise) / count as f64;
+        let target = |label: Option<usize>| Target {
+            class: label.unwrap_or(0),
+            smoothing: 0.0,
+            weight: label.map_or(0.0, |_| weight as f32),
+        };
+        let labels = self.labeller.labels(&logits, self.classes);
+        Ok(labels.into_iter().map(target).collect())
+    }
+
+    /// The decay of the running average: shorter memories while there is little to remember.
+    fn decay(&self, step: usize) -> f64 {
+        self.settings
+            .average
+            .min((1 + step) as f64 / (10 + step) as f64)
+    }
+}
+
+/// The share of unlabelled images that got a label, and of those the share that show it in their
+/// strongly varied view too.
+fn consistency(targets: &[Target], outcomes: &[Outcome]) -> [(&'static str, f64); 2] {
+    let sure = targets
+        .iter()
+        .zip(outcomes)
+        .filter(|(target, _)| target.weight > 0.0);
+    let (sure, agreed) = sure.fold((0, 0), |(sure, agreed), (_, outcome)| {
+        (sure + 1, agreed + usize::from(outcome.correct))
+    });
+    let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
+    [
+        ("sure", share(sure, targets.len())),
+        ("agreed", share(agreed, sure)),
+    ]
+}
+
+impl Task for FinetuneTask<'_> {
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
+        let settings = self.settings;
+        let (labelled, unlabelled) = loaded.split_first().context("a step without a batch")?;
+        let count = labelled.batch.count;
+        let target = |&class: &usize| Target {
+            class,
+            smoothing: settings.smoothing as f32,
+            weight: 1.0 / count as f32,
+        };
+        let mut targets: Vec<Target> = labelled.labels.iter().map(target).collect();
+        let mut batch = Cow::Borrowed(&labelled.batch);
+        for unlabelled in unlabelled {
+            targets.extend(self.label(unlabelled, step)?);
+            let all = unlabelled.batch.count;
+            batch.to_mut().append(unlabelled.batch.part(all / 2..all))?;
+        }
+        let rates = settings.layer_rates(&self.encoder, step, self.steps);
+        let update = self.optimisation.update(step, self.steps, rates);
+        let outcomes = self.classifier.step(&batch, &targets, &update)?;
+        if settings.average > 0.0 {
+            let decay = self.decay(step);
+            self.classifier.average(decay)?;
+        }
+        let (labelled, strong) = outcomes.split_at(count);
+        let mean =
+            |of: &dyn Fn(&Outcome) -> f64| labelled.iter().map(of).sum::<f64>() / count as f64;
+        let mut figures = vec![
+            ("loss", mean(&|outcome| outcome.cross_entropy)),
+            (
+                "top1",
+                mean(&|outcome| f64::from(u8::from(outcome.correct))),
+            ),
+        ];
+        if !strong.is_empty() {
+            figures.extend(consistency(&targets[count..], strong));
+        }
+        Ok(figures)
     }
 
     fn validate(&mut self, _epoch: usize) -> Result<Measures> {
-        let predictions = evaluate::classifier(&*self.classifier, self.classes, self.val.clone())?;
+        let classifier = &*self.classifier;
+        let predictions = evaluate::answers(self.classes, self.val.clone(), |batch| {
+            classifier.averaged_logits(batch)
+        })?;
         Ok(Measures::from([
             ("loss".to_owned(), predictions.loss()),
             ("top1".to_owned(), predictions.top_k(1)),
@@ -149,10 +275,18 @@ impl Task for FinetuneTask {
     }
 
     fn rate(&self, step: usize) -> f64 {
-        self.optimisation.update(step, self.steps).rate
+        self.optimisation.rate(step, self.steps)
     }
 
     fn learner(&mut self) -> &mut dyn Learner {
         &mut *self.classifier
+    }
+
+    fn state(&self) -> Weights {
+        self.labeller.state()
+    }
+
+    fn set_state(&mut self, state: &Weights) -> Result<()> {
+        self.labeller.set_state(state)
     }
 }

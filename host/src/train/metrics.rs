@@ -42,11 +42,11 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Adds the sums over `images` more images.
+    /// Adds the means over `images` more images.
     pub fn add(&mut self, images: usize, figures: &[(&str, f64)]) {
         self.images += images;
-        for &(name, sum) in figures {
-            *self.sums.entry(name.to_owned()).or_default() += sum;
+        for &(name, mean) in figures {
+            *self.sums.entry(name.to_owned()).or_default() += images as f64 * mean;
         }
     }
 

@@ -1,9 +1,11 @@
 //! Pre-training and fine-tuning: one loop, two tasks.
 //!
 //! [`recipe`] says what the options are and their defaults, [`run`] is the loop with its
-//! checkpoints and metrics, [`pretrain`] and [`finetune`] are what it runs.
+//! checkpoints and metrics, [`pretrain`] and [`finetune`] are what it runs; [`consistency`] lets
+//! the latter learn from unlabelled images too.
 
 pub mod checkpoint;
+pub mod consistency;
 pub mod finetune;
 pub mod metrics;
 pub mod pretrain;

@@ -4,17 +4,20 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
+use image::imageops::{FilterType, replace, resize};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use vae96::{Architecture, SIDE};
+use vae96::{Autoencoder, SIDE};
 
 use super::metrics::Measures;
 use super::progress::Progress;
 use super::recipe::{Optimisation, Pretrain};
-use super::run::{Folder, Plan, Run, Task};
+use super::run::{Folder, Plan, Run, Task, only};
 use super::schedule::ramp;
-use crate::backend::{Backend, Batch, Learner, Metadata, Vae, VaeObjective, Weights, parameters};
-use crate::data::loader::{Drawing, Loaded, Loader, Samples};
+use crate::backend::{
+    Backend, Batch, Contrast, LayerRates, Learner, Metadata, Vae, VaeObjective, Weights, parameters,
+};
+use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use crate::data::random::{Purpose, rng};
 use crate::data::split::hold_out;
 use crate::data::{IMAGE_BYTES, Images};
@@ -28,8 +31,8 @@ const BATCH: usize = 100;
 /// What a pre-training is given.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// The network.
-    pub architecture: &'static Architecture,
+    /// The VAE.
+    pub autoencoder: &'static Autoencoder,
     /// How to train.
     pub settings: &'a Pretrain,
     /// All that is random follows from it.
@@ -72,7 +75,7 @@ pub fn train(
         return Ok(Weights::load(&folder.weights())?.0);
     }
     let Request {
-        architecture,
+        autoencoder,
         settings,
         seed,
         images,
@@ -94,12 +97,12 @@ pub fn train(
         keep_best: false,
         patience: 0,
     };
-    let weights = Weights::initial(&parameters::vae(architecture), seed);
+    let weights = Weights::initial(&parameters::vae(autoencoder), seed);
     let mut task = PretrainTask {
-        vae: backend.vae(architecture, &weights)?,
+        vae: backend.vae(autoencoder, &weights)?,
         optimisation: settings.optimisation(),
         settings,
-        latent: architecture.latent(),
+        latent: autoencoder.latent(),
         seed,
         steps: plan.steps(),
         held_out: Loader::evaluation(Samples::unlabelled(images, split.held_out), BATCH, SIDE)?
@@ -108,14 +111,17 @@ pub fn train(
         folder,
     };
     let mut run = Run::begin(&plan, folder, &mut task, progress)?;
-    let drawing = Drawing {
-        batch,
-        side: SIDE,
-        augmentation: settings.augmentation(),
-        seed,
+    let source = Source {
+        samples: Samples::unlabelled(images, chosen),
+        drawing: Drawing {
+            batch,
+            side: settings.side,
+            views: settings.views(),
+            seed,
+            streams: Drawing::MAIN,
+        },
     };
-    let samples = Samples::unlabelled(images, chosen);
-    let mut loader = Loader::training(samples, drawing, run.step() as u64)?;
+    let mut loader = Loader::training(vec![source], run.step() as u64)?;
     run.go(&mut task, &mut loader)?;
     run.end(&mut task, metadata)
 }
@@ -161,27 +167,43 @@ fn normal(seed: u64, purpose: Purpose, index: usize, len: usize) -> Vec<f32> {
 }
 
 impl Task for PretrainTask<'_> {
-    fn step(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<(&'static str, f64)>> {
-        let settings = self.settings;
-        let count = loaded.batch.count;
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
+        let Self { settings, seed, .. } = *self;
+        let targets = &only(loaded)?.batch;
+        let count = targets.count;
         let rise = (settings.beta_warmup * self.steps as f64).round() as usize;
         let objective = VaeObjective {
-            reconstruction_weight: 1.0 / (2.0 * settings.sigma2),
-            beta: settings.beta * ramp(step, rise),
+            reconstruction_weight: settings.vae / (2.0 * settings.sigma2),
+            beta: settings.vae * settings.beta * ramp(step, rise),
+            free_bits: settings.free_bits,
+            contrast: (settings.contrast > 0.0).then_some(Contrast {
+                weight: settings.contrast,
+                temperature: settings.temperature,
+            }),
             scale: if settings.mean_loss {
                 1.0 / count as f64
             } else {
                 1.0
             },
         };
+        let corruption = settings.corruption();
+        let corrupted =
+            (!corruption.is_none()).then(|| corruption.apply(targets, seed, step as u64));
+        let inputs = corrupted.as_ref().unwrap_or(targets);
         let noise = self.noise(Purpose::Noise, step, count);
-        let update = self.optimisation.update(step, self.steps);
-        let loss = self.vae.step(&loaded.batch, &noise, objective, &update)?;
-        Ok(vec![
-            ("loss", self.loss(loss.reconstruction, loss.kl)),
-            ("reconstruction", loss.reconstruction),
-            ("kl", loss.kl),
-        ])
+        let update = (self.optimisation).update(step, self.steps, LayerRates::default());
+        let loss = self.vae.step(inputs, targets, &noise, objective, &update)?;
+        let mean = |sum: f64| sum / count as f64;
+        let (reconstruction, kl) = (mean(loss.reconstruction), mean(loss.kl));
+        let mut figures = vec![
+            ("loss", self.loss(reconstruction, kl)),
+            ("reconstruction", reconstruction),
+            ("kl", kl),
+        ];
+        if settings.contrast > 0.0 {
+            figures.push(("contrast", mean(loss.contrast)));
+        }
+        Ok(figures)
     }
 
     fn validate(&mut self, epoch: usize) -> Result<Measures> {
@@ -199,7 +221,7 @@ impl Task for PretrainTask<'_> {
                 .collect();
             let decoded = self.vae.decode(&z)?;
             images += batch.count;
-            reconstruction += squared_error(&decoded.pixels, &batch.pixels);
+            reconstruction += squared_error(&decoded.pixels, &shrunk(batch, decoded.side).pixels);
             for (index, (mean, log_variance)) in
                 latent.mean.iter().zip(&latent.log_variance).enumerate()
             {
@@ -222,7 +244,7 @@ impl Task for PretrainTask<'_> {
     }
 
     fn rate(&self, step: usize) -> f64 {
-        self.optimisation.update(step, self.steps).rate
+        self.optimisation.rate(step, self.steps)
     }
 
     fn learner(&mut self) -> &mut dyn Learner {
@@ -258,20 +280,48 @@ impl PretrainTask<'_> {
     }
 }
 
+/// The images shrunk to `side × side`, a whole factor smaller: the means of the pixels.
+fn shrunk(batch: &Batch, side: usize) -> Batch {
+    let factor = batch.side / side;
+    let share = 1.0 / (factor * factor) as f32;
+    let mut small = Batch {
+        count: batch.count,
+        side,
+        pixels: vec![0.0; batch.count * side * side * 3],
+    };
+    // Images follow one another: rows of all of them are rows of one tall image.
+    for (row, values) in batch.pixels.chunks_exact(batch.side * 3).enumerate() {
+        let target = &mut small.pixels[row / factor * side * 3..][..side * 3];
+        for (target, pixels) in target
+            .chunks_exact_mut(3)
+            .zip(values.chunks_exact(factor * 3))
+        {
+            for (index, value) in pixels.iter().enumerate() {
+                target[index % 3] += share * value;
+            }
+        }
+    }
+    small
+}
+
 fn squared_error(a: &[f32], b: &[f32]) -> f64 {
     let squared = |(a, b): (&f32, &f32)| f64::from(a - b) * f64::from(a - b);
     a.iter().zip(b).map(squared).sum()
 }
 
-/// Writes a batch as one PNG, image beside image.
+/// Writes a batch as one PNG, image beside image, each scaled to 96×96.
 fn write_sheet(path: &Path, batch: &Batch) -> Result<()> {
     let side = batch.side;
-    let sheet = RgbImage::from_fn((batch.count * side) as u32, side as u32, |x, y| {
-        let (image, x) = (x as usize / side, x as usize % side);
-        let at = ((image * side + y as usize) * side + x) * 3;
-        let byte = |c: usize| (batch.pixels[at + c].clamp(0.0, 1.0) * 255.0).round() as u8;
-        image::Rgb([byte(0), byte(1), byte(2)])
-    });
+    let mut sheet = RgbImage::new((batch.count * SIDE) as u32, SIDE as u32);
+    for (index, pixels) in batch.pixels.chunks_exact(side * side * 3).enumerate() {
+        let bytes = pixels
+            .iter()
+            .map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8);
+        let image = RgbImage::from_raw(side as u32, side as u32, bytes.collect())
+            .context("an image of another size")?;
+        let scaled = resize(&image, SIDE as u32, SIDE as u32, FilterType::Triangle);
+        replace(&mut sheet, &scaled, (index * SIDE) as i64, 0);
+    }
     let mut png = std::io::Cursor::new(Vec::new());
     sheet.write_to(&mut png, image::ImageFormat::Png)?;
     files::write(path, png.get_ref())

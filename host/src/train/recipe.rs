@@ -1,12 +1,15 @@
 //! The options of both stages, and their defaults.
 
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use vae96::Autoencoder;
 
 use super::schedule::Schedule;
 use super::settings::settings;
-use crate::backend::{self, Update};
+use crate::backend::{self, LayerRates, Update};
 use crate::data::augment::Augmentation;
+use crate::data::corrupt::Corruption;
 
 /// A set of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -52,11 +55,21 @@ pub enum Head {
     Dense,
 }
 
+/// How much of the classifier a VAE pre-trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// The first two convolutions, as in the paper.
+    Shallow,
+    /// All layers of the convolutional classifier but the last.
+    Deep,
+}
+
 /// Whether the encoder goes on learning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoder {
-    /// Its weights learn, at `encoder_rate` times the head's rate.
+    /// Its weights learn, at `encoder_rate` times the rate of the layers that are new.
     Learn,
     /// Its weights stay; its BatchNorm statistics still follow the data.
     Freeze,
@@ -76,9 +89,11 @@ pub enum Keep {
 settings! {
     /// How a VAE is trained.
     Pretrain, PretrainArguments;
+    /// How much of the classifier the VAE's encoder is.
+    depth: Depth,
     /// Passes over the unlabelled images.
     epochs: usize,
-    /// Images a step.
+    /// Images a step; with a contrastive term each is seen in two views.
     batch: usize,
     /// The optimiser.
     optimiser: Optimiser,
@@ -92,6 +107,9 @@ settings! {
     weight_decay: f64,
     /// Largest norm of the gradient; 0 for no limit.
     clip: f64,
+    /// Weight of the VAE's own loss, reconstruction and KL divergence; 0 leaves a contrastive term
+    /// alone.
+    vae: f64,
     /// Weight of the KL divergence.
     beta: f64,
     /// Share of all steps over which β rises from 0.
@@ -99,14 +117,33 @@ settings! {
     /// Variance σ² of the Gaussian likelihood: small for sharp images, large for small KL. The
     /// paper's plain sum of squares is 0.5.
     sigma2: f64,
+    /// Nats a dimension of the latent may hold free of charge; keeps dimensions from falling
+    /// silent.
+    free_bits: f64,
+    /// Weight of a contrastive term: the latents of two views of an image are to be more alike than
+    /// those of different images. Makes features that tell objects apart; needs strong crops and
+    /// colours. 0 for none.
+    contrast: f64,
+    /// Temperature of the contrastive term: lower ones dwell on the most similar images.
+    temperature: f64,
+    /// Share of each image's 8×8 patches that the encoder does not see and the decoder has to fill
+    /// in.
+    mask: f64,
+    /// Standard deviation of noise on what the encoder sees, for the decoder to take away.
+    noise: f64,
     /// Divide the loss by the number of images in a batch.
     mean_loss: bool,
+    /// Edge of the training crops in pixels. Smaller ones than the 96 of use take less time; only
+    /// the deep VAE, which ends in a global average, can do with 64 or 32.
+    side: usize,
     /// Random crops keep at least this share of the image's area; 1 keeps it whole.
     crop: f64,
     /// Mirror images at random.
     flip: bool,
     /// Largest change of brightness, contrast and saturation, as a share.
     colour: f64,
+    /// Share of views without colours.
+    grey: f64,
 }
 
 settings! {
@@ -127,9 +164,13 @@ settings! {
     optimiser: Optimiser,
     /// The highest learning rate.
     rate: f64,
-    /// What the rate is multiplied with for a pre-trained encoder (from scratch it learns at the
-    /// full rate).
+    /// What the rate is multiplied with for pre-trained layers (from scratch all learn at the full
+    /// rate). Gentle rates keep what few labels could not teach again.
     encoder_rate: f64,
+    /// What it is multiplied with once more for each pre-trained layer nearer to the image.
+    layer_decay: f64,
+    /// Share of all steps in which the new layers alone learn, before the pre-trained ones join.
+    probe: f64,
     /// How the rate changes.
     schedule: Schedule,
     /// Share of all steps over which the rate rises to its highest.
@@ -140,6 +181,9 @@ settings! {
     clip: f64,
     /// Label smoothing: the share of the target that is spread over all classes.
     smoothing: f64,
+    /// Decay of the running average of the weights, which is what is validated and kept; 0 keeps
+    /// the last weights instead.
+    average: f64,
     /// Edge of the training crops in pixels. Networks that end in a global average may train on
     /// smaller images than the 96 they are used with; it takes less time.
     side: usize,
@@ -149,6 +193,30 @@ settings! {
     flip: bool,
     /// Largest change of brightness, contrast and saturation, as a share.
     colour: f64,
+    /// Weight of learning from the unlabelled images too (FixMatch): where the averaged network is
+    /// sure of a slightly varied view, its answer becomes the label of a strongly varied one. 0, as
+    /// from scratch unless told otherwise, learns from labels alone.
+    consistency: f64,
+    /// Unlabelled images a step.
+    consistency_batch: usize,
+    /// Share of all steps over which that weight rises from 0.
+    consistency_warmup: f64,
+    /// The least probability that makes the network's answer a label.
+    confidence: f64,
+    /// Correct its answers towards all classes being equally frequent.
+    align: bool,
+    /// Slightly varied views keep at least this share of the image's area.
+    weak_crop: f64,
+    /// Strongly varied views keep at least this share of the image's area.
+    strong_crop: f64,
+    /// Largest change of their brightness, contrast and saturation, as a share.
+    strong_colour: f64,
+    /// Share of them without colours.
+    strong_grey: f64,
+    /// Largest turn of them, in degrees.
+    strong_rotation: f64,
+    /// Edge of the square hidden of them, as a share of theirs.
+    strong_cutout: f64,
     /// Validation images looked at after an epoch, spread evenly over all of them; 0 for all. The
     /// figures a run ends with are always of all.
     val_images: usize,
@@ -163,23 +231,33 @@ impl Pretrain {
     pub fn defaults(recipe: Recipe) -> Self {
         match recipe {
             Recipe::Default => Self {
-                epochs: 20,
-                batch: 128,
+                depth: Depth::Deep,
+                epochs: 45,
+                batch: 256,
                 optimiser: Optimiser::Adamw,
-                rate: 2e-3,
+                rate: 3e-3,
                 schedule: Schedule::Cosine,
                 warmup: 0.05,
                 weight_decay: 0.01,
                 clip: 0.0,
+                vae: 1.0,
                 beta: 1.0,
                 beta_warmup: 0.2,
                 sigma2: 0.1,
+                free_bits: 0.0,
+                contrast: 100.0,
+                temperature: 0.2,
+                mask: 0.0,
+                noise: 0.0,
                 mean_loss: true,
-                crop: 0.5,
+                side: 64,
+                crop: 0.2,
                 flip: true,
-                colour: 0.0,
+                colour: 0.5,
+                grey: 0.2,
             },
             Recipe::Paper => Self {
+                depth: Depth::Shallow,
                 epochs: 180,
                 batch: 128,
                 optimiser: Optimiser::Adam,
@@ -188,20 +266,41 @@ impl Pretrain {
                 warmup: 0.0,
                 weight_decay: 0.0,
                 clip: 0.0,
+                vae: 1.0,
                 beta: 1.0,
                 beta_warmup: 0.0,
                 sigma2: 0.5,
+                free_bits: 0.0,
+                contrast: 0.0,
+                temperature: 0.2,
+                mask: 0.0,
+                noise: 0.0,
                 mean_loss: false,
+                side: vae96::SIDE,
                 crop: 1.0,
                 flip: false,
                 colour: 0.0,
+                grey: 0.0,
             },
         }
     }
 
-    /// How its training images are varied.
-    pub fn augmentation(&self) -> Augmentation {
-        augmentation(self.crop, self.flip, self.colour)
+    /// How its training images are varied: the views of each.
+    pub fn views(&self) -> Vec<Augmentation> {
+        let view = Augmentation {
+            grey: self.grey,
+            ..varied(self.crop, self.flip, self.colour)
+        };
+        let views = if self.contrast > 0.0 { 2 } else { 1 };
+        vec![view; views]
+    }
+
+    /// What is done to what the encoder sees.
+    pub fn corruption(&self) -> Corruption {
+        Corruption {
+            mask: self.mask,
+            noise: self.noise,
+        }
     }
 }
 
@@ -217,16 +316,30 @@ impl Finetune {
                 batch: 64,
                 optimiser: Optimiser::Adamw,
                 rate: 5e-3,
-                encoder_rate: 1.0,
+                encoder_rate: 0.2,
+                layer_decay: 1.0,
+                probe: 0.0,
                 schedule: Schedule::Cosine,
                 warmup: 0.1,
                 weight_decay: 0.05,
                 clip: 0.0,
                 smoothing: 0.1,
+                average: 0.0,
                 side: 80,
                 crop: 0.25,
                 flip: true,
                 colour: 0.4,
+                consistency: 1.0,
+                consistency_batch: 128,
+                consistency_warmup: 0.2,
+                confidence: 0.8,
+                align: true,
+                weak_crop: 0.7,
+                strong_crop: 0.25,
+                strong_colour: 0.5,
+                strong_grey: 0.1,
+                strong_rotation: 15.0,
+                strong_cutout: 0.4,
                 val_images: 1000,
                 keep: Keep::Last,
                 patience: 0,
@@ -240,15 +353,29 @@ impl Finetune {
                 optimiser: Optimiser::SgdPaper,
                 rate: 0.01,
                 encoder_rate: 1.0,
+                layer_decay: 1.0,
+                probe: 0.0,
                 schedule: Schedule::Constant,
                 warmup: 0.0,
                 weight_decay: 0.0,
                 clip: 0.0,
                 smoothing: 0.0,
-                side: 96,
+                average: 0.0,
+                side: vae96::SIDE,
                 crop: 1.0,
                 flip: false,
                 colour: 0.0,
+                consistency: 0.0,
+                consistency_batch: 128,
+                consistency_warmup: 0.2,
+                confidence: 0.8,
+                align: true,
+                weak_crop: 0.7,
+                strong_crop: 0.25,
+                strong_colour: 0.5,
+                strong_grey: 0.1,
+                strong_rotation: 15.0,
+                strong_cutout: 0.4,
                 val_images: 0,
                 keep: Keep::Best,
                 patience: 0,
@@ -256,13 +383,25 @@ impl Finetune {
         }
     }
 
-    /// How its training images are varied.
+    /// How its labelled images are varied.
     pub fn augmentation(&self) -> Augmentation {
-        augmentation(self.crop, self.flip, self.colour)
+        varied(self.crop, self.flip, self.colour)
+    }
+
+    /// The two views of each unlabelled image: a slightly and a strongly varied one.
+    pub fn weak_and_strong(&self) -> Vec<Augmentation> {
+        let weak = varied(self.weak_crop, self.flip, 0.0);
+        let strong = Augmentation {
+            grey: self.strong_grey,
+            rotation: self.strong_rotation as f32,
+            cutout: self.strong_cutout as f32,
+            ..varied(self.strong_crop, self.flip, self.strong_colour)
+        };
+        vec![weak, strong]
     }
 }
 
-fn augmentation(crop: f64, flip: bool, colour: f64) -> Augmentation {
+fn varied(crop: f64, flip: bool, colour: f64) -> Augmentation {
     Augmentation {
         area: crop as f32..=1.0,
         // A crop of the whole area has no room for another ratio.
@@ -271,6 +410,7 @@ fn augmentation(crop: f64, flip: bool, colour: f64) -> Augmentation {
         brightness: colour as f32,
         contrast: colour as f32,
         saturation: colour as f32,
+        ..Augmentation::NONE
     }
 }
 
@@ -280,6 +420,23 @@ impl Network {
         match self {
             Self::Edge => &vae96::EDGE,
             Self::Paper => &vae96::PAPER,
+        }
+    }
+
+    /// Its VAE of a depth.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub fn autoencoder(self, depth: Depth) -> Result<&'static Autoencoder> {
+        let architecture = self.architecture();
+        match depth {
+            Depth::Shallow => Ok(&architecture.vae),
+            Depth::Deep => architecture.deep_vae.as_ref().with_context(|| {
+                format!(
+                    "the network {} has no deep VAE; --depth shallow is its own",
+                    architecture.name
+                )
+            }),
         }
     }
 }
@@ -319,8 +476,6 @@ pub struct Optimisation {
     pub optimiser: Optimiser,
     /// The highest learning rate.
     pub rate: f64,
-    /// The encoder's share of it.
-    pub encoder_rate: f64,
     /// How the rate changes.
     pub schedule: Schedule,
     /// Share of all steps over which it rises.
@@ -332,13 +487,18 @@ pub struct Optimisation {
 }
 
 impl Optimisation {
-    /// The update of `step` among `steps`.
-    pub fn update(&self, step: usize, steps: usize) -> Update {
+    /// The learning rate of `step` among `steps`.
+    pub fn rate(&self, step: usize, steps: usize) -> f64 {
         let warmup = (self.warmup * steps as f64).round() as usize;
+        self.rate * self.schedule.at(step, steps, warmup)
+    }
+
+    /// The update of `step` among `steps`.
+    pub fn update(&self, step: usize, steps: usize, layer_rates: LayerRates) -> Update {
         Update {
             optimiser: self.optimiser.rule(),
-            rate: self.rate * self.schedule.at(step, steps, warmup),
-            encoder_rate: self.encoder_rate,
+            rate: self.rate(step, steps),
+            layer_rates,
             weight_decay: self.weight_decay,
             clip_norm: (self.clip > 0.0).then_some(self.clip),
         }
@@ -351,7 +511,6 @@ impl Pretrain {
         Optimisation {
             optimiser: self.optimiser,
             rate: self.rate,
-            encoder_rate: 1.0,
             schedule: self.schedule,
             warmup: self.warmup,
             weight_decay: self.weight_decay,
@@ -361,20 +520,33 @@ impl Pretrain {
 }
 
 impl Finetune {
-    /// What its optimiser does; `pretrained` tells whether the encoder has learned before.
-    pub fn optimisation(&self, pretrained: bool) -> Optimisation {
+    /// What its optimiser does.
+    pub fn optimisation(&self) -> Optimisation {
         Optimisation {
             optimiser: self.optimiser,
             rate: self.rate,
-            encoder_rate: match (self.encoder, pretrained) {
-                (Encoder::Freeze, _) => 0.0,
-                (Encoder::Learn, true) => self.encoder_rate,
-                (Encoder::Learn, false) => 1.0,
-            },
             schedule: self.schedule,
             warmup: self.warmup,
             weight_decay: self.weight_decay,
             clip: self.clip,
         }
+    }
+
+    /// What the rate of each pre-trained layer (from the image on) is multiplied with at `step` of
+    /// `steps`.
+    pub fn layer_rates(
+        &self,
+        pretrained: &[&'static str],
+        step: usize,
+        steps: usize,
+    ) -> LayerRates {
+        let probing = (step as f64) < self.probe * steps as f64;
+        let learn = self.encoder == Encoder::Learn && !probing;
+        let rate = |place: usize| match learn {
+            true => self.encoder_rate * self.layer_decay.powi(place as i32),
+            false => 0.0,
+        };
+        let nearest_last = pretrained.iter().rev().enumerate();
+        LayerRates::new(nearest_last.map(|(place, &layer)| (layer, rate(place))))
     }
 }

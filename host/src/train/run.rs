@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use indicatif::ProgressBar;
 
 use super::checkpoint::{Best, Checkpoint};
@@ -18,8 +18,9 @@ const CHECKPOINT_AGE: Duration = Duration::from_secs(60);
 
 /// Something to train.
 pub trait Task {
-    /// Does one step and gives back the sums of its figures over the batch; `loss` is one of them.
-    fn step(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<(&'static str, f64)>>;
+    /// Does one step on the batches of the loader's sources and gives back the means of its figures
+    /// over them; `loss` is one of them.
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>>;
 
     /// Figures over the images held out, after `epoch` (counted from 1).
     fn validate(&mut self, epoch: usize) -> Result<Measures>;
@@ -29,6 +30,32 @@ pub trait Task {
 
     /// What learns.
     fn learner(&mut self) -> &mut dyn Learner;
+
+    /// What a training keeps besides the learner's weights and optimiser, by name.
+    fn state(&self) -> Weights {
+        Weights::default()
+    }
+
+    /// Goes on from [`state`](Self::state).
+    fn set_state(&mut self, _state: &Weights) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The weights that a training would end with now: the averaged ones where there are any.
+fn present(task: &mut dyn Task) -> Result<Weights> {
+    match task.learner().averaged()? {
+        Some(averaged) => Ok(averaged),
+        None => task.learner().weights(),
+    }
+}
+
+/// The batch of a step that has but one.
+pub fn only(loaded: &[Loaded]) -> Result<&Loaded> {
+    match loaded {
+        [one] => Ok(one),
+        _ => bail!("a step has {} batches instead of one", loaded.len()),
+    }
 }
 
 /// How long a training goes on, and with which weights it ends.
@@ -144,6 +171,10 @@ impl<'a> Run<'a> {
             let checkpoint = Checkpoint::load(&folder.checkpoint())?;
             task.learner().set_weights(&checkpoint.weights)?;
             task.learner().set_optimiser_state(&checkpoint.optimiser)?;
+            if let Some(averaged) = &checkpoint.averaged {
+                task.learner().set_averaged(averaged)?;
+            }
+            task.set_state(&checkpoint.state)?;
             run.step = checkpoint.step;
             run.sums = checkpoint.sums;
             run.best = checkpoint.best;
@@ -171,14 +202,15 @@ impl<'a> Run<'a> {
 
     /// Trains on the batches of `loader`, which begins with that of [`step`](Self::step), to the
     /// end of the training.
-    pub fn go(&mut self, task: &mut dyn Task, loader: &mut Loader) -> Result<()> {
+    pub fn go(&mut self, task: &mut dyn Task, loader: &mut Loader<Vec<Loaded>>) -> Result<()> {
         let mut began = Instant::now();
         while !self.is_over() {
             let Some(loaded) = loader.next() else { break };
             let loaded = loaded?;
             let figures = task.step(&loaded, self.step)?;
             self.check(self.step + 1, figures.iter().copied())?;
-            self.sums.add(loaded.batch.count, &figures);
+            let images = loaded.first().map_or(0, |loaded| loaded.batch.count);
+            self.sums.add(images, &figures);
             self.step += 1;
             self.bar.inc(1);
             self.bar.set_message(self.message());
@@ -198,7 +230,7 @@ impl<'a> Run<'a> {
         self.bar.finish_and_clear();
         let weights = match self.best {
             Some(best) if self.plan.keep_best => best.weights,
-            _ => task.learner().weights()?,
+            _ => present(task)?,
         };
         weights.save(&self.folder.weights(), metadata)?;
         Ok(weights)
@@ -248,7 +280,7 @@ impl<'a> Run<'a> {
             self.best = Some(Best {
                 score,
                 epoch,
-                weights: task.learner().weights()?,
+                weights: present(task)?,
             });
         }
         let line = self.line(&record);
@@ -279,6 +311,8 @@ impl<'a> Run<'a> {
             step: self.step,
             weights: task.learner().weights()?,
             optimiser: task.learner().optimiser_state()?,
+            averaged: task.learner().averaged()?,
+            state: task.state(),
             best: self.best.clone(),
             records: self.records.clone(),
             sums: self.sums.clone(),

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use host::backend::{Weights, parameters};
+use host::backend::Weights;
+use host::backend::parameters::{self, Parameter};
 use serde_json::Value;
-use vae96::EDGE;
+use vae96::{EDGE, Head};
 
 use crate::photographs::{self, CLASSES, UNLABELLED, VAL};
 use crate::vae96::{SHORT, answer, answer_of, command, has_keys, number, read};
@@ -117,10 +118,21 @@ fn each_command_for_itself() {
     assert!(at.join("vae/report.html").exists());
 
     let pretrained = weights(&at.join("vae"));
-    for (head, encoder, more) in [
-        ("conv", "learn", "--side 32"),
-        ("conv", "freeze", "--side 32"),
-        ("dense", "freeze", "--batch 320"),
+    let deep = EDGE.deep_vae.as_ref().unwrap();
+    for (head, of_head, encoder, more) in [
+        (
+            "conv",
+            Head::Conv,
+            "learn",
+            "--side 32 --consistency-batch 16",
+        ),
+        ("conv", Head::Conv, "freeze", "--side 32 --consistency 0"),
+        (
+            "dense",
+            Head::Dense,
+            "freeze",
+            "--batch 320 --consistency 0",
+        ),
     ] {
         let run = format!("{head}-{encoder}");
         let found = answer(
@@ -133,7 +145,10 @@ fn each_command_for_itself() {
         has_keys(&found, &["run", "images", "top1", "top5", "loss"]);
         is_share(number(&found, "/top1"), IMAGES);
         let learned = weights(&at.join(&run));
-        for parameter in parameters::encoder(&EDGE) {
+        let shared = parameters::shared_layers(&EDGE, of_head, deep);
+        let of_encoder = |parameter: &Parameter| shared.iter().any(|layer| parameter.is_of(layer));
+        let parameters = parameters::classifier(&EDGE, of_head, CLASSES.len());
+        for parameter in parameters.into_iter().filter(of_encoder) {
             let name = &parameter.name;
             // BatchNorm's statistics follow the data even where the weights stay.
             let moves = encoder == "learn" || name.contains("running");
@@ -167,8 +182,16 @@ fn each_command_for_itself() {
     answer(at, "export vae --kind encoder --out same.v96");
     assert!(read(at.join("encoder.v96")) == read(at.join("same.v96")));
     let encoder = answer(at, "inspect encoder.v96");
-    assert_eq!(encoder["kind"], "encoder");
+    assert_eq!(encoder["kind"], "deep encoder");
     assert_eq!(encoder["classes"], 0);
+
+    // The paper's two layers alone.
+    answer(
+        at,
+        "pretrain --data data --out shallow --depth shallow --contrast 0 --epochs 1 --batch 8",
+    );
+    answer(at, "export shallow --out shallow.v96");
+    assert_eq!(answer(at, "inspect shallow.v96")["kind"], "encoder");
 }
 
 fn classify(at: &Path) {

@@ -143,9 +143,12 @@ fn values_out_of_their_range() {
             "run --smoothing 1",
             ["finetune.smoothing is 1", "between 0 and 0.99"],
         ),
-        ("run --side 50", ["finetune.side is 50", "multiple of 8"]),
         (
-            "run --head dense --side 32",
+            "run --finetune-side 50",
+            ["finetune.side is 50", "multiple of 8"],
+        ),
+        (
+            "run --head dense --finetune-side 32",
             ["finetune.side is 32", "need 96"],
         ),
         (

@@ -14,7 +14,7 @@ use crate::photographs;
 use crate::vae96::{answer, command, read};
 
 const OPTIONS: &str = "--data data --pretrain-epochs 6 --pretrain-batch 8 --finetune-epochs 2 \
-    --finetune-batch 128 --side 32 --labels-per-class 3 --keep best --seed 2";
+    --finetune-batch 128 --finetune-side 32 --consistency-batch 16 --average 0.9 --labels-per-class 3 --keep best --seed 2";
 
 /// Kills before the run may end.
 const KILLS: usize = 6;

@@ -8,9 +8,11 @@ use crate::vae96::{answer_of, command, read};
 fn with_threads(at: &Path, threads: usize) -> Vec<(&'static str, Vec<u8>)> {
     let folder = format!("threads-{threads}");
     for line in [
-        format!("pretrain --data data --epochs 2 --batch 7 --out {folder}/vae"),
         format!(
-            "finetune --data data --from {folder}/vae --labels-per-class 3 --side 32 --batch 320 \
+            "pretrain --data data --epochs 2 --batch 7 --mask 0.5 --noise 0.1 --out {folder}/vae"
+        ),
+        format!(
+            "finetune --data data --from {folder}/vae --labels-per-class 3 --side 32 --batch 320 --consistency-batch 16 --average 0.9 \
              --epochs 1 --out {folder}/conv"
         ),
         format!("export {folder}/conv --out {folder}/model.v96"),

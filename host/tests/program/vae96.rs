@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 /// Options that make the trainings of `run` as short as they can be.
-pub const SHORT: &str = "--pretrain-epochs 1 --finetune-epochs 1 --side 32 --labels-per-class 4";
+pub const SHORT: &str = "--pretrain-epochs 1 --pretrain-side 32 --finetune-epochs 1 \
+    --finetune-side 32 --consistency-batch 16 --labels-per-class 4";
 
 /// A command that works in `folder`, whose arguments are the words of `line`.
 pub fn command(folder: &Path, line: &str) -> Command {

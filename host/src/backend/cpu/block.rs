@@ -33,14 +33,14 @@ pub struct Signal {
 }
 
 /// A layer with its weights.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Block {
     layer: Layer,
     classes: usize,
     weighted: Option<Weighted>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Weighted {
     weight: Parameter,
     bias: Option<Parameter>,
@@ -48,7 +48,7 @@ struct Weighted {
 }
 
 /// BatchNorm's variables.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Norm {
     scale: Parameter,
     shift: Parameter,
@@ -124,6 +124,16 @@ impl Block {
             classes,
             weighted: Some(weighted),
         })
+    }
+
+    /// The layer's name.
+    pub fn name(&self) -> &'static str {
+        self.layer.name
+    }
+
+    /// Whether there is anything to learn in it.
+    pub fn has_weights(&self) -> bool {
+        self.weighted.is_some()
     }
 
     /// Every tensor of the layer.

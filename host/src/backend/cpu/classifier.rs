@@ -8,88 +8,87 @@ use super::model::{Model, Networks, input, values};
 use super::network::Network;
 use super::ops::cross_entropy::cross_entropy;
 use super::tape::{Recording, backward};
-use crate::backend::{Batch, Classifier, ClassifierLoss, Update};
+use crate::backend::{Batch, Classifier, Outcome, Target, Update};
 
-/// A classifier's networks.
-#[derive(Debug)]
-pub struct ClassifierNetworks {
-    encoder: Network,
-    head: Network,
-}
+/// A classifier's layers, from the image to the logits.
+#[derive(Clone, Debug)]
+pub struct ClassifierNetwork(Network);
 
 /// A classifier that learns on this processor.
-pub type CpuClassifier = Model<ClassifierNetworks>;
+pub type CpuClassifier = Model<ClassifierNetwork>;
 
-impl ClassifierNetworks {
-    /// The networks of an architecture, checked to end in one logit a class.
+impl ClassifierNetwork {
+    /// The network of an architecture, checked to end in one logit a class.
     pub fn new(architecture: &'static Architecture, head: Head, classes: usize) -> Result<Self> {
         ensure!(classes > 0, "a classifier needs at least one class");
-        let encoder = Network::new(architecture.encoder, INPUT, classes)?;
-        let head = Network::new(architecture.head(head), encoder.output, classes)?;
+        let layers = [architecture.encoder, architecture.head(head)].concat();
+        let network = Network::new(&layers, INPUT, classes)?;
         ensure!(
-            head.output.len() == classes,
+            network.output.len() == classes,
             "{}: the head makes {} values for {classes} classes",
             architecture.name,
-            head.output
+            network.output
         );
-        Ok(Self { encoder, head })
+        Ok(Self(network))
     }
-}
 
-impl ClassifierNetworks {
     /// A batch of images, of any size that all layers take.
     fn checked(&self, batch: &Batch) -> Result<Signal> {
         let images = input(batch)?;
-        let fits = self.encoder.check(images.shape);
-        fits.and_then(|features| self.head.check(features))
+        (self.0.check(images.shape))
             .with_context(|| format!("images of {} do not fit this classifier", images.shape))?;
         Ok(images)
     }
+
+    fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {
+        Ok(values(self.0.infer(self.checked(batch)?)?))
+    }
 }
 
-impl Networks for ClassifierNetworks {
+impl Networks for ClassifierNetwork {
     fn all(&self) -> Vec<&Network> {
-        vec![&self.encoder, &self.head]
+        vec![&self.0]
     }
 
     fn all_mut(&mut self) -> Vec<&mut Network> {
-        vec![&mut self.encoder, &mut self.head]
+        vec![&mut self.0]
     }
 }
 
 impl Classifier for CpuClassifier {
-    fn step(
-        &mut self,
-        batch: &Batch,
-        labels: &[usize],
-        smoothing: f64,
-        update: &Update,
-    ) -> Result<ClassifierLoss> {
-        let networks = &mut self.networks;
-        let images = networks.checked(batch)?;
-        let classes = networks.head.output.len();
+    fn step(&mut self, batch: &Batch, targets: &[Target], update: &Update) -> Result<Vec<Outcome>> {
+        let images = self.networks.checked(batch)?;
+        let network = &mut self.networks.0;
+        let classes = network.output.len();
         ensure!(
-            labels.len() == batch.count,
+            targets.len() == batch.count,
             "{} images have {} labels",
             batch.count,
-            labels.len()
+            targets.len()
         );
-        if let Some(label) = labels.iter().find(|label| **label >= classes) {
-            bail!("a label is {label}; there are {classes} classes, counted from 0");
+        if let Some(target) = targets.iter().find(|target| target.class >= classes) {
+            bail!(
+                "a label is {}; there are {classes} classes, counted from 0",
+                target.class
+            );
         }
         let mut tape = Recording::default();
-        let learn = update.encoder_rate != 0.0;
-        let features = networks.encoder.train_if(learn, &mut tape, images)?;
-        let logits = networks.head.train(&mut tape, features)?;
-        let loss = cross_entropy(&mut tape, &logits.node, classes, labels, smoothing);
+        let logits = network.train(&mut tape, images, &update.layer_rates)?;
+        let outcomes = cross_entropy(&mut tape, &logits.node, classes, targets);
         drop(logits);
         let gradients = backward(tape)?;
         self.update(gradients, update)?;
-        Ok(loss)
+        Ok(outcomes)
     }
 
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {
-        let features = self.networks.encoder.infer(self.networks.checked(batch)?)?;
-        Ok(values(self.networks.head.infer(features)?))
+        self.networks.logits(batch)
+    }
+
+    fn averaged_logits(&self, batch: &Batch) -> Result<Vec<f32>> {
+        self.averaged
+            .as_ref()
+            .unwrap_or(&self.networks)
+            .logits(batch)
     }
 }

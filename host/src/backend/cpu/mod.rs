@@ -22,9 +22,9 @@ mod tape;
 mod vae;
 
 use anyhow::Result;
-use vae96::{Architecture, Head};
+use vae96::{Architecture, Autoencoder, Head};
 
-use self::classifier::ClassifierNetworks;
+use self::classifier::ClassifierNetwork;
 use self::model::Model;
 use self::vae::VaeNetworks;
 use super::{Backend, Classifier, Vae, Weights};
@@ -38,11 +38,9 @@ impl Backend for Cpu {
         format!("CPU, {} threads", rayon::current_num_threads())
     }
 
-    fn vae(&self, architecture: &'static Architecture, weights: &Weights) -> Result<Box<dyn Vae>> {
-        Ok(Box::new(Model::new(
-            VaeNetworks::new(architecture)?,
-            weights,
-        )?))
+    fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>> {
+        let networks = VaeNetworks::new(autoencoder)?;
+        Ok(Box::new(Model::new(networks, weights)?))
     }
 
     fn classifier(
@@ -52,7 +50,7 @@ impl Backend for Cpu {
         classes: usize,
         weights: &Weights,
     ) -> Result<Box<dyn Classifier>> {
-        let networks = ClassifierNetworks::new(architecture, head, classes)?;
+        let networks = ClassifierNetwork::new(architecture, head, classes)?;
         Ok(Box::new(Model::new(networks, weights)?))
     }
 }

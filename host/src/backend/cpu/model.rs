@@ -27,24 +27,20 @@ pub trait Networks {
 pub struct Model<N> {
     /// The networks.
     pub networks: N,
+    /// The networks with averaged weights, once there are any.
+    pub averaged: Option<N>,
     state: State,
 }
 
-impl<N: Networks> Model<N> {
+impl<N: Networks + Clone> Model<N> {
     /// The networks with their weights, all of them.
     pub fn new(networks: N, weights: &Weights) -> Result<Self> {
         let mut model = Self {
             networks,
+            averaged: None,
             state: State::default(),
         };
-        for variable in model.variables().values() {
-            ensure!(
-                weights.0.contains_key(&variable.name),
-                "the weights lack {} of shape {:?}",
-                variable.name,
-                variable.shape
-            );
-        }
+        complete(&model.networks, weights)?;
         model.set_weights(weights)?;
         Ok(model)
     }
@@ -52,60 +48,106 @@ impl<N: Networks> Model<N> {
     /// Moves the weights.
     pub fn update(&mut self, mut gradients: Gradients, update: &Update) -> Result<()> {
         let mut parameters = Vec::new();
-        for (index, network) in self.networks.all_mut().into_iter().enumerate() {
-            let rate = if index == 0 { update.encoder_rate } else { 1.0 };
-            if rate != 0.0 {
-                parameters.extend(network.parameters_mut().map(|p| (p, rate * update.rate)));
-            }
+        for network in self.networks.all_mut() {
+            let all = network.parameters_mut(&update.layer_rates);
+            parameters.extend(all.map(|(parameter, factor)| (parameter, factor * update.rate)));
         }
         self.state.step(parameters, &mut gradients, update)
     }
-
-    fn variables(&self) -> BTreeMap<&str, &Variable> {
-        let all = self.networks.all().into_iter();
-        all.flat_map(Network::variables)
-            .map(|variable| (variable.name.as_str(), variable))
-            .collect()
-    }
 }
 
-impl<N: Networks> Learner for Model<N> {
+impl<N: Networks + Clone> Learner for Model<N> {
     fn weights(&self) -> Result<Weights> {
-        let named = self.variables().into_iter();
-        let named = named.map(|(name, variable)| (name.to_owned(), variable.get()));
-        Ok(Weights(named.collect()))
+        Ok(get(&self.networks))
     }
 
     fn set_weights(&mut self, weights: &Weights) -> Result<()> {
-        let variables = self.variables();
-        for (name, tensor) in &weights.0 {
-            let Some(variable) = variables.get(name.as_str()) else {
-                let known: Vec<_> = variables.keys().copied().collect();
-                bail!(
-                    "there is no tensor {name} (shape {:?}) in this network, only {}",
-                    tensor.shape,
-                    known.join(", ")
-                );
-            };
-            variable.check(name, tensor)?;
-        }
-        let all = self.networks.all_mut().into_iter();
-        for variable in all.flat_map(Network::variables_mut) {
-            if let Some(tensor) = weights.0.get(&variable.name) {
-                variable.set(tensor);
-            }
-        }
-        Ok(())
+        set(&mut self.networks, weights)
     }
 
     fn optimiser_state(&self) -> Result<Weights> {
-        Ok(self.state.export(&self.variables()))
+        Ok(self.state.export(&variables(&self.networks)))
     }
 
     fn set_optimiser_state(&mut self, state: &Weights) -> Result<()> {
-        self.state = State::import(&self.variables(), state)?;
+        self.state = State::import(&variables(&self.networks), state)?;
         Ok(())
     }
+
+    fn average(&mut self, decay: f64) -> Result<()> {
+        let Some(averaged) = &mut self.averaged else {
+            self.averaged = Some(self.networks.clone());
+            return Ok(());
+        };
+        let present = self.networks.all().into_iter().flat_map(Network::variables);
+        let averaged = averaged.all_mut().into_iter();
+        for (averaged, present) in averaged.flat_map(Network::variables_mut).zip(present) {
+            averaged.approach(present, decay as f32);
+        }
+        Ok(())
+    }
+
+    fn averaged(&self) -> Result<Option<Weights>> {
+        Ok(self.averaged.as_ref().map(get))
+    }
+
+    fn set_averaged(&mut self, weights: &Weights) -> Result<()> {
+        complete(&self.networks, weights)?;
+        let mut averaged = self.networks.clone();
+        set(&mut averaged, weights)?;
+        self.averaged = Some(averaged);
+        Ok(())
+    }
+}
+
+/// Every tensor by name.
+fn variables(networks: &impl Networks) -> BTreeMap<&str, &Variable> {
+    let all = networks.all().into_iter();
+    all.flat_map(Network::variables)
+        .map(|variable| (variable.name.as_str(), variable))
+        .collect()
+}
+
+/// An error that names the first tensor that `weights` lacks, if there is one.
+fn complete(networks: &impl Networks, weights: &Weights) -> Result<()> {
+    for variable in variables(networks).values() {
+        ensure!(
+            weights.0.contains_key(&variable.name),
+            "the weights lack {} of shape {:?}",
+            variable.name,
+            variable.shape
+        );
+    }
+    Ok(())
+}
+
+fn get(networks: &impl Networks) -> Weights {
+    let named = variables(networks).into_iter();
+    let named = named.map(|(name, variable)| (name.to_owned(), variable.get()));
+    Weights(named.collect())
+}
+
+/// Replaces the tensors that `weights` names; nothing where one of them does not fit.
+fn set(networks: &mut impl Networks, weights: &Weights) -> Result<()> {
+    let variables = variables(networks);
+    for (name, tensor) in &weights.0 {
+        let Some(variable) = variables.get(name.as_str()) else {
+            let known: Vec<_> = variables.keys().copied().collect();
+            bail!(
+                "there is no tensor {name} (shape {:?}) in this network, only {}",
+                tensor.shape,
+                known.join(", ")
+            );
+        };
+        variable.check(name, tensor)?;
+    }
+    let all = networks.all_mut().into_iter();
+    for variable in all.flat_map(Network::variables_mut) {
+        if let Some(tensor) = weights.0.get(&variable.name) {
+            variable.set(tensor);
+        }
+    }
+    Ok(())
 }
 
 /// A batch as the first layer's input.

@@ -6,10 +6,11 @@ use vae96::{Layer, Op, Shape};
 
 use super::block::{Block, Signal};
 use super::parameter::{Parameter, Variable};
-use super::tape::{Recording, Tape};
+use super::tape::Recording;
+use crate::backend::LayerRates;
 
 /// Layers, one after the other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Network {
     blocks: Vec<Block>,
     /// The shape it makes of the input it was built for.
@@ -18,7 +19,7 @@ pub struct Network {
 
 impl Network {
     /// The network of `layers` for inputs of shape `input`, with weights of zero.
-    pub fn new(layers: &'static [Layer], input: Shape, classes: usize) -> Result<Self> {
+    pub fn new(layers: &[Layer], input: Shape, classes: usize) -> Result<Self> {
         let mut shape = input;
         let mut blocks = Vec::with_capacity(layers.len());
         for (index, layer) in layers.iter().enumerate() {
@@ -50,9 +51,17 @@ impl Network {
         self.blocks.iter_mut().flat_map(Block::variables_mut)
     }
 
-    /// What gradients move.
-    pub fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
-        self.blocks.iter_mut().flat_map(Block::parameters_mut)
+    /// What gradients move, with the factor of its layer's rate; nothing whose factor is 0.
+    pub fn parameters_mut<'a>(
+        &'a mut self,
+        rates: &'a LayerRates,
+    ) -> impl Iterator<Item = (&'a mut Parameter, f64)> {
+        let learning = self.blocks.iter_mut().filter_map(|block| {
+            let rate = rates.of(block.name());
+            (rate != 0.0).then_some((block, rate))
+        });
+        learning
+            .flat_map(|(block, rate)| block.parameters_mut().into_iter().map(move |p| (p, rate)))
     }
 
     /// The shape it makes of an input of another shape than it was built for; an error where a
@@ -61,18 +70,24 @@ impl Network {
         (self.blocks.iter()).try_fold(input, |shape, block| block.output(shape))
     }
 
-    /// All layers in training.
-    pub fn train<T: Tape>(&mut self, tape: &mut T, input: Signal) -> Result<Signal> {
-        (self.blocks.iter_mut()).try_fold(input, |signal, block| block.train(tape, &signal))
-    }
-
-    /// All layers in training, without a recording unless they are to learn.
-    pub fn train_if(&mut self, learn: bool, tape: &mut Recording, input: Signal) -> Result<Signal> {
-        if learn {
-            self.train(tape, input)
+    /// All layers in training; nothing is recorded before the first that learns.
+    pub fn train(
+        &mut self,
+        tape: &mut Recording,
+        input: Signal,
+        rates: &LayerRates,
+    ) -> Result<Signal> {
+        let learns = |block: &Block| block.has_weights() && rates.of(block.name()) != 0.0;
+        let frozen = if input.node.key.is_some() {
+            0
         } else {
-            self.train(&mut NoneTape, input)
-        }
+            let first = self.blocks.iter().position(learns);
+            first.unwrap_or(self.blocks.len())
+        };
+        let (frozen, learning) = self.blocks.split_at_mut(frozen);
+        let features = (frozen.iter_mut())
+            .try_fold(input, |signal, block| block.train(&mut NoneTape, &signal))?;
+        (learning.iter_mut()).try_fold(features, |signal, block| block.train(tape, &signal))
     }
 
     /// All layers in use.

@@ -34,7 +34,7 @@ const STEPS: &str = "step";
 const VELOCITY: &str = "momentum_buffer";
 
 impl State {
-    /// Moves each parameter, at its own rate.
+    /// Moves each parameter that the loss depends on, at its own rate.
     pub fn step(
         &mut self,
         parameters: Vec<(&mut Parameter, f64)>,
@@ -48,8 +48,9 @@ impl State {
                 .key
                 .take(gradients)
                 .map_err(|error| anyhow!("dfdx's gradient of {name}: {error:?}"))?;
-            ensure!(!gradient.is_empty(), "the loss does not depend on {name}");
-            moves.push((parameter, rate, gradient));
+            if !gradient.is_empty() {
+                moves.push((parameter, rate, gradient));
+            }
         }
         let scale = match update.clip_norm {
             Some(limit) => {

@@ -37,6 +37,14 @@ impl Variable {
         self.values = Arc::new(self.layout.import(&tensor.data));
     }
 
+    /// `self ← decay · self + (1 − decay) · other`, for a tensor of the same shape.
+    pub fn approach(&mut self, other: &Self, decay: f32) {
+        let values = Arc::make_mut(&mut self.values);
+        for (value, other) in values.iter_mut().zip(other.values.iter()) {
+            *value = decay * *value + (1.0 - decay) * other;
+        }
+    }
+
     /// The values in PyTorch's layout.
     pub fn get(&self) -> Tensor {
         self.export(&self.values)

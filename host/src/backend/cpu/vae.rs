@@ -1,25 +1,30 @@
 //! The variational auto-encoder.
 
 use std::slice::from_ref;
+use std::sync::Arc;
 
-use anyhow::{Result, ensure};
-use vae96::{Architecture, INPUT, SIDE, Shape};
+use anyhow::{Context, Result, ensure};
+use dfdx::tensor::NoneTape;
+use vae96::{Autoencoder, INPUT, Shape};
 
 use super::block::Signal;
 use super::model::{Model, Networks, input, values};
 use super::network::Network;
-use super::ops::latent::sample;
+use super::ops::average_pool::average_pool;
+use super::ops::contrast::contrast;
+use super::ops::latent::{Divergence, sample};
 use super::ops::reconstruction::squared_error;
 use super::tape::{Node, Recording, backward};
-use crate::backend::{Batch, Latent, Update, Vae, VaeLoss, VaeObjective};
+use crate::backend::{Batch, Contrast, Latent, LayerRates, Update, Vae, VaeLoss, VaeObjective};
 
 /// A VAE's networks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct VaeNetworks {
     encoder: Network,
     bottleneck: Network,
     mean: Network,
     log_variance: Network,
+    projector: Network,
     decoder: Network,
 }
 
@@ -27,53 +32,90 @@ pub struct VaeNetworks {
 pub type CpuVae = Model<VaeNetworks>;
 
 impl VaeNetworks {
-    /// The networks of an architecture, checked to give back what they take.
-    pub fn new(architecture: &'static Architecture) -> Result<Self> {
-        let Architecture {
-            encoder,
-            bottleneck,
-            mean,
-            log_variance,
-            decoder,
-            ..
-        } = architecture;
-        let encoder = Network::new(encoder, INPUT, 0)?;
-        let bottleneck = Network::new(bottleneck, encoder.output, 0)?;
+    /// The networks of a description, checked to give back what they take, or that shrunk.
+    pub fn new(autoencoder: &'static Autoencoder) -> Result<Self> {
+        let encoder = Network::new(autoencoder.encoder, INPUT, 0)?;
+        let bottleneck = Network::new(autoencoder.bottleneck, encoder.output, 0)?;
+        let latent = Shape::vector(autoencoder.latent());
         let networks = Self {
-            mean: Network::new(from_ref(mean), bottleneck.output, 0)?,
-            log_variance: Network::new(from_ref(log_variance), bottleneck.output, 0)?,
-            decoder: Network::new(decoder, Shape::vector(architecture.latent()), 0)?,
+            mean: Network::new(from_ref(&autoencoder.mean), bottleneck.output, 0)?,
+            log_variance: Network::new(from_ref(&autoencoder.log_variance), bottleneck.output, 0)?,
+            projector: Network::new(autoencoder.projector, latent, 0)?,
+            decoder: Network::new(autoencoder.decoder, latent, 0)?,
             encoder,
             bottleneck,
         };
         ensure!(
             networks.mean.output == networks.log_variance.output,
-            "{}: μ has {} values, log σ² {}",
-            architecture.name,
+            "μ has {} values, log σ² {}",
             networks.mean.output,
             networks.log_variance.output
         );
-        ensure!(
-            networks.decoder.output == INPUT,
-            "{}: the decoder makes {}, not {INPUT}",
-            architecture.name,
-            networks.decoder.output
-        );
+        networks.shrink(INPUT)?;
         Ok(networks)
     }
 
-    /// μ, log σ² in training; the encoder records only if `learn_encoder`.
+    /// How many times smaller than images of a shape the decoder's are.
+    fn shrink(&self, images: Shape) -> Result<usize> {
+        let decoded = self.decoder.output;
+        let factor = images.height / decoded.height.max(1);
+        ensure!(
+            factor > 0
+                && images
+                    == Shape::plane(
+                        factor * decoded.height,
+                        factor * decoded.width,
+                        decoded.channels
+                    ),
+            "the decoder makes images of {decoded}, which are no {images} shrunk by a whole factor"
+        );
+        Ok(factor)
+    }
+
+    /// A batch of images, of any size that all layers take.
+    fn checked(&self, batch: &Batch) -> Result<Signal> {
+        let images = input(batch)?;
+        let features = self.encoder.check(images.shape);
+        features
+            .and_then(|features| self.bottleneck.check(features))
+            .and_then(|features| self.mean.check(features))
+            .with_context(|| format!("images of {} do not fit this VAE", images.shape))?;
+        Ok(images)
+    }
+
+    /// μ and log σ² in training.
     fn train_encoder(
         &mut self,
         tape: &mut Recording,
         images: Signal,
-        learn_encoder: bool,
-    ) -> Result<(Node, Node)> {
-        let features = self.encoder.train_if(learn_encoder, tape, images)?;
-        let features = self.bottleneck.train(tape, features)?;
-        let mean = self.mean.train(tape, features.clone())?;
-        let log_variance = self.log_variance.train(tape, features)?;
-        Ok((mean.node, log_variance.node))
+        rates: &LayerRates,
+    ) -> Result<(Signal, Signal)> {
+        let features = self.encoder.train(tape, images, rates)?;
+        let features = self.bottleneck.train(tape, features, rates)?;
+        let mean = self.mean.train(tape, features.clone(), rates)?;
+        let log_variance = self.log_variance.train(tape, features, rates)?;
+        Ok((mean, log_variance))
+    }
+
+    /// The contrastive term in training.
+    fn train_contrast(
+        &mut self,
+        tape: &mut Recording,
+        mean: Signal,
+        term: Contrast,
+        scale: f64,
+        rates: &LayerRates,
+    ) -> Result<f64> {
+        let views = self.projector.train(tape, mean, rates)?;
+        let weight = (scale * term.weight) as f32;
+        let temperature = term.temperature as f32;
+        Ok(contrast(
+            tape,
+            &views.node,
+            views.shape.len(),
+            temperature,
+            weight,
+        ))
     }
 }
 
@@ -84,6 +126,7 @@ impl Networks for VaeNetworks {
             &self.bottleneck,
             &self.mean,
             &self.log_variance,
+            &self.projector,
             &self.decoder,
         ]
     }
@@ -94,6 +137,7 @@ impl Networks for VaeNetworks {
             &mut self.bottleneck,
             &mut self.mean,
             &mut self.log_variance,
+            &mut self.projector,
             &mut self.decoder,
         ]
     }
@@ -102,41 +146,76 @@ impl Networks for VaeNetworks {
 impl Vae for CpuVae {
     fn step(
         &mut self,
-        batch: &Batch,
+        inputs: &Batch,
+        targets: &Batch,
         noise: &[f32],
         objective: VaeObjective,
         update: &Update,
     ) -> Result<VaeLoss> {
-        let images = checked(batch)?;
-        let latent = self.networks.mean.output;
+        let networks = &mut self.networks;
+        let images = networks.checked(inputs)?;
+        let latent = networks.mean.output.len();
         ensure!(
-            noise.len() == batch.count * latent.len(),
+            (targets.count, targets.side) == (inputs.count, inputs.side),
+            "{} inputs of {side}×{side} have {} targets of {other}×{other}",
+            inputs.count,
+            targets.count,
+            side = inputs.side,
+            other = targets.side
+        );
+        ensure!(
+            noise.len() == inputs.count * latent,
             "{} images need noise of {} values, not {}",
-            batch.count,
-            batch.count * latent.len(),
+            inputs.count,
+            inputs.count * latent,
             noise.len()
         );
-        let pixels = images.node.values.clone();
+        ensure!(
+            objective.contrast.is_none() || inputs.count.is_multiple_of(2),
+            "a batch of {} images does not hold two views of each",
+            inputs.count
+        );
+        let factor = networks.shrink(images.shape)?;
+        let rates = &update.layer_rates;
         let mut tape = Recording::default();
-        let learn = update.encoder_rate != 0.0;
-        let (mean, log_variance) = self.networks.train_encoder(&mut tape, images, learn)?;
-        let kl_weight = (objective.scale * objective.beta) as f32;
-        let (node, kl) = sample(&mut tape, &mean, &log_variance, noise, kl_weight);
-        let latent = Signal {
-            shape: latent,
+        let (mean, log_variance) = networks.train_encoder(&mut tape, images, rates)?;
+        let divergence = Divergence {
+            weight: (objective.scale * objective.beta) as f32,
+            free_bits: objective.free_bits,
+        };
+        let (node, kl) = sample(
+            &mut tape,
+            &mean.node,
+            &log_variance.node,
+            noise,
+            latent,
+            divergence,
+        );
+        let mut loss = VaeLoss {
+            kl,
+            ..VaeLoss::default()
+        };
+        let code = Signal {
+            shape: mean.shape,
             node,
         };
-        let decoded = self.networks.decoder.train(&mut tape, latent)?;
+        drop(log_variance);
+        if let Some(term) = objective.contrast {
+            loss.contrast =
+                networks.train_contrast(&mut tape, mean, term, objective.scale, rates)?;
+        }
+        let decoded = networks.decoder.train(&mut tape, code, rates)?;
+        let targets = shrunk(targets, factor)?;
         let weight = (objective.scale * objective.reconstruction_weight) as f32;
-        let reconstruction = squared_error(&mut tape, &decoded.node, &pixels, weight);
-        drop((mean, log_variance, decoded));
+        loss.reconstruction = squared_error(&mut tape, &decoded.node, &targets, weight);
+        drop(decoded);
         let gradients = backward(tape)?;
         self.update(gradients, update)?;
-        Ok(VaeLoss { reconstruction, kl })
+        Ok(loss)
     }
 
     fn encode(&self, batch: &Batch) -> Result<Latent> {
-        let features = self.networks.encoder.infer(checked(batch)?)?;
+        let features = self.networks.encoder.infer(self.networks.checked(batch)?)?;
         let features = self.networks.bottleneck.infer(features)?;
         Ok(Latent {
             mean: values(self.networks.mean.infer(features.clone())?),
@@ -156,18 +235,17 @@ impl Vae for CpuVae {
         let images = self.networks.decoder.infer(Signal { shape, node })?;
         Ok(Batch {
             count: latent.len() / shape.len(),
-            side: SIDE,
+            side: images.shape.height,
             pixels: values(images),
         })
     }
 }
 
-/// A batch of the one size a VAE takes.
-fn checked(batch: &Batch) -> Result<Signal> {
-    ensure!(
-        batch.side == SIDE,
-        "a VAE takes images of {SIDE}×{SIDE}, not {side}×{side}",
-        side = batch.side
-    );
-    input(batch)
+/// The images a decoder is to make: the means over `factor × factor` pixels.
+fn shrunk(images: &Batch, factor: usize) -> Result<Arc<Vec<f32>>> {
+    let Signal { shape, node } = input(images)?;
+    Ok(match factor {
+        1 => node.values,
+        _ => average_pool(&mut NoneTape, &node, shape, (factor, factor)).values,
+    })
 }

@@ -2,50 +2,50 @@
 
 use rayon::prelude::*;
 
-use crate::backend::ClassifierLoss;
 use crate::backend::cpu::tape::{Node, Tape};
+use crate::backend::{Outcome, Target};
 
-/// The cross-entropies of `labels.len() × classes` logits against labels smoothed to
-/// `1 − smoothing` on their class and `smoothing` spread over all; the loss is their mean.
+/// The cross-entropies of `targets.len() × classes` logits against targets smoothed to
+/// `1 − smoothing` on their class and `smoothing` spread over all; the loss is their weighted sum.
 pub fn cross_entropy<T: Tape>(
     tape: &mut T,
     logits: &Node,
     classes: usize,
-    labels: &[usize],
-    smoothing: f64,
-) -> ClassifierLoss {
-    let everywhere = smoothing / classes as f64;
+    targets: &[Target],
+) -> Vec<Outcome> {
     let mut gradient = vec![0.0f32; logits.values.len()];
-    let rows: Vec<(f64, bool)> = gradient
+    let outcomes = gradient
         .par_chunks_mut(classes)
         .zip(logits.values.par_chunks(classes))
-        .zip(labels.par_iter())
-        .map(|((gradient, logits), label)| {
+        .zip(targets.par_iter())
+        .map(|((gradient, logits), target)| {
+            let smoothing = f64::from(target.smoothing);
+            let everywhere = smoothing / classes as f64;
             let best = first_maximum(logits);
             let top = f64::from(logits[best]);
             let total: f64 = logits.iter().map(|l| (f64::from(*l) - top).exp()).sum();
             let mut loss = 0.0;
             for (class, (gradient, logit)) in gradient.iter_mut().zip(logits).enumerate() {
                 let log = f64::from(*logit) - top - total.ln();
-                let hit = if class == *label {
+                let hit = if class == target.class {
                     1.0 - smoothing
                 } else {
                     0.0
                 };
-                let target = hit + everywhere;
-                loss -= target * log;
-                *gradient = ((log.exp() - target) / labels.len() as f64) as f32;
+                let wanted = hit + everywhere;
+                loss -= wanted * log;
+                *gradient = ((log.exp() - wanted) * f64::from(target.weight)) as f32;
             }
-            (loss, best == *label)
+            Outcome {
+                cross_entropy: loss,
+                correct: best == target.class,
+            }
         })
         .collect();
     if let Some(key) = logits.key.clone() {
         tape.add_backward_op(move |gradients| key.add(gradients, gradient));
     }
-    ClassifierLoss {
-        cross_entropy: rows.iter().map(|(loss, _)| loss).sum(),
-        correct: rows.iter().filter(|(_, correct)| *correct).count(),
-    }
+    outcomes
 }
 
 fn first_maximum(values: &[f32]) -> usize {

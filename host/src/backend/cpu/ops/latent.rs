@@ -4,22 +4,31 @@ use std::sync::Arc;
 
 use crate::backend::cpu::tape::{Node, Tape};
 
-/// `z = μ + ε · exp(½ log σ²)`, and the KL divergence `−½ Σ (1 + log σ² − μ² − σ²)` of the whole
-/// batch, which the loss holds `weight` times.
+/// How the divergence counts in the loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Divergence {
+    /// Its weight.
+    pub weight: f32,
+    /// A dimension whose mean divergence over the batch is below this adds nothing to the loss.
+    pub free_bits: f64,
+}
+
+/// `z = μ + ε · exp(½ log σ²)` of `dimensions` values an image, and the KL divergence
+/// `−½ Σ (1 + log σ² − μ² − σ²)` of the whole batch.
 pub fn sample<T: Tape>(
     tape: &mut T,
     mean: &Node,
     log_variance: &Node,
     noise: &[f32],
-    weight: f32,
+    dimensions: usize,
+    divergence: Divergence,
 ) -> (Node, f64) {
     let pairs = || mean.values.iter().zip(log_variance.values.iter());
-    let divergence = pairs()
-        .map(|(mean, log)| {
-            let (mean, log) = (f64::from(*mean), f64::from(*log));
-            -0.5 * (1.0 + log - mean * mean - log.exp())
-        })
-        .sum();
+    let mut totals = vec![0.0f64; dimensions];
+    for (index, (mean, log)) in pairs().enumerate() {
+        let (mean, log) = (f64::from(*mean), f64::from(*log));
+        totals[index % dimensions] += -0.5 * (1.0 + log - mean * mean - log.exp());
+    }
     let values = pairs()
         .zip(noise)
         .map(|((mean, log), noise)| mean + noise * (0.5 * log).exp())
@@ -32,13 +41,24 @@ pub fn sample<T: Tape>(
     ) {
         let noise = noise.to_vec();
         let (mean, log): (Arc<_>, Arc<_>) = (mean.values.clone(), log_variance.values.clone());
+        let free = divergence.free_bits * (mean.len() / dimensions) as f64;
+        let weights: Vec<f32> = (totals.iter())
+            .map(|total| {
+                if *total < free {
+                    0.0
+                } else {
+                    divergence.weight
+                }
+            })
+            .collect();
         tape.add_backward_op(move |gradients| {
             let gradient = key.take(gradients)?;
-            let by_mean = (gradient.iter().zip(mean.iter()))
-                .map(|(g, mean)| g + weight * mean)
+            let weights = || weights.iter().cycle();
+            let by_mean = (gradient.iter().zip(mean.iter()).zip(weights()))
+                .map(|((g, mean), weight)| g + weight * mean)
                 .collect();
-            let by_log = (gradient.iter().zip(log.iter()).zip(&noise))
-                .map(|((g, log), noise)| {
+            let by_log = (gradient.iter().zip(log.iter()).zip(&noise).zip(weights()))
+                .map(|(((g, log), noise), weight)| {
                     let deviation = (0.5 * log).exp();
                     0.5 * (g * noise * deviation + weight * (deviation * deviation - 1.0))
                 })
@@ -47,5 +67,5 @@ pub fn sample<T: Tape>(
             log_key.add(gradients, by_log)
         });
     }
-    (output, divergence)
+    (output, totals.iter().sum())
 }

@@ -9,6 +9,7 @@ pub mod average_pool;
 pub mod batch_norm;
 pub mod biased;
 pub mod columns;
+pub mod contrast;
 pub mod conv;
 pub mod conv_transposed;
 pub mod cross_entropy;
