@@ -6,7 +6,7 @@
 //! data ─▶ train ─▶ quantise ─▶ model.v96        commands tie the stages together,
 //!           │ └▶ backend                        report shows what they found
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod backend;
 pub mod cli;

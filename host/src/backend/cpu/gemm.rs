@@ -21,11 +21,6 @@ pub fn set_product(out: MatMut<'_, f32>, a: MatRef<'_, f32>, b: MatRef<'_, f32>)
     matmul(out, Accum::Replace, a, b, 1.0, Par::Seq);
 }
 
-/// `out += a · b` on this thread.
-pub fn add_product(out: MatMut<'_, f32>, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
-    matmul(out, Accum::Add, a, b, 1.0, Par::Seq);
-}
-
 /// Rows or columns of a task; a multiple of every kernel's tile.
 const BLOCK: usize = 192;
 

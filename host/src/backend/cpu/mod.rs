@@ -1,7 +1,7 @@
 //! Training on the CPU: the networks of `vae96` on dfdx's tape, with operations of our own.
 //!
 //! ```text
-//! vae, classifier ─▶ network ─▶ block ─▶ ops ─▶ gemm
+//! vae, classifier ─▶ network ─▶ block ─▶ ops ─▶ kernel, gemm
 //!        └─▶ optimiser ─▶ parameter ─▶ layout
 //! ```
 //! Activations lie as `image × row × column × channel`; weights are turned from PyTorch's layouts
@@ -11,6 +11,8 @@
 mod block;
 mod classifier;
 mod gemm;
+#[allow(unsafe_code)]
+mod kernel;
 mod layout;
 mod model;
 mod network;

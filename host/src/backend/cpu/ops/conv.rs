@@ -4,53 +4,34 @@ use rayon::prelude::*;
 use vae96::{Shape, Window};
 
 use super::Map;
-use super::unfold::Unfold;
-use crate::backend::cpu::gemm::{add_product, matrix, matrix_mut, set_product};
+use super::windows::Windows;
 use crate::backend::cpu::parallel::{images_per_task, sum, tasks};
 
 /// A convolution. Weights `channels × kernel × kernel × input channels`.
 #[derive(Clone, Copy, Debug)]
-pub struct Conv {
-    windows: Unfold,
-    channels: usize,
-}
+pub struct Conv(Windows);
 
 impl Conv {
     /// A convolution of `input` to `channels` channels.
     pub fn new(input: Shape, window: Window, channels: usize) -> Self {
-        Self {
-            windows: Unfold::new(input, window),
-            channels,
-        }
-    }
-
-    fn outputs(&self) -> usize {
-        self.windows.windows() * self.channels
+        Self(Windows::new(input, window, channels))
     }
 }
 
 impl Map for Conv {
     fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32> {
-        let Self { windows, channels } = *self;
-        let images = inputs.len() / windows.plane.len();
-        let mut outputs = vec![0.0; images * self.outputs()];
-        let kernels = matrix(weights, channels, windows.depth()).transpose();
+        let windows = self.0;
+        let (plane, grid) = (windows.plane.len(), windows.grid.len());
+        let kernels = windows.pack(weights);
+        let padded = windows.padded();
+        let mut outputs = vec![0.0; inputs.len() / plane * grid];
         outputs
-            .par_chunks_mut(self.outputs())
-            .zip(inputs.par_chunks(windows.plane.len()))
+            .par_chunks_mut(grid)
+            .zip(inputs.par_chunks(plane))
             .for_each_init(
-                || windows.tile(),
-                |tile, (output, input)| {
-                    for (row, rows) in windows.tiles() {
-                        let count = rows * windows.width;
-                        windows.unfold(input, row, rows, tile);
-                        let output = &mut output[row * windows.width * channels..];
-                        set_product(
-                            matrix_mut(&mut output[..count * channels], count, channels),
-                            matrix(&tile[..count * windows.depth()], count, windows.depth()),
-                            kernels,
-                        );
-                    }
+                || padded.buffer(),
+                |buffer, (output, input)| {
+                    windows.gather(padded.place(input, buffer), &kernels, output);
                 },
             );
         outputs
@@ -63,44 +44,33 @@ impl Map for Conv {
         gradient: &[f32],
         input_gradient: Option<&mut [f32]>,
     ) -> Vec<f32> {
-        let Self { windows, channels } = *self;
-        let (plane, outputs) = (windows.plane.len(), self.outputs());
+        let windows = self.0;
+        let (plane, grid) = (windows.plane.len(), windows.grid.len());
         let images = images_per_task(inputs.len() / plane);
-        let kernels = matrix(weights, channels, windows.depth());
+        let (padded, padded_grid) = (windows.padded(), windows.padded_grid());
+        let phases = match input_gradient {
+            Some(_) => windows.phases(weights),
+            None => Vec::new(),
+        };
         let parts = inputs
             .par_chunks(images * plane)
-            .zip(gradient.par_chunks(images * outputs))
+            .zip(gradient.par_chunks(images * grid))
             .zip(tasks(input_gradient, images * plane, inputs.len()))
             .map(|((inputs, gradient), mut input_gradient)| {
-                let mut weights = vec![0.0; channels * windows.depth()];
-                let mut tile = windows.tile();
-                let pairs = inputs.chunks(plane).zip(gradient.chunks(outputs));
+                let mut weights = vec![0.0; weights.len()];
+                let (mut buffer, mut grid_buffer) = (padded.buffer(), padded_grid.buffer());
+                let pairs = inputs.chunks(plane).zip(gradient.chunks(grid));
                 for (image, (input, gradient)) in pairs.enumerate() {
-                    for (row, rows) in windows.tiles() {
-                        let count = rows * windows.width;
-                        let gradient = &gradient[row * windows.width * channels..];
-                        let gradient = matrix(&gradient[..count * channels], count, channels);
-                        let values = &mut tile[..count * windows.depth()];
-                        windows.unfold(input, row, rows, values);
-                        add_product(
-                            matrix_mut(&mut weights, channels, windows.depth()),
-                            gradient.transpose(),
-                            matrix(values, count, windows.depth()),
-                        );
-                        if let Some(planes) = &mut input_gradient {
-                            set_product(
-                                matrix_mut(values, count, windows.depth()),
-                                gradient,
-                                kernels,
-                            );
-                            let input = &mut planes[image * plane..][..plane];
-                            windows.fold(values, row, rows, input);
-                        }
+                    windows.correlate(padded.place(input, &mut buffer), gradient, &mut weights);
+                    if let Some(planes) = &mut input_gradient {
+                        let gradient = padded_grid.place(gradient, &mut grid_buffer);
+                        let input = &mut planes[image * plane..][..plane];
+                        windows.spread(gradient, &phases, input);
                     }
                 }
                 weights
             })
             .collect();
-        sum(parts)
+        windows.unpack(&sum(parts))
     }
 }

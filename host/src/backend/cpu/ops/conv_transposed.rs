@@ -4,55 +4,37 @@ use rayon::prelude::*;
 use vae96::{Shape, Window};
 
 use super::Map;
-use super::unfold::Unfold;
-use crate::backend::cpu::gemm::{add_product, matrix, matrix_mut, set_product};
+use super::windows::Windows;
 use crate::backend::cpu::parallel::{images_per_task, sum, tasks};
 
 /// A transposed convolution. Weights `input channels × kernel × kernel × channels`.
 #[derive(Clone, Copy, Debug)]
-pub struct ConvTransposed {
+pub struct ConvTransposed(
     /// The windows of the outputs, one an input pixel.
-    windows: Unfold,
-    channels: usize,
-}
+    Windows,
+);
 
 impl ConvTransposed {
     /// A transposed convolution of `input` to the plane `output`.
     pub fn new(input: Shape, window: Window, output: Shape) -> Self {
-        Self {
-            windows: Unfold::new(output, window),
-            channels: input.channels,
-        }
-    }
-
-    fn inputs(&self) -> usize {
-        self.windows.windows() * self.channels
+        Self(Windows::new(output, window, input.channels))
     }
 }
 
 impl Map for ConvTransposed {
     fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32> {
-        let Self { windows, channels } = *self;
-        let (plane, inputs_len) = (windows.plane.len(), self.inputs());
-        let mut outputs = vec![0.0; inputs.len() / inputs_len * plane];
-        let kernels = matrix(weights, channels, windows.depth());
+        let windows = self.0;
+        let (plane, grid) = (windows.plane.len(), windows.grid.len());
+        let phases = windows.phases(weights);
+        let padded = windows.padded_grid();
+        let mut outputs = vec![0.0; inputs.len() / grid * plane];
         outputs
             .par_chunks_mut(plane)
-            .zip(inputs.par_chunks(inputs_len))
+            .zip(inputs.par_chunks(grid))
             .for_each_init(
-                || windows.tile(),
-                |tile, (output, input)| {
-                    for (row, rows) in windows.tiles() {
-                        let count = rows * windows.width;
-                        let input = &input[row * windows.width * channels..];
-                        let values = &mut tile[..count * windows.depth()];
-                        set_product(
-                            matrix_mut(values, count, windows.depth()),
-                            matrix(&input[..count * channels], count, channels),
-                            kernels,
-                        );
-                        windows.fold(values, row, rows, output);
-                    }
+                || padded.buffer(),
+                |buffer, (output, input)| {
+                    windows.spread(padded.place(input, buffer), &phases, output);
                 },
             );
         outputs
@@ -65,41 +47,30 @@ impl Map for ConvTransposed {
         gradient: &[f32],
         input_gradient: Option<&mut [f32]>,
     ) -> Vec<f32> {
-        let Self { windows, channels } = *self;
-        let (plane, inputs_len) = (windows.plane.len(), self.inputs());
-        let images = images_per_task(inputs.len() / inputs_len);
-        let kernels = matrix(weights, channels, windows.depth()).transpose();
+        let windows = self.0;
+        let (plane, grid) = (windows.plane.len(), windows.grid.len());
+        let images = images_per_task(inputs.len() / grid);
+        let kernels = windows.pack(weights);
+        let padded = windows.padded();
         let parts = inputs
-            .par_chunks(images * inputs_len)
+            .par_chunks(images * grid)
             .zip(gradient.par_chunks(images * plane))
-            .zip(tasks(input_gradient, images * inputs_len, inputs.len()))
+            .zip(tasks(input_gradient, images * grid, inputs.len()))
             .map(|((inputs, gradient), mut input_gradient)| {
-                let mut weights = vec![0.0; channels * windows.depth()];
-                let mut tile = windows.tile();
-                let pairs = inputs.chunks(inputs_len).zip(gradient.chunks(plane));
+                let mut weights = vec![0.0; weights.len()];
+                let mut buffer = padded.buffer();
+                let pairs = inputs.chunks(grid).zip(gradient.chunks(plane));
                 for (image, (input, gradient)) in pairs.enumerate() {
-                    for (row, rows) in windows.tiles() {
-                        let count = rows * windows.width;
-                        let pixels = row * windows.width * channels..;
-                        let input = &input[pixels.clone()][..count * channels];
-                        let values = &mut tile[..count * windows.depth()];
-                        windows.unfold(gradient, row, rows, values);
-                        let values = matrix(values, count, windows.depth());
-                        add_product(
-                            matrix_mut(&mut weights, channels, windows.depth()),
-                            matrix(input, count, channels).transpose(),
-                            values,
-                        );
-                        if let Some(planes) = &mut input_gradient {
-                            let input = &mut planes[image * inputs_len..][..inputs_len];
-                            let input = &mut input[pixels][..count * channels];
-                            set_product(matrix_mut(input, count, channels), values, kernels);
-                        }
+                    let gradient = padded.place(gradient, &mut buffer);
+                    windows.correlate(gradient, input, &mut weights);
+                    if let Some(planes) = &mut input_gradient {
+                        let input = &mut planes[image * grid..][..grid];
+                        windows.gather(gradient, &kernels, input);
                     }
                 }
                 weights
             })
             .collect();
-        sum(parts)
+        windows.unpack(&sum(parts))
     }
 }

@@ -18,7 +18,7 @@ pub mod linear;
 pub mod max_pool;
 pub mod normalised;
 pub mod reconstruction;
-pub mod unfold;
+pub mod windows;
 
 #[cfg(test)]
 mod tests;
