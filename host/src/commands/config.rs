@@ -268,6 +268,7 @@ impl Config {
             within("pretrain", "noise", pretrain.noise, 0.0, 1.0)?;
             within("pretrain", "crop", pretrain.crop, 0.01, 1.0)?;
             within("pretrain", "colour", pretrain.colour, 0.0, 1.0)?;
+            within("pretrain", "hue", pretrain.hue, 0.0, 0.5)?;
             within("pretrain", "grey", pretrain.grey, 0.0, 1.0)?;
             self.check_pretrain(pretrain)?;
         }

@@ -13,7 +13,7 @@ use super::resample::resample;
 use super::rotate::rotate;
 
 /// How much views vary. Crops are torchvision's `RandomResizedCrop` (Szegedy et al., 2014),
-/// colours its `ColorJitter` in the order brightness, contrast, saturation.
+/// brightness, contrast and saturation its `ColorJitter`, in that order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Augmentation {
     /// Share of the image's area that a crop has.
@@ -28,6 +28,8 @@ pub struct Augmentation {
     pub contrast: f32,
     /// Saturation likewise.
     pub saturation: f32,
+    /// Hues are turned by up to this share of the whole circle, either way.
+    pub hue: f32,
     /// Probability that a view has no colours.
     pub grey: f64,
     /// Views are turned by up to so many degrees, either way.
@@ -45,6 +47,7 @@ impl Augmentation {
         brightness: 0.0,
         contrast: 0.0,
         saturation: 0.0,
+        hue: 0.0,
         grey: 0.0,
         rotation: 0.0,
         cutout: 0.0,
@@ -65,6 +68,7 @@ impl Augmentation {
             grey: rng.random_bool(self.grey),
             rotation: rng.random_range(-self.rotation..=self.rotation),
             cutout: self.draw_cutout(rng),
+            hue: rng.random_range(-self.hue..=self.hue),
         }
     }
 
@@ -113,6 +117,8 @@ pub struct View {
     pub contrast: f32,
     /// Factor of the distance from the pixel's luma.
     pub saturation: f32,
+    /// By what share of the circle its hues are turned.
+    pub hue: f32,
     /// Whether it has no colours.
     pub grey: bool,
     /// By how many degrees it is turned.
@@ -148,6 +154,7 @@ impl View {
         brightness: 1.0,
         contrast: 1.0,
         saturation: 1.0,
+        hue: 0.0,
         grey: false,
         rotation: 0.0,
         cutout: Square {
@@ -174,6 +181,9 @@ impl View {
             let lumas = out.chunks_exact(3).map(luma);
             let mean = lumas.sum::<f32>() / (side * side) as f32;
             map_pixels(out, |_| mean, self.contrast);
+        }
+        if self.hue != 0.0 && !self.grey {
+            turn_hues(out, self.hue);
         }
         let saturation = if self.grey { 0.0 } else { self.saturation };
         if saturation != 1.0 {
@@ -208,6 +218,22 @@ fn map_pixels(pixels: &mut [f32], reference: impl Fn(&[f32]) -> f32, factor: f32
     }
 }
 
+/// Turns every pixel's chroma by `turn` of the circle and keeps its luma, within [0, 1]: a rotation
+/// in the plane of I and Q of the NTSC's YIQ (FCC, 1953).
+fn turn_hues(pixels: &mut [f32], turn: f32) {
+    const FROM_RGB: [[f32; 3]; 2] = [[0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]];
+    const TO_RGB: [[f32; 2]; 3] = [[0.956, 0.619], [-0.272, -0.647], [-1.106, 1.703]];
+    let (sin, cos) = (std::f32::consts::TAU * turn).sin_cos();
+    for pixel in pixels.chunks_exact_mut(3) {
+        let luma = luma(pixel);
+        let [i, q] = FROM_RGB.map(|row| row[0] * pixel[0] + row[1] * pixel[1] + row[2] * pixel[2]);
+        let (i, q) = (cos * i - sin * q, sin * i + cos * q);
+        for (value, [by_i, by_q]) in pixel.iter_mut().zip(TO_RGB) {
+            *value = (luma + by_i * i + by_q * q).clamp(0.0, 1.0);
+        }
+    }
+}
+
 /// Luma of an RGB pixel, ITU-R BT.601.
 fn luma(pixel: &[f32]) -> f32 {
     0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2]
@@ -225,6 +251,7 @@ mod tests {
         brightness: 0.4,
         contrast: 0.4,
         saturation: 0.4,
+        hue: 0.1,
         grey: 0.2,
         rotation: 15.0,
         cutout: 0.4,
@@ -270,7 +297,7 @@ mod tests {
             let area = width * height / (96.0 * 96.0);
             assert!((0.199..1.001).contains(&area));
             assert!((0.749..1.334).contains(&(width / height)));
-            assert!(view.rotation.abs() <= 15.0);
+            assert!(view.rotation.abs() <= 15.0 && view.hue.abs() <= 0.1);
             let Square { edge, left, top } = view.cutout;
             assert!(edge == 0.4 && left.min(top) >= 0.0 && left.max(top) <= 0.6);
             for factor in [view.brightness, view.contrast, view.saturation] {
@@ -319,6 +346,28 @@ mod tests {
             for (value, expected) in pixel.iter().zip(expected) {
                 assert!((value - expected).abs() < 1e-4, "{pixel:?}");
             }
+        }
+    }
+
+    /// A third of the circle takes red to near green and green to near blue, luma kept.
+    #[test]
+    fn hues_turn_and_luma_stays() {
+        let mut pixels = vec![0.6, 0.4, 0.4, 0.4, 0.5, 0.4, 0.3, 0.3, 0.3];
+        let before = pixels.clone();
+        turn_hues(&mut pixels, 1.0 / 3.0);
+        for (after, before) in pixels.chunks(3).zip(before.chunks(3)) {
+            assert!((luma(after) - luma(before)).abs() < 2e-3, "{after:?}");
+        }
+        let largest = |pixel: &[f32]| (0..3).max_by(|&a, &b| pixel[a].total_cmp(&pixel[b]));
+        assert_ne!(largest(&pixels[..3]), Some(0), "{pixels:?}");
+        assert!(
+            pixels[6..].iter().all(|v| (v - 0.3).abs() < 1e-3),
+            "{pixels:?}"
+        );
+        let mut back = pixels.clone();
+        turn_hues(&mut back, -1.0 / 3.0);
+        for (back, before) in back.iter().zip(&before) {
+            assert!((back - before).abs() < 5e-3, "{back} {before}");
         }
     }
 

@@ -142,6 +142,8 @@ settings! {
     flip: bool,
     /// Largest change of brightness, contrast and saturation, as a share.
     colour: f64,
+    /// Largest turn of hues, as a share of the circle.
+    hue: f64,
     /// Share of views without colours.
     grey: f64,
 }
@@ -254,6 +256,7 @@ impl Pretrain {
                 crop: 0.2,
                 flip: true,
                 colour: 0.5,
+                hue: 0.1,
                 grey: 0.2,
             },
             Recipe::Paper => Self {
@@ -280,6 +283,7 @@ impl Pretrain {
                 crop: 1.0,
                 flip: false,
                 colour: 0.0,
+                hue: 0.0,
                 grey: 0.0,
             },
         }
@@ -288,6 +292,7 @@ impl Pretrain {
     /// How its training images are varied: the views of each.
     pub fn views(&self) -> Vec<Augmentation> {
         let view = Augmentation {
+            hue: self.hue as f32,
             grey: self.grey,
             ..varied(self.crop, self.flip, self.colour)
         };
@@ -548,5 +553,42 @@ impl Finetune {
         };
         let nearest_last = pretrained.iter().rev().enumerate();
         LayerRates::new(nearest_last.map(|(place, &layer)| (layer, rate(place))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYERS: [&str; 3] = ["conv1", "conv2", "conv3"];
+
+    fn rates(settings: &Finetune, step: usize) -> [f64; 4] {
+        let rates = settings.layer_rates(&LAYERS, step, 100);
+        ["conv1", "conv2", "conv3", "fc1"].map(|layer| rates.of(layer))
+    }
+
+    #[test]
+    fn pretrained_layers_wait_for_the_probe_and_learn_slower_towards_the_image() {
+        let settings = Finetune {
+            encoder_rate: 0.4,
+            layer_decay: 0.5,
+            probe: 0.25,
+            ..Finetune::defaults(Recipe::Default)
+        };
+        assert_eq!(rates(&settings, 24), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(rates(&settings, 25), [0.1, 0.2, 0.4, 1.0]);
+        let frozen = Finetune {
+            encoder: Encoder::Freeze,
+            ..settings
+        };
+        assert_eq!(rates(&frozen, 99), [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_contrastive_term_needs_two_views() {
+        let mut settings = Pretrain::defaults(Recipe::Paper);
+        assert_eq!(settings.views(), [Augmentation::NONE]);
+        settings.contrast = 1.0;
+        assert_eq!(settings.views().len(), 2);
     }
 }
