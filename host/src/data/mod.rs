@@ -15,6 +15,7 @@ pub mod loader;
 pub mod random;
 mod resample;
 pub mod scenes;
+pub mod sheet;
 pub mod split;
 
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ pub struct Dataset {
     pub val: Labelled,
     /// The images to pre-train on.
     pub unlabelled: Images,
+    /// The file of each of them; none where they come from no files.
+    pub unlabelled_files: Vec<PathBuf>,
     /// The files that could not be read.
     pub skipped: Vec<Skipped>,
 }

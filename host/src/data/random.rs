@@ -24,6 +24,8 @@ pub enum Purpose {
     Samples = 7,
     /// Which unlabelled images are held out.
     HoldOut = 8,
+    /// Where k-means begins.
+    Clusters = 16,
 }
 
 /// The stream of random numbers of one draw. Different arguments give independent streams:
