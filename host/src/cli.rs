@@ -10,6 +10,7 @@ use clap::{
 use serde::Serialize;
 
 use crate::backend::Device;
+use crate::latent::choice::Method;
 use crate::quantise::calibrate;
 use crate::train::recipe::{FinetuneArguments, Network, PretrainArguments, Recipe};
 
@@ -50,6 +51,8 @@ pub enum Command {
     Pretrain(Box<PretrainCommand>),
     /// Train a classifier, from a pre-trained encoder or from scratch.
     Finetune(Box<FinetuneCommand>),
+    /// Which unlabelled images to label first.
+    Suggest(SuggestCommand),
     /// Fold, calibrate, quantise, and write a model file.
     Export(ExportCommand),
     /// Accuracy of a trained classifier or of a model file on the validation images.
@@ -148,6 +151,35 @@ pub struct FinetuneCommand {
     /// How to train.
     #[command(flatten)]
     pub finetune: FinetuneArguments,
+}
+
+/// `vae96 suggest`.
+#[derive(Clone, Debug, Args)]
+pub struct SuggestCommand {
+    /// The pre-training whose latent space tells images apart: its folder, or its weights file.
+    #[arg(long, value_name = "RUN")]
+    pub from: PathBuf,
+    /// Folder of photographs to choose from, in unsupervised/ANY/*. Without it: the run's.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Images to choose.
+    #[arg(long, value_name = "N")]
+    pub count: usize,
+    /// How they are chosen.
+    #[arg(long, default_value = "k-means")]
+    pub method: Method,
+    /// Choose none like the images in supervised/train: they are covered.
+    #[arg(long)]
+    pub labelled: bool,
+    /// Where k-means begins.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to encode.
+    #[arg(long, default_value = "auto")]
+    pub device: Device,
+    /// Write the chosen images as one PNG, ten a row, in the order of their ranks.
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
 }
 
 /// What a model file computes.

@@ -208,6 +208,49 @@ fn a_class_without_images_is_named() {
 }
 
 #[test]
+fn a_class_may_lack_labels_where_none_are_asked_for() {
+    let all = Options {
+        labels_per_class: 0,
+        ..whole()
+    };
+    let expected = Tree::new().read(&all).unwrap();
+    let tree = Tree::new();
+    for with_folder in [true, false] {
+        tree.remove("supervised/train/apple");
+        if with_folder {
+            fs::create_dir_all(tree.at("supervised/train/apple")).unwrap();
+        }
+        for val in [true, false] {
+            let data = tree.read(&Options { val, ..all.clone() }).unwrap();
+            assert_eq!(data.classes, expected.classes);
+            assert!(data.train.labels.iter().all(|&label| label == 1));
+            assert_eq!(data.train.images.len(), data.train.labels.len());
+        }
+    }
+    // Validation images that are missing stay an error, and so do classes that they do not show.
+    tree.image("supervised/train/quince/1.png", [0; 3]);
+    tree.fails(&all, &["1 only in", "train: quince"]);
+    tree.remove("supervised/train/quince");
+    tree.remove("supervised/val/apple");
+    fs::create_dir_all(tree.at("supervised/val/apple")).unwrap();
+    tree.fails(&all, &["apple has no images"]);
+}
+
+#[test]
+fn unlabelled_images_have_their_files() {
+    let tree = Tree::new();
+    tree.file("unsupervised/apple/0.png", "no image");
+    let data = tree.read(&whole()).unwrap();
+    assert_eq!(data.unlabelled_files.len(), data.unlabelled.len());
+    for (file, colour) in data.unlabelled_files.iter().zip(colours(&data.unlabelled)) {
+        assert_eq!(
+            image::open(file).unwrap().to_rgb8().get_pixel(0, 0).0,
+            colour
+        );
+    }
+}
+
+#[test]
 fn no_unlabelled_images_is_an_error() {
     let tree = Tree::new();
     tree.remove("unsupervised");

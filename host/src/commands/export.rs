@@ -11,7 +11,6 @@ use super::folder::stages;
 use super::source::{self, Parts};
 use super::trained::Trained;
 use super::{Answer, inspect};
-use crate::backend::parameters;
 use crate::cli::{ExportCommand, ExportKind};
 use crate::data::loader::{Loader, Samples};
 use crate::data::{Dataset, Images};
@@ -134,9 +133,9 @@ pub fn classifier(
 fn encoder(trained: &Trained, images: &Images, options: &Options) -> Result<Vec<u8>> {
     let all: Vec<usize> = (0..images.len()).collect();
     let images = spread(images, &all, options.images)?;
-    let architecture = trained.label.network.architecture();
-    let kind = match parameters::pretrained(architecture, &trained.weights)? {
-        vae if *vae == architecture.vae => Kind::Encoder,
+    let shallow = &trained.label.network.architecture().vae;
+    let kind = match trained.autoencoder()? {
+        vae if vae == shallow => Kind::Encoder,
         _ => Kind::DeepEncoder,
     };
     let network = description(trained, kind)?;

@@ -64,7 +64,7 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
         data.classes.len(),
         Samples::spread(&data.val, 0),
     )?;
-    report::write(&folder, &config, &data, Some(&predictions))?;
+    report::write_classifier(&folder, &config, &data, &predictions)?;
     let (top1, top5) = (predictions.top_k(1), predictions.top_k(5));
     let text = format!(
         "top-1 {:.2} %, top-5 {:.2} % of {} images\nrun: {}",

@@ -7,10 +7,12 @@ mod export;
 mod finetune;
 mod folder;
 mod inspect;
+mod latent_space;
 mod pretrain;
 mod report;
 mod run;
 mod source;
+mod suggest;
 mod trained;
 
 use anyhow::Result;
@@ -41,6 +43,7 @@ pub fn dispatch(cli: Cli) -> Result<Answer> {
         Some(Command::Run(arguments)) => run::run(&arguments, progress),
         Some(Command::Pretrain(arguments)) => pretrain::run(&arguments, progress),
         Some(Command::Finetune(arguments)) => finetune::run(&arguments, progress),
+        Some(Command::Suggest(arguments)) => suggest::run(&arguments, progress),
         Some(Command::Export(arguments)) => export::run(&arguments, progress),
         Some(Command::Evaluate(arguments)) => evaluate::run(&arguments, progress),
         Some(Command::Classify(arguments)) => classify::run(&arguments),

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::config::{Config, Given, Stage};
 use super::trained::Label;
-use super::{Answer, folder, report, source};
+use super::{Answer, folder, latent_space, report, source};
 use crate::backend::{self, Backend, Weights};
 use crate::cli::PretrainCommand;
-use crate::data::Images;
+use crate::data::{Dataset, Images};
 use crate::train::metrics;
 use crate::train::pretrain::{Request, train};
 use crate::train::progress::Progress;
@@ -25,8 +25,10 @@ pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
     let backend = backend::choose(config.device)?;
     progress.tell(&format!("training on {}", backend.name()));
     let data = source::load(&config, source::Parts::UNLABELLED, progress)?;
-    stage(&config, &*backend, &data.unlabelled, &folder, progress)?;
-    report::write(&folder, &config, &data, None)?;
+    let weights = stage(&config, &*backend, &data.unlabelled, &folder, progress)?;
+    let data = with_validation(&config, data, progress);
+    let latent = latent_space::views(&*backend, &weights, &config, &data)?;
+    report::write_pretraining(&folder, &config, &data, latent)?;
     let records = metrics::read(&folder.metrics())?;
     let val = records.last().map(|record| &record.val);
     let figure = |name: &str| val.and_then(|val| val.get(name)).copied();
@@ -48,6 +50,24 @@ pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
         "kl": figure("kl"),
     });
     Ok(Answer { json, text })
+}
+
+/// The validation images too, if there are any: the report's map shows their classes. They come
+/// when the training is over, and a fault of theirs costs the map alone.
+fn with_validation(config: &Config, mut data: Dataset, progress: Progress) -> Dataset {
+    let folder = config.data.as_ref().map(|root| root.join("supervised/val"));
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return data;
+    }
+    match source::load(config, source::Parts::VAL, progress) {
+        Ok(found) => {
+            data.classes = found.classes;
+            data.val = found.val;
+            data.skipped.extend(found.skipped);
+        }
+        Err(error) => progress.tell(&format!("the report has no map of classes: {error:#}")),
+    }
+    data
 }
 
 /// Pre-training as a stage of a run.

@@ -11,8 +11,8 @@ use crate::data::{Dataset, IMAGE_BYTES, Labelled};
 use crate::evaluate::{self, Predictions};
 use crate::files;
 use crate::report::{
-    self, ClassifierCurve, ClassifierEpoch, DataSummary, LayerRow, ModelSummary, Picture,
-    Pretraining, Reconstructions, Report, ResultRow, VaeEpoch,
+    self, ClassifierCurve, ClassifierEpoch, DataSummary, LatentSpace, LayerRow, ModelSummary,
+    Picture, Pretraining, Reconstructions, Report, ResultRow, VaeEpoch,
 };
 use crate::train::metrics::{self, Record};
 use crate::train::pretrain::{LatentUse, read_sheet, show};
@@ -31,6 +31,8 @@ const BINS: usize = 15;
 
 /// What a run's three classifiers say of the validation images.
 pub struct Outcome {
+    /// What the pre-trained encoder sees.
+    pub latent: Option<LatentSpace>,
     /// From scratch.
     pub baseline: Predictions,
     /// From the pre-trained encoder.
@@ -49,6 +51,7 @@ pub fn of_run(
     outcome: &Outcome,
 ) -> Result<Report> {
     let Outcome {
+        latent,
         baseline,
         finetuned,
         int8,
@@ -71,6 +74,7 @@ pub fn of_run(
         ],
         model: Some(model_summary(model)?),
         pretraining: Some(pretraining(&stage(stages::PRETRAIN))?),
+        latent: latent.clone(),
         classifiers: vec![
             curve("baseline", &stage(stages::BASELINE))?,
             curve("fine-tuned", &stage(stages::FINETUNE))?,
@@ -85,36 +89,48 @@ pub fn of_run(
     })
 }
 
-/// Writes the page of `pretrain` or `finetune`: what the stage left in `folder`.
-pub fn write(
+/// Writes the page of `pretrain`: what it left in `folder`, and its latent space.
+pub fn write_pretraining(
     folder: &Folder,
     config: &Config,
     data: &Dataset,
-    predictions: Option<&Predictions>,
+    latent: Option<LatentSpace>,
 ) -> Result<()> {
-    let title = match predictions {
-        None => "Pre-training",
-        Some(_) => "Training a classifier",
+    let report = Report {
+        pretraining: Some(pretraining(folder)?),
+        latent,
+        ..frame("Pre-training", config, data)?
     };
-    let mut report = frame(title, config, data)?;
-    if config.pretrain.is_some() {
-        report.pretraining = Some(pretraining(folder)?);
-    }
-    if let Some(predictions) = predictions {
-        let name = "classifier";
-        report.results = vec![ResultRow {
+    write(folder, &report)
+}
+
+/// Writes the page of `finetune`: what it left in `folder`, and its predictions.
+pub fn write_classifier(
+    folder: &Folder,
+    config: &Config,
+    data: &Dataset,
+    predictions: &Predictions,
+) -> Result<()> {
+    let name = "classifier";
+    let report = Report {
+        results: vec![ResultRow {
             name: name.to_owned(),
             top1: predictions.top_k(1),
             top5: predictions.top_k(5),
             images: predictions.images(),
             ..ResultRow::default()
-        }];
-        report.classifiers = vec![curve(name, folder)?];
-        report.confusions = confusions(predictions, &data.classes, &data.val)?;
-        report.confusions_of = name.to_owned();
-        report.reliability = vec![report::reliability(predictions, "float", BINS)];
-    }
-    files::write(&folder.file(PAGE), report::html(&report)?.as_bytes())
+        }],
+        classifiers: vec![curve(name, folder)?],
+        confusions: confusions(predictions, &data.classes, &data.val)?,
+        confusions_of: name.to_owned(),
+        reliability: vec![report::reliability(predictions, "float", BINS)],
+        ..frame("Training a classifier", config, data)?
+    };
+    write(folder, &report)
+}
+
+fn write(folder: &Folder, report: &Report) -> Result<()> {
+    files::write(&folder.file(PAGE), report::html(report)?.as_bytes())
 }
 
 /// What every report has.

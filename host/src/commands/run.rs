@@ -8,7 +8,7 @@ use super::export;
 use super::folder::{self, stages};
 use super::report::{self, Outcome};
 use super::trained::{Label, Trained};
-use super::{Answer, finetune, pretrain, source};
+use super::{Answer, finetune, latent_space, pretrain, source};
 use crate::backend::{self, Weights};
 use crate::cli::RunArguments;
 use crate::data::Dataset;
@@ -70,6 +70,7 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
         )
     };
     let outcome = Outcome {
+        latent: latent_space::views(&*backend, &encoder, &config, &data)?,
         baseline: float(&baseline)?,
         finetuned: float(&finetuned)?,
         int8: evaluate::model(&model, &data.val)?,

@@ -66,7 +66,7 @@ pub fn load(config: &Config, parts: Parts, progress: Progress) -> Result<Dataset
                 train: parts.train,
                 val: parts.val,
                 unlabelled: parts.unlabelled,
-                labels_per_class: labels.max(1),
+                labels_per_class: labels,
                 max_unlabelled: (config.unlabelled > 0).then_some(config.unlabelled),
                 cache: cache(),
                 ..folder::Options::default()
@@ -74,6 +74,9 @@ pub fn load(config: &Config, parts: Parts, progress: Progress) -> Result<Dataset
             let data = folder::read(root, &options, &bar)?;
             bar.finish_and_clear();
             tell_skipped(&data, progress);
+            if parts.train {
+                tell_unlabelled_classes(&data, progress);
+            }
             Ok(data)
         }
         None => Ok(scenes::dataset(&scenes(config, parts)?)),
@@ -130,6 +133,23 @@ fn tell_skipped(data: &Dataset, progress: Progress) {
         progress.tell(&format!(
             "skipped {} unreadable files in all",
             data.skipped.len()
+        ));
+    }
+}
+
+/// Names the classes that have no training image.
+fn tell_unlabelled_classes(data: &Dataset, progress: Progress) {
+    let names = data.classes.iter().enumerate();
+    let without: Vec<_> = names
+        .filter(|(class, _)| !data.train.labels.contains(class))
+        .map(|(_, name)| name.as_str())
+        .collect();
+    if !without.is_empty() {
+        progress.tell(&format!(
+            "no labelled training images of {} of {} classes: {}",
+            without.len(),
+            data.classes.len(),
+            without.join(", ")
         ));
     }
 }

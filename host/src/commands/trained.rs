@@ -4,9 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use vae96::Autoencoder;
 
 use super::config::Config;
-use crate::backend::{Backend, Classifier, Metadata, Weights};
+use crate::backend::{Backend, Classifier, Metadata, Vae, Weights, parameters};
+
 use crate::train::recipe::{Head, Network};
 use crate::train::run::Folder;
 
@@ -101,6 +103,24 @@ impl Trained {
             network.architecture().name
         );
         Ok(trained.weights)
+    }
+
+    /// The VAE at `path`, ready to encode.
+    ///
+    /// # Errors
+    /// Where the weights are of a classifier.
+    pub fn vae(&self, backend: &dyn Backend, path: &Path) -> Result<Box<dyn Vae>> {
+        ensure!(
+            self.label.classifier.is_none(),
+            "{} is a classifier's training; the latent space is that of a pre-training",
+            path.display()
+        );
+        backend.vae(self.autoencoder()?, &self.weights)
+    }
+
+    /// The VAE whose encoder is among the weights.
+    pub fn autoencoder(&self) -> Result<&'static Autoencoder> {
+        parameters::pretrained(self.label.network.architecture(), &self.weights)
     }
 
     /// The classifier's head and its classes' names.

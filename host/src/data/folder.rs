@@ -31,7 +31,8 @@ pub struct Options {
     pub val: bool,
     /// Read `unsupervised`.
     pub unlabelled: bool,
-    /// The fewest training images that every class must have.
+    /// The fewest training images that every class must have. With 0, a class that validation
+    /// images show may have none, nor a folder, as where labelling has just begun.
     pub labels_per_class: usize,
     /// The most unlabelled images to read, spread evenly over the sorted list of files.
     pub max_unlabelled: Option<usize>,
@@ -75,12 +76,20 @@ pub fn read(root: &Path, options: &Options, progress: &ProgressBar) -> Result<Da
         root.display(),
         entries.describe(),
     );
-    let supervised = |part: &str, wanted: bool| {
-        let folder = root.join("supervised").join(part);
-        wanted.then(|| Classes::list(&folder)).transpose()
+    let sparse = options.labels_per_class == 0;
+    let [train_folder, val_folder] =
+        ["train", "val"].map(|part| root.join("supervised").join(part));
+    let supervised = |folder: &Path, wanted: bool, sparse: bool| {
+        wanted.then(|| Classes::list(folder, sparse)).transpose()
     };
-    let train = supervised("train", options.train)?;
-    let val = supervised("val", options.val)?;
+    let mut train = supervised(&train_folder, options.train, sparse)?;
+    let val = supervised(&val_folder, options.val, false)?;
+    if let Some(train) = &mut train
+        && sparse
+        && val_folder.is_dir()
+    {
+        train.add_classes(&list(&val_folder)?.folders)?;
+    }
     if let (Some(train), Some(val)) = (&train, &val) {
         same_classes(train, val)?;
     }
@@ -126,6 +135,7 @@ pub fn read(root: &Path, options: &Options, progress: &ProgressBar) -> Result<Da
             );
         }
         data.unlabelled = images;
+        data.unlabelled_files = without(&unlabelled, &unreadable);
         data.skipped.extend(skipped(&unlabelled, unreadable));
     }
     Ok(data)
@@ -141,7 +151,8 @@ struct Classes {
 }
 
 impl Classes {
-    fn list(folder: &Path) -> Result<Self> {
+    /// The classes in `folder`; a `sparse` part may have some without images.
+    fn list(folder: &Path, sparse: bool) -> Result<Self> {
         let entries = list(folder)?;
         let classes = entries.folders.len();
         ensure!(
@@ -162,17 +173,11 @@ impl Classes {
             labels: Vec::new(),
         };
         for (label, class) in entries.folders.iter().enumerate() {
-            let name = class.file_name().unwrap_or_default();
-            let name = name.to_str().with_context(|| {
-                format!(
-                    "the name of the class folder {} is not UTF-8, which a model file needs: rename it",
-                    class.display(),
-                )
-            })?;
+            let name = class_name(class)?;
             part.names.push(name.to_owned());
             let entries = list(class)?;
             ensure!(
-                !entries.files.is_empty(),
+                sparse || !entries.files.is_empty(),
                 "the class {name} has no images: {} holds {}. {LAYOUT}",
                 class.display(),
                 entries.describe(),
@@ -183,21 +188,36 @@ impl Classes {
         Ok(part)
     }
 
+    /// Adds classes without images where they have no folder here.
+    fn add_classes(&mut self, folders: &[PathBuf]) -> Result<()> {
+        let names: Result<Vec<_>> = folders.iter().map(|folder| class_name(folder)).collect();
+        let own = self.names.iter().map(String::as_str);
+        let all: BTreeSet<&str> = own.chain(names?).collect();
+        let label = |name: &String| all.range(..name.as_str()).count();
+        let moved: Vec<_> = self.names.iter().map(label).collect();
+        for label in &mut self.labels {
+            *label = moved[*label];
+        }
+        self.names = all.into_iter().map(str::to_owned).collect();
+        Ok(())
+    }
+
     /// Files of each class.
     fn counts(&self) -> Vec<usize> {
         count(&self.labels, self.names.len())
     }
 
-    /// Readable files of each class; an error if a class has none.
+    /// Readable files of each class; an error if a class has files, but none of them is.
     fn readable(&self, unreadable: &Unreadable) -> Result<Vec<usize>> {
         let counts = count(&without(&self.labels, unreadable), self.names.len());
-        if let Some(label) = counts.iter().position(|&count| count == 0) {
+        let all = self.counts();
+        if let Some(label) = (0..all.len()).find(|&label| counts[label] == 0 && all[label] > 0) {
             let of_class = unreadable
                 .iter()
                 .find(|(file, _)| self.labels[*file] == label);
             bail!(
                 "none of the {} files of the class {} in {} can be read as an image; the first: {}",
-                self.counts()[label],
+                all[label],
                 self.names[label],
                 self.folder.display(),
                 of_class.map_or("", |(_, reason)| reason),
@@ -224,6 +244,17 @@ impl Classes {
         );
         Ok(())
     }
+}
+
+/// The name of a class, that of its folder.
+fn class_name(folder: &Path) -> Result<&str> {
+    let name = folder.file_name().unwrap_or_default();
+    name.to_str().with_context(|| {
+        format!(
+            "the name of the class folder {} is not UTF-8, which a model file needs: rename it",
+            folder.display(),
+        )
+    })
 }
 
 fn same_classes(train: &Classes, val: &Classes) -> Result<()> {
@@ -387,12 +418,13 @@ fn count(labels: &[usize], classes: usize) -> Vec<usize> {
     counts
 }
 
-/// The labels of the files that could be read. `unreadable` is sorted by file.
-fn without(labels: &[usize], unreadable: &Unreadable) -> Vec<usize> {
+/// What belongs to the files that could be read, out of `items` of all files. `unreadable` is
+/// sorted by file.
+fn without<T: Clone>(items: &[T], unreadable: &Unreadable) -> Vec<T> {
     let mut left_out = unreadable.iter().map(|(file, _)| *file).peekable();
-    let readable = |&(file, _): &(usize, &usize)| left_out.next_if_eq(&file).is_none();
-    let labels = labels.iter().enumerate().filter(readable);
-    labels.map(|(_, &label)| label).collect()
+    let readable = |&(file, _): &(usize, &T)| left_out.next_if_eq(&file).is_none();
+    let items = items.iter().enumerate().filter(readable);
+    items.map(|(_, item)| item.clone()).collect()
 }
 
 fn skipped(files: &[PathBuf], unreadable: Unreadable) -> impl Iterator<Item = Skipped> {

@@ -17,6 +17,7 @@ pub mod random;
 mod resample;
 mod rotate;
 pub mod scenes;
+pub mod sheet;
 pub mod split;
 
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub struct Dataset {
     pub val: Labelled,
     /// The images to pre-train on.
     pub unlabelled: Images,
+    /// The file of each of them; none where they come from no files.
+    pub unlabelled_files: Vec<PathBuf>,
     /// The files that could not be read.
     pub skipped: Vec<Skipped>,
 }

@@ -30,6 +30,8 @@ pub enum Purpose {
     UnlabelledOrder = 10,
     /// The views of the unlabelled images beside labelled ones.
     UnlabelledView = 11,
+    /// Where k-means begins.
+    Clusters = 12,
 }
 
 /// The stream of random numbers of one draw. Different arguments give independent streams:

@@ -46,7 +46,7 @@ pub fn split(
             drawn.truncate(wanted);
         }
         ensure!(
-            hold_out < drawn.len(),
+            hold_out == 0 || hold_out < drawn.len(),
             "{hold_out} images of each class cannot be held out: the class {name} has {} labelled \
              images, and one at least must be left to learn from",
             drawn.len(),

@@ -46,6 +46,8 @@ pub struct Report {
     pub model: Option<ModelSummary>,
     /// The variational auto-encoder.
     pub pretraining: Option<Pretraining>,
+    /// Its latent space.
+    pub latent: Option<LatentSpace>,
     /// The classifiers' training, in the order of their colours.
     pub classifiers: Vec<ClassifierCurve>,
     /// The most confused pairs of classes, worst first; the page shows the first ten.
@@ -160,6 +162,39 @@ pub struct Reconstructions {
     pub first_epoch: Vec<Picture>,
     /// Their reconstructions after the last epoch.
     pub last_epoch: Vec<Picture>,
+}
+
+/// What lies where in the latent space.
+#[derive(Clone, Debug, Default)]
+pub struct LatentSpace {
+    /// Ways through it.
+    pub interpolations: Vec<Interpolation>,
+    /// Images and what lies near them.
+    pub neighbours: Vec<Neighbours>,
+    /// Images among which neighbours were looked for.
+    pub among: usize,
+    /// Images with labels on a plane: where each lies, and its class.
+    pub map: Vec<([f64; 2], usize)>,
+}
+
+/// The straight way from one image to another.
+#[derive(Clone, Debug)]
+pub struct Interpolation {
+    /// The image where it begins.
+    pub from: Picture,
+    /// What the decoder makes of equal steps on it.
+    pub steps: Vec<Picture>,
+    /// The image where it ends.
+    pub to: Picture,
+}
+
+/// An image and those that lie nearest to it.
+#[derive(Clone, Debug)]
+pub struct Neighbours {
+    /// The image.
+    pub query: Picture,
+    /// The others, nearest first.
+    pub nearest: Vec<Picture>,
 }
 
 /// The training of one classifier.

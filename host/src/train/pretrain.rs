@@ -127,7 +127,7 @@ pub fn train(
 }
 
 /// How many images of `all` are held out to see what the VAE does with images it never saw.
-fn held_out(all: usize) -> usize {
+pub fn held_out(all: usize) -> usize {
     (all / 20).clamp(SHOWN, 1000)
 }
 

@@ -5,5 +5,6 @@ mod labels;
 mod photographs;
 mod refusals;
 mod resume;
+mod suggest;
 mod threads;
 mod vae96;

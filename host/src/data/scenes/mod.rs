@@ -46,7 +46,7 @@ pub fn dataset(options: &Options) -> Dataset {
         train: labelled(Part::Train, options.train_per_class),
         val: labelled(Part::Val, options.val_per_class),
         unlabelled: scenes(options.seed, Part::Unlabelled, options.unlabelled, |_| None),
-        skipped: Vec::new(),
+        ..Dataset::default()
     }
 }
 

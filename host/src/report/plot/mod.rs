@@ -3,6 +3,7 @@
 mod axis;
 mod lines;
 mod reliability;
+mod scatter;
 mod sorted;
 
 use super::markup::{Element, el};
@@ -10,6 +11,7 @@ use axis::{Axis, Scale};
 
 pub use lines::{Line, lines};
 pub use reliability::reliability;
+pub use scatter::{MARKS, Mark, scatter};
 pub use sorted::sorted;
 
 /// Colours of the style sheet; plots with more lines start over.

@@ -4,6 +4,7 @@ mod classifiers;
 mod configuration;
 mod confusions;
 mod data;
+mod latent;
 mod layers;
 mod measurement;
 mod pretraining;
@@ -38,6 +39,7 @@ pub fn all(report: &Report) -> Result<Vec<Section>> {
         results::section(report),
         classifiers::section(report),
         pretraining::section(report)?,
+        latent::section(report)?,
         confusions::section(report)?,
         reliability::section(report),
         layers::section(report),

@@ -14,6 +14,7 @@ fn the_page_is_well_formed() {
         "results",
         "classifiers",
         "pretraining",
+        "latent",
         "confusions",
         "reliability",
         "layers",
@@ -52,14 +53,16 @@ fn absent_parts_leave_nothing_behind() {
     let pretrain = Report {
         title: full.title.clone(),
         pretraining: full.pretraining.clone(),
+        latent: full.latent.clone(),
         ..Report::default()
     };
     let page = Page::read(&html(&pretrain).unwrap());
-    assert_eq!(page.ids, ["pretraining", "measurement"]);
+    assert_eq!(page.ids, ["pretraining", "latent", "measurement"]);
 
     // Present, and yet with nothing in it.
     let hollow = Report {
         pretraining: Some(Pretraining::default()),
+        latent: Some(LatentSpace::default()),
         classifiers: vec![ClassifierCurve::default()],
         reliability: vec![Reliability::default()],
         ..Report::default()
@@ -114,7 +117,7 @@ fn a_thousand_classes_and_images_of_noise_stay_a_page() {
         last_epoch: noise,
     };
     let html = html(&report).unwrap();
-    assert!(html.len() < 3_000_000, "{} bytes", html.len());
+    assert!(html.len() < 4_000_000, "{} bytes", html.len());
     Page::read(&html);
 }
 

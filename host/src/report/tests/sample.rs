@@ -30,6 +30,7 @@ pub fn full() -> Report {
         results: results(),
         model: Some(model()),
         pretraining: Some(pretraining()),
+        latent: Some(latent()),
         classifiers: vec![
             curve("baseline", 2.25, 1.21, 0.614, 0.946),
             curve("fine-tuned", 1.9, 1.08, 0.669, 0.958),
@@ -178,6 +179,31 @@ fn pretraining() -> Pretraining {
                 }
             })
             .collect(),
+    }
+}
+
+fn latent() -> LatentSpace {
+    let interpolation = |seed: usize| Interpolation {
+        from: photograph(seed),
+        steps: (0..8).map(|step| picture(seed + step, 0.6)).collect(),
+        to: photograph(seed + 7),
+    };
+    let neighbours = |seed: usize| Neighbours {
+        query: photograph(seed),
+        nearest: (1..7).map(|rank| photograph(seed + rank)).collect(),
+    };
+    let point = |i: usize| {
+        let [x, y] = [1, 2].map(|axis| {
+            let class = noise(i % 10 + 77 * axis);
+            4.0 * class + noise(3 * i + axis) + noise(5 * i + axis)
+        });
+        ([x, y], i % 10)
+    };
+    LatentSpace {
+        interpolations: [200, 220].map(interpolation).to_vec(),
+        neighbours: [240, 250, 260, 270].map(neighbours).to_vec(),
+        among: 4007,
+        map: (0..1000).map(point).collect(),
     }
 }
 

@@ -1,0 +1,34 @@
+//! Images to points of the latent space.
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use vae96::SIDE;
+
+use super::Rows;
+use crate::backend::Vae;
+use crate::data::Images;
+use crate::data::loader::{Loader, Samples};
+
+/// Images encoded together.
+const BATCH: usize = 128;
+
+/// μ of q(z|x) of those images, in the order of `indices`; `latent` is its number of values.
+/// `progress` counts images.
+///
+/// # Errors
+/// If an image can no longer be read.
+pub fn means(
+    vae: &dyn Vae,
+    latent: usize,
+    images: &Images,
+    indices: Vec<usize>,
+    progress: &ProgressBar,
+) -> Result<Rows> {
+    let mut values = Vec::with_capacity(indices.len() * latent);
+    for loaded in Loader::evaluation(Samples::unlabelled(images, indices), BATCH, SIDE)? {
+        let batch = loaded?.batch;
+        values.extend(vae.encode(&batch)?.mean);
+        progress.inc(batch.count as u64);
+    }
+    Ok(Rows::new(latent, values))
+}
