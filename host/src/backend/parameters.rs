@@ -1,5 +1,6 @@
 //! Which tensors a network has, by name and shape, and what they are before training.
 
+use anyhow::{Result, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae96::{Architecture, Head, INPUT, Layer, Op, Shape};
@@ -72,6 +73,29 @@ impl Weights {
             (parameter.name.clone(), tensor)
         });
         Self(tensors.collect())
+    }
+
+    /// The tensors of `parameters`, without any others that there may be.
+    ///
+    /// # Errors
+    /// That name the first tensor that is missing, or of another shape.
+    pub fn select(&self, parameters: &[Parameter]) -> Result<Self> {
+        let tensor = |parameter: &Parameter| {
+            let tensor = self.get(&parameter.name)?;
+            ensure!(
+                tensor.shape == parameter.shape,
+                "the tensor {:?} has the shape {:?}; the network needs {:?}",
+                parameter.name,
+                tensor.shape,
+                parameter.shape
+            );
+            Ok((parameter.name.clone(), tensor.clone()))
+        };
+        parameters
+            .iter()
+            .map(tensor)
+            .collect::<Result<_>>()
+            .map(Self)
     }
 }
 

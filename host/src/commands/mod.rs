@@ -6,12 +6,13 @@ mod evaluate;
 mod export;
 mod finetune;
 mod folder;
+mod infer;
 mod inspect;
 mod pretrain;
 mod report;
 mod run;
 mod source;
-mod trained;
+pub mod trained;
 
 use anyhow::Result;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::config::{Config, Given, Stage};
-use super::trained::Label;
+use super::trained::{Label, Trained};
 use super::{Answer, folder, report, source};
 use crate::backend::{self, Backend, Weights};
 use crate::cli::PretrainCommand;
@@ -18,6 +18,7 @@ use crate::train::run::Folder;
 pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
     let given = Given {
         common: arguments.common.clone(),
+        init: arguments.init.clone(),
         pretrain: arguments.pretrain.clone(),
         ..Given::default()
     };
@@ -58,10 +59,15 @@ pub fn stage(
     folder: &Folder,
     progress: Progress,
 ) -> Result<Weights> {
+    let init = match &config.init {
+        Some(path) => Some(Trained::vae(path, config.network)?),
+        None => None,
+    };
     let request = Request {
         architecture: config.network.architecture(),
         settings: config.pretrain()?,
         seed: config.seed,
+        init: init.as_ref(),
         images,
     };
     let label = Label::vae(config.network);

@@ -1,6 +1,6 @@
 //! Fine-tuning: a classifier on few labelled images, from a pre-trained encoder or from scratch.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use vae96::Architecture;
 
 use super::metrics::Measures;
@@ -100,20 +100,10 @@ fn start(request: &Request<'_>, classes: usize) -> Result<Weights> {
     let all = parameters::classifier(architecture, settings.head.into(), classes);
     let mut weights = Weights::initial(&all, request.seed);
     if let Some(pretrained) = request.encoder {
-        for parameter in parameters::encoder(architecture) {
-            let tensor = pretrained
-                .get(&parameter.name)
-                .context("these weights are not of a VAE that this network can start from")?;
-            ensure!(
-                tensor.shape == parameter.shape,
-                "the pre-trained {} has the shape {:?}; the network {} needs {:?}",
-                parameter.name,
-                tensor.shape,
-                architecture.name,
-                parameter.shape
-            );
-            weights.0.insert(parameter.name, tensor.clone());
-        }
+        let encoder = pretrained
+            .select(&parameters::encoder(architecture))
+            .context("these weights are not of a VAE that this network can start from")?;
+        weights.0.extend(encoder.0);
     }
     Ok(weights)
 }

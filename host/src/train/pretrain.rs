@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub settings: &'a Pretrain,
     /// All that is random follows from it.
     pub seed: u64,
+    /// The weights to begin with; none for the seed's.
+    pub init: Option<&'a Weights>,
     /// The images.
     pub images: &'a Images,
 }
@@ -75,6 +77,7 @@ pub fn train(
         architecture,
         settings,
         seed,
+        init,
         images,
     } = *request;
     ensure!(
@@ -94,7 +97,10 @@ pub fn train(
         keep_best: false,
         patience: 0,
     };
-    let weights = Weights::initial(&parameters::vae(architecture), seed);
+    let weights = match init {
+        Some(weights) => weights.clone(),
+        None => Weights::initial(&parameters::vae(architecture), seed),
+    };
     let mut task = PretrainTask {
         vae: backend.vae(architecture, &weights)?,
         optimisation: settings.optimisation(),
