@@ -10,6 +10,7 @@ use clap::{
 use serde::Serialize;
 
 use crate::backend::Device;
+use crate::export::Format;
 use crate::latent::choice::Method;
 use crate::quantise::calibrate;
 use crate::train::recipe::{FinetuneArguments, Network, PretrainArguments, Recipe};
@@ -53,7 +54,7 @@ pub enum Command {
     Finetune(Box<FinetuneCommand>),
     /// Which unlabelled images to label first.
     Suggest(SuggestCommand),
-    /// Fold, calibrate, quantise, and write a model file.
+    /// Fold, calibrate, quantise, and write a model file, or one of TensorFlow Lite or ONNX.
     Export(ExportCommand),
     /// Accuracy of a trained classifier or of a model file on the validation images.
     Evaluate(EvaluateCommand),
@@ -92,6 +93,10 @@ pub struct CommonArguments {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unlabelled: Option<usize>,
+    /// Write the training curves as TensorBoard event files too, in the run's folder.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tensorboard: bool,
 }
 
 /// Where a training's files are.
@@ -125,6 +130,10 @@ pub struct RunArguments {
 /// `vae96 pretrain`.
 #[derive(Clone, Debug, Args)]
 pub struct PretrainCommand {
+    /// The VAE to begin with: a run's folder, or a safetensors file, of PyTorch too. Without it:
+    /// random weights.
+    #[arg(long, value_name = "RUN|FILE")]
+    pub init: Option<PathBuf>,
     /// Where the files are.
     #[command(flatten)]
     pub folder: FolderArguments,
@@ -139,8 +148,9 @@ pub struct PretrainCommand {
 /// `vae96 finetune`.
 #[derive(Clone, Debug, Args)]
 pub struct FinetuneCommand {
-    /// The pre-training to start from: its folder, its weights file, or `scratch`.
-    #[arg(long, value_name = "RUN|scratch", required_unless_present_any = ["resume", "config"])]
+    /// The pre-training to start from: its folder, a safetensors file with the encoder's tensors,
+    /// of PyTorch too, or `scratch`.
+    #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present_any = ["resume", "config"])]
     pub from: Option<String>,
     /// Where the files are.
     #[command(flatten)]
@@ -194,15 +204,20 @@ pub enum ExportKind {
 /// `vae96 export`.
 #[derive(Clone, Debug, Args)]
 pub struct ExportCommand {
-    /// A run's folder: of `run`, of `finetune`, or of `pretrain` for an encoder.
+    /// A run's folder: of `run`, of `finetune`, or of `pretrain` for an encoder; or a safetensors
+    /// file, of PyTorch too: names and shapes of its tensors tell the network.
     pub run: PathBuf,
-    /// The file to write.
-    #[arg(long, value_name = "FILE", default_value = "model.v96")]
-    pub out: PathBuf,
+    /// The file to write. Without it: `model` with the format's ending.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The file's format. Without it: what the file's ending says.
+    #[arg(long)]
+    pub format: Option<Format>,
     /// What the file computes. Without it: a classifier, where the run has one.
     #[arg(long)]
     pub kind: Option<ExportKind>,
-    /// Folder of photographs whose training images calibrate the ranges. Without it: the run's.
+    /// Folder of photographs whose training images calibrate the ranges of int8. Without it: the
+    /// run's.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// How the ranges of activations are chosen.
@@ -219,7 +234,7 @@ pub struct ExportCommand {
 /// `vae96 evaluate`.
 #[derive(Clone, Debug, Args)]
 pub struct EvaluateCommand {
-    /// A run's folder, or a model file.
+    /// A run's folder, a model file, or a safetensors file of a classifier, of PyTorch too.
     pub model: PathBuf,
     /// Folder of photographs. Without it: the run's, or the built-in scenes for a model of them.
     #[arg(long, value_name = "DIR")]

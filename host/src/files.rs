@@ -1,6 +1,6 @@
 //! Files that are whole or not there.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
@@ -19,6 +19,16 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// Makes a folder, and those above it.
 pub fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// Adds to the end of a file, which is made where it does not exist.
+pub fn append(path: &Path, content: &[u8]) -> Result<()> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(content))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a file beside its place and renames it into it, so that whoever reads the place finds

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! data ─▶ train ─▶ quantise ─▶ model.v96        commands tie the stages together,
-//!           │ └▶ backend                        report shows what they found
+//!           │ └▶ backend    └▶ export           report shows what they found
 //!           └▶ latent                           says which images to label first
 //! ```
 #![deny(unsafe_code)]
@@ -14,6 +14,7 @@ pub mod cli;
 pub mod commands;
 pub mod data;
 pub mod evaluate;
+pub mod export;
 pub mod files;
 pub mod latent;
 pub mod quantise;

@@ -1,9 +1,14 @@
-//! Our side of the comparison with TensorFlow Lite: images, and a model's integers for them.
+//! Our side of the comparisons with other programs: images, and a model's answers to them.
+
+use std::path::Path;
 
 use anyhow::{Result, anyhow, ensure};
+use host::backend::cpu::Cpu;
+use host::backend::{Backend, Batch};
+use host::commands::trained::Trained;
 use host::data::IMAGE_BYTES;
 use host::evaluate::{Aligned, parse};
-use vae96::{INPUT, Interpreter};
+use vae96::{INPUT, Interpreter, SIDE};
 
 /// Images of a comparison.
 pub const IMAGES: usize = 100;
@@ -36,4 +41,25 @@ pub fn answers(file: &[u8], images: &[u8]) -> Result<Vec<i8>> {
         answers.extend_from_slice(network.finish()?.values);
     }
     Ok(answers)
+}
+
+/// The float values that a weights file gives for each of `images`: logits of a classifier, μ of
+/// a VAE.
+///
+/// # Errors
+/// Where the file is no weights file, or the images are not whole.
+pub fn float_answers(file: &Path, images: &[u8]) -> Result<Vec<f32>> {
+    let trained = Trained::load(file, "")?;
+    let batch = Batch {
+        count: images.len() / IMAGE_BYTES,
+        side: SIDE,
+        pixels: crate::pixels(images),
+    };
+    if trained.label.classifier.is_some() {
+        return trained.classifier(&Cpu)?.logits(&batch);
+    }
+    Ok(Cpu
+        .vae(trained.autoencoder()?, &trained.weights)?
+        .encode(&batch)?
+        .mean)
 }

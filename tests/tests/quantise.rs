@@ -8,6 +8,7 @@ use host::data::scenes as built_in;
 use host::evaluate::{self, Aligned};
 use host::quantise::calibrate::{self, Method, Range};
 use host::quantise::fold::{Folded, fold};
+use host::quantise::integers::integers;
 use host::quantise::{pack, quantise};
 use host::train::finetune::{Request, train};
 use host::train::progress::Progress;
@@ -116,7 +117,7 @@ proptest! {
         }
         let names: Vec<String> = (0..CLASSES).map(|class| format!("class {class}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let file = Aligned::new(&pack::pack(network, &layers, &ranges, CLASSES, &names).unwrap());
+        let file = Aligned::new(&pack::pack(network, &integers(&layers, &ranges), CLASSES, &names).unwrap());
         let model = evaluate::parse(file.bytes()).unwrap();
         prop_assert!(model.names().eq(names));
         check_integers(&layers, model.parameters())?;

@@ -169,7 +169,7 @@ fn go_on(task: &mut Watched, folder: &Folder, data: &Labelled, plan: &Plan) -> R
 fn records(folder: &Folder) -> Result<Vec<Record>> {
     let mut records = metrics::read(&folder.metrics())?;
     for record in &mut records {
-        (record.seconds, record.waiting) = (0.0, 0.0);
+        (record.seconds, record.waiting, record.ended) = (0.0, 0.0, 0.0);
     }
     Ok(records)
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use host::backend::cpu::Cpu;
 use host::backend::{
-    Backend, Batch, LayerRates, Learner, Optimiser, Tensor, Update, VaeObjective, Weights,
-    parameters,
+    Backend, LayerRates, Learner, Optimiser, Tensor, Update, VaeObjective, Weights, parameters,
 };
 use safetensors::SafeTensors;
+use tests::formula::{formula, images};
 use vae96::{Activation, Architecture, Autoencoder, EDGE, Features, Head, Layer, Op, SIDE, Window};
 
 const STEPS: usize = 3;
@@ -55,22 +55,6 @@ const SMALL_ENCODER: &[Layer] = &[
     Layer::conv("conv2", Window::new(5, 1, 0), 6).with_bias(),
 ];
 
-/// Values in [-1, 1) from a name and an index.
-fn formula(name: &str, count: usize) -> Vec<f32> {
-    let seed = name.bytes().fold(0x811C_9DC5u32, |seed, byte| {
-        (seed ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    (0..count as u32)
-        .map(|index| {
-            let mut h = index.wrapping_mul(0x9E37_79B1).wrapping_add(seed);
-            h = (h ^ (h >> 16)).wrapping_mul(0x7FEB_352D);
-            h = (h ^ (h >> 15)).wrapping_mul(0x846C_A68B);
-            h ^= h >> 16;
-            (f64::from(h >> 8) / f64::from(1 << 23) - 1.0) as f32
-        })
-        .collect()
-}
-
 fn initial(parameters: &[parameters::Parameter]) -> Weights {
     let tensors = parameters.iter().map(|parameter| {
         let (name, shape) = (&parameter.name, &parameter.shape);
@@ -88,19 +72,6 @@ fn initial(parameters: &[parameters::Parameter]) -> Weights {
         (name.clone(), Tensor::new(shape.clone(), values))
     });
     Weights(tensors.collect())
-}
-
-/// The same images in our order.
-fn images(count: usize, side: usize) -> Batch {
-    let pixels = formula("images", count * side * side * 3)
-        .into_iter()
-        .map(|value| (value + 1.0) / 2.0)
-        .collect();
-    Batch {
-        count,
-        side,
-        pixels,
-    }
 }
 
 fn update(rule: &str, encoder_rate: f64) -> Update {

@@ -80,19 +80,9 @@ pub fn pretrained(
     {
         return Ok(deep);
     }
-    for parameter in encoder(&architecture.vae) {
-        let tensor = weights
-            .get(&parameter.name)
-            .context("these weights are not of a VAE that this network can start from")?;
-        ensure!(
-            tensor.shape == parameter.shape,
-            "the pre-trained {} has the shape {:?}; the network {} needs {:?}",
-            parameter.name,
-            tensor.shape,
-            architecture.name,
-            parameter.shape
-        );
-    }
+    weights
+        .select(&encoder(&architecture.vae))
+        .with_context(|| format!("these weights are not of a VAE of {}", architecture.name))?;
     Ok(&architecture.vae)
 }
 
@@ -132,6 +122,29 @@ impl Weights {
             (parameter.name.clone(), tensor)
         });
         Self(tensors.collect())
+    }
+
+    /// The tensors of `parameters`, without any others that there may be.
+    ///
+    /// # Errors
+    /// That name the first tensor that is missing, or of another shape.
+    pub fn select(&self, parameters: &[Parameter]) -> Result<Self> {
+        let tensor = |parameter: &Parameter| {
+            let tensor = self.get(&parameter.name)?;
+            ensure!(
+                tensor.shape == parameter.shape,
+                "the tensor {:?} has the shape {:?}; the network needs {:?}",
+                parameter.name,
+                tensor.shape,
+                parameter.shape
+            );
+            Ok((parameter.name.clone(), tensor.clone()))
+        };
+        parameters
+            .iter()
+            .map(tensor)
+            .collect::<Result<_>>()
+            .map(Self)
     }
 }
 
@@ -268,7 +281,7 @@ mod tests {
             assert_eq!(pretrained(&EDGE, &weights).unwrap(), vae);
         }
         let paper = Weights::initial(&encoder(&PAPER.vae), 1);
-        let error = pretrained(&EDGE, &paper).unwrap_err().to_string();
+        let error = format!("{:#}", pretrained(&EDGE, &paper).unwrap_err());
         assert!(
             error.contains("conv1.weight") && error.contains("[9, 3, 5, 5]"),
             "{error}"

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 /// A dense array of f32, outermost dimension first.
@@ -40,6 +41,9 @@ impl Tensor {
 /// flattened channel by channel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights(pub BTreeMap<String, Tensor>);
+
+/// What PyTorch's BatchNorm has beside its statistics, and nothing here reads.
+const BATCHES: &str = "num_batches_tracked";
 
 /// Notes kept in a weights file beside the tensors.
 pub type Metadata = BTreeMap<String, String>;
@@ -80,23 +84,17 @@ impl Weights {
         Ok(safetensors::serialize(views, Some(metadata))?)
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote. Integer tensors (PyTorch's
-    /// `num_batches_tracked`) are left out: nothing here reads them.
+    /// Reads a safetensors file, by [`to_bytes`](Self::to_bytes) or by PyTorch: floats of other
+    /// widths become f32, and BatchNorm's counts of batches are left out.
     pub fn from_bytes(bytes: &[u8]) -> Result<(Self, Metadata)> {
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let mut weights = BTreeMap::new();
         for (name, view) in SafeTensors::deserialize(bytes)?.iter() {
-            if view.dtype() == Dtype::I64 {
+            if name.ends_with(BATCHES) {
                 continue;
             }
-            ensure!(
-                view.dtype() == Dtype::F32,
-                "the tensor {name:?} holds {:?}; only F32 is read",
-                view.dtype()
-            );
-            // The bytes of a tensor may begin anywhere in the file, so they are not cast in place.
-            let data = bytemuck::pod_collect_to_vec(view.data());
+            let data = floats(&view).with_context(|| format!("the tensor {name:?}"))?;
             weights.insert(name.to_owned(), Tensor::new(view.shape(), data));
         }
         Ok((Self(weights), metadata.into_iter().collect()))
@@ -112,5 +110,67 @@ impl Weights {
         let bytes = crate::files::read(path)?;
         Self::from_bytes(&bytes)
             .with_context(|| format!("{} is not a safetensors file of weights", path.display()))
+    }
+}
+
+/// A tensor's values. Its bytes may begin anywhere in the file, so they are not cast in place.
+fn floats(view: &TensorView<'_>) -> Result<Vec<f32>> {
+    fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&bytes| value(bytes))
+            .collect()
+    }
+    let bytes = view.data();
+    match view.dtype() {
+        Dtype::F32 => Ok(bytemuck::pod_collect_to_vec(bytes)),
+        Dtype::F64 => Ok(each(bytes, |bytes| f64::from_le_bytes(bytes) as f32)),
+        Dtype::F16 => Ok(each(bytes, |bytes| f16::from_le_bytes(bytes).to_f32())),
+        Dtype::BF16 => Ok(each(bytes, |bytes| bf16::from_le_bytes(bytes).to_f32())),
+        other => bail!("holds {other:?}; only F16, BF16, F32 and F64 are read"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of the one tensor `name`.
+    fn file(name: &str, dtype: Dtype, bytes: &[u8]) -> Vec<u8> {
+        let len = bytes.len() * 8 / dtype.bitsize();
+        let view = TensorView::new(dtype, vec![len], bytes).unwrap();
+        safetensors::serialize([(name, view)], None).unwrap()
+    }
+
+    #[test]
+    fn floats_of_every_width_are_read() {
+        // 1, −2 and the smallest normal number of half precision, bit by bit.
+        let half: Vec<u8> = [0x3c00u16, 0xc000, 0x0400].map(u16::to_le_bytes).concat();
+        let brain: Vec<u8> = [0x3f80u16, 0xc000, 0x3880].map(u16::to_le_bytes).concat();
+        let values = [1.0, -2.0, 2f32.powi(-14)];
+        let single = values.map(f32::to_le_bytes).concat();
+        let double = values.map(|value| f64::from(value).to_le_bytes()).concat();
+        for (dtype, bytes) in [
+            (Dtype::F16, half),
+            (Dtype::BF16, brain),
+            (Dtype::F32, single),
+            (Dtype::F64, double),
+        ] {
+            let (weights, _) = Weights::from_bytes(&file("w", dtype, &bytes)).unwrap();
+            assert_eq!(weights.get("w").unwrap().data, values, "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn integers_are_refused_but_for_counts_of_batches() {
+        let seven = 7i64.to_le_bytes();
+        let counts = file("conv1_bn.num_batches_tracked", Dtype::I64, &seven);
+        let (weights, _) = Weights::from_bytes(&counts).unwrap();
+        assert_eq!(weights, Weights::default());
+        let error = Weights::from_bytes(&file("steps", Dtype::I64, &seven)).unwrap_err();
+        let said = format!("{error:#}");
+        assert!(said.contains("steps") && said.contains("I64"), "{said}");
     }
 }

@@ -59,9 +59,15 @@ pub struct Config {
     pub device: Device,
     /// The most unlabelled images to use; 0 for all.
     pub unlabelled: usize,
+    /// Whether trainings write their curves for TensorBoard too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tensorboard: bool,
     /// What `finetune` starts from: a run, a weights file, or `scratch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The weights that `pretrain` begins with: a run, or a weights file; none for random ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
     /// How the VAE is trained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrain: Option<Pretrain>,
@@ -77,6 +83,8 @@ pub struct Given<'a> {
     pub common: CommonArguments,
     /// What `finetune` starts from.
     pub from: Option<String>,
+    /// What `pretrain` starts from.
+    pub init: Option<PathBuf>,
     /// Of pre-training.
     pub pretrain: PretrainArguments,
     /// Of fine-tuning.
@@ -91,6 +99,9 @@ impl Given<'_> {
         let mut table = options(&self.common)?;
         if let Some(from) = &self.from {
             table.insert("from".to_owned(), Value::String(from.clone()));
+        }
+        if let Some(init) = &self.init {
+            table.insert("init".to_owned(), Value::try_from(init)?);
         }
         for (name, stage) in [
             ("pretrain", options(&self.pretrain)?),
@@ -145,6 +156,7 @@ impl Config {
             ("pretrain", defaults.pretrain.is_some()),
             ("finetune", defaults.finetune.is_some()),
             ("from", stage == Stage::Finetune),
+            ("init", stage == Stage::Pretrain),
         ] {
             if !wanted {
                 over.remove(name);
@@ -161,8 +173,8 @@ impl Config {
         merge(&mut all, over);
         let mut config: Self = all.try_into().map_err(named)?;
         // A run is resumed from any folder.
-        if let Some(data) = &mut config.data {
-            *data = std::path::absolute(&*data)?;
+        for path in [&mut config.data, &mut config.init].into_iter().flatten() {
+            *path = std::path::absolute(&*path)?;
         }
         if let Some(from) = &mut config.from
             && from != SCRATCH
@@ -208,6 +220,17 @@ impl Config {
         files::write(path, toml::to_string(self)?.as_bytes())
     }
 
+    /// As text that may leave this machine: without the places of files on it.
+    pub fn without_paths(&self) -> Result<String> {
+        let config = Self {
+            data: None,
+            from: self.from.clone().filter(|from| from == SCRATCH),
+            init: None,
+            ..self.clone()
+        };
+        Ok(toml::to_string(&config)?)
+    }
+
     /// How the VAE is trained.
     pub fn pretrain(&self) -> Result<&Pretrain> {
         self.pretrain
@@ -243,7 +266,9 @@ impl Config {
             seed: 0,
             device: Device::Auto,
             unlabelled: 0,
+            tensorboard: false,
             from: None,
+            init: None,
             pretrain: (stage != Stage::Finetune).then_some(pretrain),
             finetune: (stage != Stage::Pretrain).then_some(finetune),
         }

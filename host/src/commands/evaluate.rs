@@ -9,11 +9,10 @@ use serde_json::json;
 use super::config::Config;
 use super::folder::stages;
 use super::source::{self, Parts};
-use super::trained::Trained;
+use super::trained::{Trained, same_classes};
 use super::{Answer, export};
 use crate::backend;
 use crate::cli::EvaluateCommand;
-use crate::data::Dataset;
 use crate::data::loader::Samples;
 use crate::evaluate::{self, Predictions};
 use crate::files;
@@ -69,7 +68,7 @@ pub fn run(arguments: &EvaluateCommand, progress: Progress) -> Result<Answer> {
     let predictions = match &subject {
         Subject::Trained(trained) => {
             let (_, classes) = trained.head()?;
-            same_classes(&data, classes)?;
+            trained.check_classes(&data.classes)?;
             let backend = backend::choose(config.device)?;
             let classifier = trained.classifier(&*backend)?;
             evaluate::classifier(&*classifier, classes.len(), Samples::spread(&data.val, 0))?
@@ -87,32 +86,12 @@ pub fn run(arguments: &EvaluateCommand, progress: Progress) -> Result<Answer> {
                     model.classes()
                 );
             } else {
-                same_classes(&data, &names)?;
+                same_classes(&data.classes, &names)?;
             }
             evaluate::model(file, &data.val)?
         }
     };
     Ok(answer(&predictions, began.elapsed().as_secs_f64()))
-}
-
-fn same_classes(data: &Dataset, classes: &[String]) -> Result<()> {
-    let differing = |a: &[String], b: &[String]| {
-        let only: Vec<_> = a
-            .iter()
-            .filter(|class| !b.contains(class))
-            .take(5)
-            .cloned()
-            .collect();
-        only.join(", ")
-    };
-    ensure!(
-        data.classes == classes,
-        "the images are of other classes than the model's: only the images have [{}], only the \
-         model has [{}]",
-        differing(&data.classes, classes),
-        differing(classes, &data.classes)
-    );
-    Ok(())
 }
 
 fn answer(predictions: &Predictions, seconds: f64) -> Answer {

@@ -51,7 +51,7 @@ pub fn open(
         None => numbered(stage)?,
     };
     config.save(&folder.config())?;
-    Ok((folder, config))
+    Ok((folder.with_events(config.tensorboard), config))
 }
 
 fn resume(stage: Stage, path: &Path, given: &Given<'_>) -> Result<(Folder, Config)> {
@@ -76,7 +76,7 @@ fn resume(stage: Stage, path: &Path, given: &Given<'_>) -> Result<(Folder, Confi
         config.stage.command(),
         path.display()
     );
-    Ok((folder, config))
+    Ok((folder.with_events(config.tensorboard), config))
 }
 
 fn new(path: &Path) -> Result<Folder> {

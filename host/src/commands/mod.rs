@@ -6,6 +6,7 @@ mod evaluate;
 mod export;
 mod finetune;
 mod folder;
+mod infer;
 mod inspect;
 mod latent_space;
 mod pretrain;
@@ -13,7 +14,7 @@ mod report;
 mod run;
 mod source;
 mod suggest;
-mod trained;
+pub mod trained;
 
 use anyhow::Result;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::config::{Config, Given, Stage};
-use super::trained::Label;
+use super::trained::{Label, Trained};
 use super::{Answer, folder, latent_space, report, source};
 use crate::backend::{self, Backend, Weights};
 use crate::cli::PretrainCommand;
@@ -18,6 +18,7 @@ use crate::train::run::Folder;
 pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
     let given = Given {
         common: arguments.common.clone(),
+        init: arguments.init.clone(),
         pretrain: arguments.pretrain.clone(),
         ..Given::default()
     };
@@ -79,10 +80,16 @@ pub fn stage(
     progress: Progress,
 ) -> Result<Weights> {
     let settings = config.pretrain()?;
+    let autoencoder = config.network.autoencoder(settings.depth)?;
+    let init = match &config.init {
+        Some(path) => Some(Trained::init(path, config.network, autoencoder)?),
+        None => None,
+    };
     let request = Request {
-        autoencoder: config.network.autoencoder(settings.depth)?,
+        autoencoder,
         settings,
         seed: config.seed,
+        init: init.as_ref(),
         images,
     };
     let label = Label::vae(config.network);

@@ -35,12 +35,11 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
     ));
     let data = source::load(&config, source::Parts::ALL, progress)?;
 
-    let stage = |name: &str| Folder::make(&folder.file(name));
     let encoder = pretrain::stage(
         &config,
         &*backend,
         &data.unlabelled,
-        &stage(stages::PRETRAIN)?,
+        &folder.stage(stages::PRETRAIN)?,
         progress,
     )?;
     let classifier = |from: Option<&Weights>, name: &str, config: &Config| {
@@ -50,7 +49,7 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
             &data,
             from,
             name,
-            &stage(name)?,
+            &folder.stage(name)?,
             progress,
         )?;
         let label = Label::classifier(config, &data.classes)?;

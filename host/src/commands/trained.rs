@@ -1,14 +1,15 @@
 //! Weights that a training left, with what they are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use vae96::Autoencoder;
+use vae96::{Autoencoder, Kind};
 
 use super::config::Config;
+use super::folder::stages;
+use super::infer::infer;
 use crate::backend::{Backend, Classifier, Metadata, Vae, Weights, parameters};
-
 use crate::train::recipe::{Head, Network};
 use crate::train::run::Folder;
 
@@ -19,6 +20,9 @@ pub struct Label {
     pub network: Network,
     /// The classifier's head and its classes' names; none for a VAE.
     pub classifier: Option<(Head, Vec<String>)>,
+    /// Whether the names are mere numbers: a file from elsewhere, of PyTorch say, has none.
+    #[serde(skip)]
+    pub numbered: bool,
 }
 
 /// Under this name a [`Label`] lies in a weights file.
@@ -30,6 +34,7 @@ impl Label {
         Self {
             network,
             classifier: None,
+            numbered: false,
         }
     }
 
@@ -38,6 +43,7 @@ impl Label {
         Ok(Self {
             network: config.network,
             classifier: Some((config.finetune()?.head, classes.to_vec())),
+            numbered: false,
         })
     }
 
@@ -59,50 +65,85 @@ pub struct Trained {
     pub label: Label,
 }
 
+/// The weights file that `path` is or holds: a file, that of a folder of `pretrain` or `finetune`,
+/// or of the `stage` in a folder of `run`; and what it says of itself.
+fn read(path: &Path, stage: &str) -> Result<(PathBuf, Weights, Option<Label>)> {
+    ensure!(
+        path.exists(),
+        "there is no file or folder {}",
+        path.display()
+    );
+    let file = if path.is_file() {
+        path.to_owned()
+    } else {
+        let inner = Folder::at(&path.join(stage));
+        let folder = if inner.config().exists() || inner.path().exists() {
+            inner
+        } else {
+            Folder::at(path)
+        };
+        ensure!(
+            folder.weights().exists(),
+            "{} holds no weights: the training in it did not end, or it is another folder",
+            folder.path().display()
+        );
+        folder.weights()
+    };
+    let (weights, metadata) = Weights::load(&file)?;
+    let label = metadata.get(LABEL).map(|label| {
+        serde_json::from_str(label)
+            .with_context(|| format!("{} is of another version of vae96", file.display()))
+    });
+    Ok((file, weights, label.transpose()?))
+}
+
+/// The weights file that `path` is or holds, which must not be of another network than `network`.
+fn pretrained(path: &Path, network: Network) -> Result<(PathBuf, Weights)> {
+    let (file, weights, label) = read(path, stages::PRETRAIN)?;
+    if let Some(label) = label {
+        ensure!(
+            label.network == network,
+            "{} is of the network {}, not {}",
+            path.display(),
+            label.network.architecture().name,
+            network.architecture().name,
+        );
+    }
+    Ok((file, weights))
+}
+
+fn cannot_begin(network: Network, file: &Path) -> String {
+    let name = network.architecture().name;
+    format!("the network {name} cannot begin with {}", file.display())
+}
+
 impl Trained {
     /// Of the first complete training that `path` is or holds: a weights file, a folder of
     /// `pretrain` or `finetune`, or a folder of `run` and the `stage` in it.
     pub fn load(path: &Path, stage: &str) -> Result<Self> {
-        ensure!(
-            path.exists(),
-            "there is no file or folder {}",
-            path.display()
-        );
-        let file = if path.is_file() {
-            path.to_owned()
-        } else {
-            let inner = Folder::at(&path.join(stage));
-            let folder = if inner.config().exists() || inner.path().exists() {
-                inner
-            } else {
-                Folder::at(path)
-            };
-            ensure!(
-                folder.weights().exists(),
-                "{} holds no weights: the training in it did not end, or it is another folder",
-                folder.path().display()
-            );
-            folder.weights()
-        };
-        let (weights, metadata) = Weights::load(&file)?;
-        let label = metadata
-            .get(LABEL)
-            .and_then(|label| serde_json::from_str(label).ok())
-            .with_context(|| format!("{} does not say which network it is of", file.display()))?;
+        let (file, weights, label) = read(path, stage)?;
+        if let Some(label) = label {
+            return Ok(Self { weights, label });
+        }
+        let (label, weights) = infer(&weights)
+            .with_context(|| format!("the tensors of {} fit no network", file.display()))?;
         Ok(Self { weights, label })
     }
 
-    /// The weights of a pre-trained encoder for `network`.
+    /// The weights of a pre-trained encoder for `network`, by vae96 or PyTorch.
     pub fn encoder(path: &Path, network: Network) -> Result<Weights> {
-        let trained = Self::load(path, "pretrain")?;
-        ensure!(
-            trained.label.network == network,
-            "{} is of the network {}, not {}",
-            path.display(),
-            trained.label.network.architecture().name,
-            network.architecture().name
-        );
-        Ok(trained.weights)
+        let (file, weights) = pretrained(path, network)?;
+        parameters::pretrained(network.architecture(), &weights)
+            .and_then(|autoencoder| weights.select(&parameters::encoder(autoencoder)))
+            .with_context(|| cannot_begin(network, &file))
+    }
+
+    /// The weights of a VAE of `network` to begin with, by vae96 or PyTorch.
+    pub fn init(path: &Path, network: Network, autoencoder: &Autoencoder) -> Result<Weights> {
+        let (file, weights) = pretrained(path, network)?;
+        weights
+            .select(&parameters::vae(autoencoder))
+            .with_context(|| cannot_begin(network, &file))
     }
 
     /// The VAE at `path`, ready to encode.
@@ -116,6 +157,15 @@ impl Trained {
             path.display()
         );
         backend.vae(self.autoencoder()?, &self.weights)
+    }
+
+    /// What a device runs of the VAE.
+    pub fn encoder_kind(&self) -> Result<Kind> {
+        let shallow = &self.label.network.architecture().vae;
+        Ok(match self.autoencoder()? {
+            vae if vae == shallow => Kind::Encoder,
+            _ => Kind::DeepEncoder,
+        })
     }
 
     /// The VAE whose encoder is among the weights.
@@ -135,10 +185,47 @@ impl Trained {
         Ok((*head, classes))
     }
 
+    /// Checks that `images`, the classes of a data set, are those of the classifier; of classes
+    /// without names, that they are as many.
+    pub fn check_classes(&self, images: &[String]) -> Result<()> {
+        let (_, classes) = self.head()?;
+        if !self.label.numbered {
+            return same_classes(images, classes);
+        }
+        ensure!(
+            images.len() == classes.len(),
+            "the images are of {} classes; the classifier tells {} apart",
+            images.len(),
+            classes.len()
+        );
+        Ok(())
+    }
+
     /// The classifier, ready to predict.
     pub fn classifier(&self, backend: &dyn Backend) -> Result<Box<dyn Classifier>> {
         let (head, classes) = self.head()?;
         let architecture = self.label.network.architecture();
         backend.classifier(architecture, head.into(), classes.len(), &self.weights)
     }
+}
+
+/// Checks that the classes of a data set are those that a model names.
+pub fn same_classes(images: &[String], classes: &[String]) -> Result<()> {
+    let differing = |a: &[String], b: &[String]| {
+        let only: Vec<_> = a
+            .iter()
+            .filter(|class| !b.contains(class))
+            .take(5)
+            .cloned()
+            .collect();
+        only.join(", ")
+    };
+    ensure!(
+        images == classes,
+        "the images are of other classes than the model's: only the images have [{}], only the \
+         model has [{}]",
+        differing(images, classes),
+        differing(classes, images)
+    );
+    Ok(())
 }

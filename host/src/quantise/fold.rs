@@ -55,6 +55,15 @@ pub fn fold(
     layers.iter().map(fold).collect()
 }
 
+/// The shape of what one output value of a layer with weights is made of: a convolution's window,
+/// or all of a linear layer's input.
+pub fn taps(layer: &Layer, input: Shape) -> Shape {
+    match layer.op {
+        Op::Conv { window, .. } => Shape::plane(window.kernel, window.kernel, input.channels),
+        _ => input,
+    }
+}
+
 fn parameters(
     layer: &Layer,
     input: Shape,
@@ -78,10 +87,7 @@ fn parameters(
     };
     let weight = values(layer.name, "weight", channels * fan_in)?;
     // PyTorch has a channel's weights plane by plane; the device has them pixel by pixel.
-    let planes = match layer.op {
-        Op::Conv { window, .. } => Shape::plane(window.kernel, window.kernel, input.channels),
-        _ => input,
-    };
+    let planes = taps(layer, input);
     let bias = match layer.bias {
         true => values(layer.name, "bias", channels)?.to_vec(),
         false => vec![0.0; channels],

@@ -1,8 +1,6 @@
 //! What a training measured, epoch by epoch.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -30,6 +28,9 @@ pub struct Record {
     pub seconds: f64,
     /// Share of the time since training began or was resumed in which a step waited for its images.
     pub waiting: f64,
+    /// When the epoch ended, in seconds since 1970.
+    #[serde(default)]
+    pub ended: f64,
 }
 
 /// Figures that add up over the images of an epoch.
@@ -81,10 +82,5 @@ pub fn rewrite(path: &Path, records: &[Record]) -> Result<()> {
 /// Adds a record.
 pub fn append(path: &Path, record: &Record) -> Result<()> {
     let line = serde_json::to_string(record)? + "\n";
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(line.as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))
+    files::append(path, line.as_bytes())
 }

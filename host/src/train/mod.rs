@@ -14,3 +14,4 @@ pub mod recipe;
 pub mod run;
 pub mod schedule;
 mod settings;
+pub mod tensorboard;

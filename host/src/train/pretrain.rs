@@ -37,6 +37,8 @@ pub struct Request<'a> {
     pub settings: &'a Pretrain,
     /// All that is random follows from it.
     pub seed: u64,
+    /// The weights to begin with; none for the seed's.
+    pub init: Option<&'a Weights>,
     /// The images.
     pub images: &'a Images,
 }
@@ -78,6 +80,7 @@ pub fn train(
         autoencoder,
         settings,
         seed,
+        init,
         images,
     } = *request;
     ensure!(
@@ -97,7 +100,10 @@ pub fn train(
         keep_best: false,
         patience: 0,
     };
-    let weights = Weights::initial(&parameters::vae(autoencoder), seed);
+    let weights = match init {
+        Some(weights) => weights.clone(),
+        None => Weights::initial(&parameters::vae(autoencoder), seed),
+    };
     let mut task = PretrainTask {
         vae: backend.vae(autoencoder, &weights)?,
         optimisation: settings.optimisation(),

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use super::checkpoint::{Best, Checkpoint};
 use super::metrics::{self, Measures, Record, Sums};
 use super::progress::Progress;
+use super::tensorboard;
 use crate::backend::{Learner, Metadata, Weights};
 use crate::data::loader::{Loaded, Loader};
 use crate::files;
@@ -84,28 +85,44 @@ impl Plan {
 
 /// The files of a training.
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    events: bool,
+}
 
 impl Folder {
     /// The folder at `path`, made where it does not exist.
     pub fn make(path: &Path) -> Result<Self> {
         files::make_folder(path)?;
-        Ok(Self(path.to_owned()))
+        Ok(Self::at(path))
     }
 
     /// The folder at `path`, as it is.
     pub fn at(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self {
+            path: path.to_owned(),
+            events: false,
+        }
+    }
+
+    /// The same, where a training also writes its curves for TensorBoard if `events` is true.
+    pub fn with_events(self, events: bool) -> Self {
+        Self { events, ..self }
+    }
+
+    /// The folder `name` in it, for a stage of the same run, made where it does not exist.
+    pub fn stage(&self, name: &str) -> Result<Self> {
+        Ok(Self::make(&self.file(name))?.with_events(self.events))
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// Every option, resolved.
@@ -116,6 +133,12 @@ impl Folder {
     /// One record an epoch.
     pub fn metrics(&self) -> PathBuf {
         self.file("metrics.jsonl")
+    }
+
+    /// The curves as TensorBoard reads them, where they are wanted. It finds files by the part
+    /// `tfevents` of their names.
+    pub fn events(&self) -> Option<PathBuf> {
+        self.events.then(|| self.file("events.out.tfevents.vae96"))
     }
 
     /// The state to resume from.
@@ -183,6 +206,9 @@ impl<'a> Run<'a> {
             run.bar.reset_eta();
         }
         metrics::rewrite(&folder.metrics(), &run.records)?;
+        if let Some(events) = folder.events() {
+            tensorboard::rewrite(&events, &run.records)?;
+        }
         Ok(run)
     }
 
@@ -273,6 +299,7 @@ impl<'a> Run<'a> {
             val,
             seconds,
             waiting,
+            ended: tensorboard::now(),
         };
         if let Some(&score) = self.plan.score.and_then(|name| record.val.get(name))
             && self.best.as_ref().is_none_or(|best| score > best.score)
@@ -286,6 +313,9 @@ impl<'a> Run<'a> {
         let line = self.line(&record);
         self.progress.say(&self.bar, &line);
         metrics::append(&self.folder.metrics(), &record)?;
+        if let Some(events) = self.folder.events() {
+            tensorboard::append(&events, &record)?;
+        }
         self.records.push(record);
         self.save(task)
     }

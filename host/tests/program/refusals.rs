@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use host::backend::{Metadata, Weights};
+use host::backend::{Metadata, Tensor, Weights};
 
 use crate::photographs::{self, CLASSES};
 use crate::vae96::{answer, answer_of, command, read, refusal_of, refuses};
@@ -336,14 +336,7 @@ fn models_and_weights_of_another_kind() {
         &["model.v96", "safetensors"],
     );
     let trained = at.join("vae/weights.safetensors");
-    let (unnamed, _) = Weights::load(&trained).unwrap();
-    let file = at.join("unnamed.safetensors");
-    unnamed.save(&file, &Metadata::default()).unwrap();
-    refuses(
-        at,
-        &format!("{finetune} unnamed.safetensors"),
-        &["unnamed.safetensors", "which network"],
-    );
+    foreign_weights(at, &Weights::load(&trained).unwrap().0, finetune);
 
     // Images of other classes than the model's.
     for part in ["train", "val"] {
@@ -366,6 +359,63 @@ fn models_and_weights_of_another_kind() {
         "evaluate nameless.v96 --data data",
         &["2 classes", "nameless.v96 tells 3"],
     );
+}
+
+/// Files without a label whose tensors do not fit.
+fn foreign_weights(at: &Path, vae: &Weights, finetune: &str) {
+    let mut other = vae.clone();
+    other.0.remove("conv2_bn.bias");
+    other.0.remove("fc3.weight");
+    let save = |weights: &Weights, name: &str| {
+        weights.save(&at.join(name), &Metadata::default()).unwrap();
+    };
+    save(&other, "missing.safetensors");
+    let conv2 = &vae.0["conv2.weight"];
+    let wide = Tensor::full([64, 16, 3, 3], 0.0);
+    other.0.insert("conv2.weight".to_owned(), wide);
+    save(&other, "wide.safetensors");
+    assert_eq!(conv2.shape, [32, 16, 3, 3]);
+    for (line, parts) in [
+        ("missing", ["missing.safetensors", "conv2_bn.bias", "edge"]),
+        (
+            "wide",
+            ["\"conv2.weight\"", "[64, 16, 3, 3]", "[32, 16, 3, 3]"],
+        ),
+    ] {
+        refuses(at, &format!("{finetune} {line}.safetensors"), &parts);
+        for command in ["evaluate", "export"] {
+            let nearest = [parts[0], "fit no network", "the VAE of edge"];
+            refuses(
+                at,
+                &format!("{command} {line}.safetensors --data data"),
+                &nearest[1..],
+            );
+        }
+    }
+    save(vae, "vae.safetensors");
+    let pretrain = "pretrain --data data --epochs 1 --init";
+    refuses(
+        at,
+        &format!("{pretrain} missing.safetensors"),
+        &["missing.safetensors", "conv2_bn.bias"],
+    );
+    refuses(
+        at,
+        &format!("{pretrain} vae.safetensors --network paper"),
+        &["\"conv1.weight\"", "[16, 3, 5, 5]", "[9, 3, 5, 5]", "paper"],
+    );
+    refuses(
+        at,
+        &format!("{pretrain} vae --network paper"),
+        &["vae", "edge", "not paper"],
+    );
+    refuses(
+        at,
+        &format!("{pretrain} run"),
+        &["\"fc1.weight\"", "cannot begin"],
+    );
+    refuses(at, "evaluate vae.safetensors --data data", &["of a VAE"]);
+    refuses(at, "export vae.safetensors", &["--data", "vae.safetensors"]);
 }
 
 /// Truncated, foreign, and with one byte changed.

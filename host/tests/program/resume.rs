@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use host::train::{metrics, tensorboard};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::photographs;
 use crate::vae96::{answer, command, read};
 
 const OPTIONS: &str = "--data data --pretrain-epochs 6 --pretrain-batch 8 --finetune-epochs 2 \
-    --finetune-batch 128 --finetune-side 32 --consistency-batch 16 --average 0.9 --labels-per-class 3 --keep best --seed 2";
+    --finetune-batch 128 --finetune-side 32 --consistency-batch 16 --average 0.9 --labels-per-class 3 --keep best --seed 2 --tensorboard";
 
 /// Kills before the run may end.
 const KILLS: usize = 6;
@@ -25,10 +26,29 @@ fn records(run: &Path) -> Vec<Value> {
     let record = |line| {
         let mut record: Value = serde_json::from_str(line).unwrap();
         let object = record.as_object_mut().unwrap();
-        assert!(object.remove("seconds").is_some() && object.remove("waiting").is_some());
+        for clock in ["seconds", "waiting", "ended"] {
+            assert!(object.remove(clock).is_some(), "{clock}");
+        }
         record
     };
     text.lines().map(record).collect()
+}
+
+/// Asserts that a training's file for TensorBoard tells of the records of `metrics.jsonl`, once
+/// each and of nothing else.
+fn same_events(run: &Path) {
+    let records = metrics::read(&run.join("metrics.jsonl")).unwrap();
+    let again = run.join("again");
+    tensorboard::rewrite(&again, &records).unwrap();
+    // The first event says when the file was begun.
+    let begin = |file: &Path| {
+        let bytes = read(file);
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+        bytes[length as usize + 16..].to_vec()
+    };
+    let found = begin(&run.join("events.out.tfevents.vae96"));
+    assert!(found == begin(&again), "{}", run.display());
+    fs::remove_file(again).unwrap();
 }
 
 #[test]
@@ -86,6 +106,8 @@ fn killed_at_random_moments() {
         same(&format!("{stage}/weights.safetensors"));
         let [expected, found] = [&whole, &killed].map(|run| records(&run.join(stage)));
         assert_eq!(found, expected, "{stage}");
+        same_events(&whole.join(stage));
+        same_events(&killed.join(stage));
     }
     for file in [
         "originals.png",
