@@ -5,8 +5,6 @@ use std::fmt::Write;
 use super::{COLOURS, WIDTH, axis::Scale, canvas};
 use crate::report::markup::{Element, el};
 
-/// A square: distances are the same along both axes.
-const EDGE: f64 = WIDTH;
 /// Room for the marks at the edges.
 const MARGIN: f64 = 6.0;
 
@@ -46,7 +44,7 @@ impl Mark {
         self.draw(&mut path, (5.0, 5.0));
         el("svg")
             .class("swatch point")
-            .attr("viewBox", "0 0 10 10")
+            .attr("viewBox", "1 1 8 8")
             .attr("aria-hidden", "true")
             .child(el("path").class(self.class()).attr("d", path))
     }
@@ -75,8 +73,14 @@ pub fn scatter(points: &[([f64; 2], Mark)], summary: &str) -> Element {
         let centre = low + (high - low) / 2.0;
         (centre - half, centre + half)
     };
-    let x = Scale::new(around(ends[0]), (MARGIN, EDGE - MARGIN));
-    let y = Scale::new(around(ends[1]), (EDGE - MARGIN, MARGIN));
+    // One scale along both axes; the plot is only as high as its points need.
+    let room = WIDTH - 2.0 * MARGIN;
+    let height = 2.0 * MARGIN + room * span[1].max(0.0) / (2.0 * half);
+    let x = Scale::new(around(ends[0]), (MARGIN, WIDTH - MARGIN));
+    let y = Scale::new(
+        around(ends[1]),
+        ((height + room) / 2.0, (height - room) / 2.0),
+    );
 
     let mut marks: Vec<Mark> = Vec::new();
     for &(_, mark) in points {
@@ -93,7 +97,7 @@ pub fn scatter(points: &[([f64; 2], Mark)], summary: &str) -> Element {
         }
         el("path").class(mark.class()).attr("d", path)
     });
-    canvas(EDGE, summary).children(paths)
+    canvas(height, summary).children(paths)
 }
 
 #[cfg(test)]
@@ -111,9 +115,10 @@ mod tests {
     #[test]
     fn both_axes_have_one_scale() {
         let svg = svg(&[([0.0, 0.0], 0), ([8.0, 0.0], 0), ([0.0, 4.0], 1)]);
-        // 328 units hold 8: what is 4 high lies in the middle half.
-        assert!(svg.contains("class=\"dots c0\" d=\"M6.0 252.0h0M334.0 252.0h0\""));
-        assert!(svg.contains("class=\"dots c1\" d=\"M6.0 88.0h0\""));
+        // 328 units hold 8, so 164 hold 4.
+        assert!(svg.contains("viewBox=\"0 0 340 176\""));
+        assert!(svg.contains("class=\"dots c0\" d=\"M6.0 170.0h0M334.0 170.0h0\""));
+        assert!(svg.contains("class=\"dots c1\" d=\"M6.0 6.0h0\""));
     }
 
     #[test]
