@@ -29,7 +29,10 @@ pub fn pack(
     let weighted = || layers.iter().filter(|layer| !layer.weight.is_empty());
     let records: Vec<_> = weighted().map(|layer| record(layer).to_bytes()).collect();
     let (multipliers, shifts): (Vec<_>, Vec<_>) = weighted().flat_map(multipliers).unzip();
-    let weights: Vec<_> = weighted().flat_map(|layer| &layer.weight).copied().collect();
+    let weights: Vec<_> = weighted()
+        .flat_map(|layer| &layer.weight)
+        .copied()
+        .collect();
     let bias: Vec<_> = weighted().flat_map(Integers::folded_bias).collect();
     let contents = Contents {
         network,
