@@ -1,5 +1,7 @@
 //! A graph of one operation after another, as both forms of ONNX files have it.
 
+use std::slice;
+
 use anyhow::{Result, bail};
 use prost::Message;
 use vae96::{Activation, INPUT, Layer, Op, Shape};
@@ -60,7 +62,7 @@ impl Builder {
 
     /// Adds an operation on the value before it and on `more`.
     pub fn then(&mut self, name: String, op: &str, more: &[String], attribute: Vec<Attribute>) {
-        let inputs = [&[self.at.clone()], more].concat();
+        let inputs = [slice::from_ref(&self.at), more].concat();
         self.at = self.node(name, op, inputs, attribute);
     }
 
