@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::backend::Device;
 use crate::quantise::calibrate;
 use crate::train::recipe::{FinetuneArguments, Network, PretrainArguments, Recipe};
+use crate::train::reproduction::ReproductionArguments;
 
 /// Pre-trains a variational auto-encoder on unlabelled photographs, fine-tunes a classifier from
 /// its encoder with few labels, quantises it to int8 and evaluates the model file that a
@@ -50,6 +51,10 @@ pub enum Command {
     Pretrain(Box<PretrainCommand>),
     /// Train a classifier, from a pre-trained encoder or from scratch.
     Finetune(Box<FinetuneCommand>),
+    /// The paper's experiments: one VAE, four settings and a baseline, 1 to 64 labels a class, each
+    /// with several seeds. Head, encoder and number of labels are varied by the experiments
+    /// themselves: `--head`, `--encoder` and `--labels-per-class` are refused.
+    Reproduce(Box<ReproduceCommand>),
     /// Fold, calibrate, quantise, and write a model file.
     Export(ExportCommand),
     /// Accuracy of a trained classifier or of a model file on the validation images.
@@ -148,6 +153,23 @@ pub struct FinetuneCommand {
     /// How to train.
     #[command(flatten)]
     pub finetune: FinetuneArguments,
+}
+
+/// `vae96 reproduce`.
+#[derive(Clone, Debug, Args)]
+pub struct ReproduceCommand {
+    /// Where the files are.
+    #[command(flatten)]
+    pub folder: FolderArguments,
+    /// What all trainings share.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// What to train.
+    #[command(flatten)]
+    pub reproduction: ReproductionArguments,
+    /// The options of both stages.
+    #[command(flatten)]
+    pub stages: StageArguments,
 }
 
 /// What a model file computes.

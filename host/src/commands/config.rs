@@ -13,9 +13,12 @@ use crate::files;
 use crate::train::recipe::{
     Finetune, FinetuneArguments, Network, Pretrain, PretrainArguments, Recipe,
 };
+use crate::train::reproduction::{Reproduction, ReproductionArguments, Setting, Training};
 
 /// What `--from` says for a training without a pre-trained encoder.
 pub const SCRATCH: &str = "scratch";
+/// What a reproduction sets anew for each of its classifiers.
+pub const VARIED: [&str; 3] = ["head", "encoder", "labels_per_class"];
 
 /// Which command a folder is the run of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,8 @@ pub enum Stage {
     Pretrain,
     /// A classifier alone.
     Finetune,
+    /// The paper's experiments.
+    Reproduce,
 }
 
 impl Stage {
@@ -36,6 +41,7 @@ impl Stage {
             Self::Run => "run",
             Self::Pretrain => "pretrain",
             Self::Finetune => "finetune",
+            Self::Reproduce => "reproduce",
         }
     }
 }
@@ -55,6 +61,9 @@ pub struct Config {
     pub recipe: Recipe,
     /// All that is random follows from it.
     pub seed: u64,
+    /// What the built-in scenes are drawn from, where that is not the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenes_seed: Option<u64>,
     /// Where it trains.
     pub device: Device,
     /// The most unlabelled images to use; 0 for all.
@@ -68,6 +77,9 @@ pub struct Config {
     /// How the classifier is trained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finetune: Option<Finetune>,
+    /// The extent of a reproduction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reproduce: Option<Reproduction>,
 }
 
 /// What the command line says of a run.
@@ -81,6 +93,8 @@ pub struct Given<'a> {
     pub pretrain: PretrainArguments,
     /// Of fine-tuning.
     pub finetune: FinetuneArguments,
+    /// Of a reproduction.
+    pub reproduce: ReproductionArguments,
     /// The configuration file.
     pub file: Option<&'a Path>,
 }
@@ -95,6 +109,7 @@ impl Given<'_> {
         for (name, stage) in [
             ("pretrain", options(&self.pretrain)?),
             ("finetune", options(&self.finetune)?),
+            ("reproduce", options(&self.reproduce)?),
         ] {
             if !stage.is_empty() {
                 table.insert(name.to_owned(), Value::Table(stage));
@@ -145,9 +160,16 @@ impl Config {
             ("pretrain", defaults.pretrain.is_some()),
             ("finetune", defaults.finetune.is_some()),
             ("from", stage == Stage::Finetune),
+            ("reproduce", stage == Stage::Reproduce),
         ] {
             if !wanted {
                 over.remove(name);
+            }
+        }
+        if let (Stage::Reproduce, Some(Value::Table(finetune))) = (stage, over.get_mut("finetune"))
+        {
+            for name in VARIED {
+                finetune.remove(name);
             }
         }
         let side_given = over
@@ -202,6 +224,42 @@ impl Config {
             .context("the configuration has no section [finetune]")
     }
 
+    /// The extent of a reproduction.
+    pub fn reproduce(&self) -> Result<&Reproduction> {
+        self.reproduce
+            .as_ref()
+            .context("the configuration has no section [reproduce]")
+    }
+
+    /// The options of one of a reproduction's classifiers, as `finetune` would have them.
+    /// `encoder` is the folder of the pre-training.
+    pub fn of_training(&self, training: Training, encoder: &Path) -> Result<Self> {
+        let encoder = std::path::absolute(encoder)?;
+        let mut config = Self {
+            stage: Stage::Finetune,
+            seed: training.seed,
+            scenes_seed: self.data.is_none().then_some(self.seed),
+            from: Some(match training.setting {
+                Setting::Baseline => SCRATCH.to_owned(),
+                _ => encoder.to_string_lossy().into_owned(),
+            }),
+            pretrain: None,
+            finetune: Some(Finetune {
+                head: training.setting.head(),
+                encoder: training.setting.encoder(),
+                labels_per_class: training.labels,
+                ..self.finetune()?.clone()
+            }),
+            reproduce: None,
+            ..self.clone()
+        };
+        let any_side = config.reads_any_side();
+        if let (false, Some(finetune)) = (any_side, &mut config.finetune) {
+            finetune.side = vae96::SIDE;
+        }
+        Ok(config)
+    }
+
     fn defaults(stage: Stage, recipe: Recipe, built_in: bool) -> Self {
         let mut pretrain = Pretrain::defaults(recipe);
         let mut finetune = Finetune::defaults(recipe);
@@ -212,6 +270,13 @@ impl Config {
             finetune.epochs = 20;
             finetune.labels_per_class = 16;
         }
+        if stage == Stage::Reproduce {
+            // Each of its classifiers has its own number.
+            finetune.labels_per_class = 0;
+            if built_in {
+                finetune.epochs = 8;
+            }
+        }
         Self {
             stage,
             data: None,
@@ -221,11 +286,13 @@ impl Config {
             },
             recipe,
             seed: 0,
+            scenes_seed: None,
             device: Device::Auto,
             unlabelled: 0,
             from: None,
             pretrain: (stage != Stage::Finetune).then_some(pretrain),
             finetune: (stage != Stage::Pretrain).then_some(finetune),
+            reproduce: (stage == Stage::Reproduce).then(|| Reproduction::defaults(built_in)),
         }
     }
 
@@ -245,6 +312,7 @@ impl Config {
         }
         if let Some(finetune) = &self.finetune {
             count("finetune", "epochs", finetune.epochs)?;
+            count("finetune", "epoch_images", finetune.epoch_images)?;
             count("finetune", "batch", finetune.batch)?;
             within("finetune", "rate", finetune.rate, 0.0, 10.0)?;
             within("finetune", "encoder_rate", finetune.encoder_rate, 0.0, 10.0)?;
@@ -255,6 +323,16 @@ impl Config {
             within("finetune", "crop", finetune.crop, 0.01, 1.0)?;
             within("finetune", "colour", finetune.colour, 0.0, 1.0)?;
             self.check_side(finetune)?;
+        }
+        if let Some(reproduce) = &self.reproduce {
+            let seeds = reproduce.seeds;
+            ensure!(
+                (1..=1000).contains(&seeds) && self.seed <= i64::MAX as u64 - seeds as u64,
+                "reproduce.seeds is {seeds}, from seed {} on; it must lie between 1 and 1000, and \
+                 no seed may exceed {}",
+                self.seed,
+                i64::MAX
+            );
         }
         Ok(())
     }
@@ -355,7 +433,12 @@ mod tests {
 
     #[test]
     fn what_is_saved_reads_back() {
-        for stage in [Stage::Run, Stage::Pretrain, Stage::Finetune] {
+        for stage in [
+            Stage::Run,
+            Stage::Pretrain,
+            Stage::Finetune,
+            Stage::Reproduce,
+        ] {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("config.toml");
             let config = Config::resolve(stage, &given()).unwrap();

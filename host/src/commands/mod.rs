@@ -9,6 +9,7 @@ mod folder;
 mod inspect;
 mod pretrain;
 mod report;
+mod reproduce;
 mod run;
 mod source;
 mod trained;
@@ -41,6 +42,7 @@ pub fn dispatch(cli: Cli) -> Result<Answer> {
         Some(Command::Run(arguments)) => run::run(&arguments, progress),
         Some(Command::Pretrain(arguments)) => pretrain::run(&arguments, progress),
         Some(Command::Finetune(arguments)) => finetune::run(&arguments, progress),
+        Some(Command::Reproduce(arguments)) => reproduce::run(&arguments, progress),
         Some(Command::Export(arguments)) => export::run(&arguments, progress),
         Some(Command::Evaluate(arguments)) => evaluate::run(&arguments, progress),
         Some(Command::Classify(arguments)) => classify::run(&arguments),

@@ -13,9 +13,6 @@ use crate::data::loader::{Drawing, Loaded, Loader, Samples};
 use crate::data::split::split;
 use crate::evaluate;
 
-/// An epoch has at least this many images: fewer are repeated.
-const EPOCH: usize = 2560;
-
 /// What a fine-tuning is given.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -54,11 +51,11 @@ pub fn train(
     let chosen = chosen(data, settings.labels_per_class, request.seed)?;
     let classes = data.classes.len();
     let weights = start(request, classes)?;
-    let batch = settings.batch.min(chosen.len().max(EPOCH));
+    let (batch, steps_per_epoch) = pass(settings, chosen.len());
     let plan = Plan {
         name: request.name.to_owned(),
         epochs: settings.epochs,
-        steps_per_epoch: chosen.len().max(EPOCH) / batch,
+        steps_per_epoch,
         score: Some("top1"),
         keep_best: settings.keep == Keep::Best,
         patience: settings.patience,
@@ -82,6 +79,13 @@ pub fn train(
     let mut loader = Loader::training(samples, drawing, run.step() as u64)?;
     run.go(&mut task, &mut loader)?;
     run.end(&mut task, metadata)
+}
+
+/// Images a step and steps an epoch, of `images` labelled images.
+pub fn pass(settings: &Finetune, images: usize) -> (usize, usize) {
+    let images = images.max(settings.epoch_images);
+    let batch = settings.batch.min(images);
+    (batch, images / batch)
 }
 
 /// The labelled images that a run sees: `labels_per_class` of each class, or all of them for 0.

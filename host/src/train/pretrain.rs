@@ -85,11 +85,11 @@ pub fn train(
     );
     let split = hold_out(images.len(), held_out(images.len()), seed);
     let chosen = split.train;
-    let batch = settings.batch.min(chosen.len());
+    let (batch, steps_per_epoch) = pass(settings, chosen.len());
     let plan = Plan {
         name: "pretrain".to_owned(),
         epochs: settings.epochs,
-        steps_per_epoch: chosen.len() / batch,
+        steps_per_epoch,
         score: None,
         keep_best: false,
         patience: 0,
@@ -120,8 +120,14 @@ pub fn train(
     run.end(&mut task, metadata)
 }
 
+/// Images a step and steps an epoch, of `images` images to learn from.
+pub fn pass(settings: &Pretrain, images: usize) -> (usize, usize) {
+    let batch = settings.batch.min(images);
+    (batch, images / batch)
+}
+
 /// How many images of `all` are held out to see what the VAE does with images it never saw.
-fn held_out(all: usize) -> usize {
+pub fn held_out(all: usize) -> usize {
     (all / 20).clamp(SHOWN, 1000)
 }
 

@@ -119,8 +119,10 @@ settings! {
     /// Labelled images a class, drawn by the seed: a smaller number takes a subset of a larger
     /// one's. 0 takes all there are.
     labels_per_class: usize,
-    /// Passes over the labelled images; few images are repeated until a pass has 2560.
+    /// Passes over the labelled images.
     epochs: usize,
+    /// Fewest images of a pass: fewer labelled ones are repeated.
+    epoch_images: usize,
     /// Images a step.
     batch: usize,
     /// The optimiser.
@@ -214,6 +216,7 @@ impl Finetune {
                 encoder: Encoder::Learn,
                 labels_per_class: 64,
                 epochs: 80,
+                epoch_images: 2560,
                 batch: 64,
                 optimiser: Optimiser::Adamw,
                 rate: 5e-3,
@@ -236,6 +239,7 @@ impl Finetune {
                 encoder: Encoder::Learn,
                 labels_per_class: 64,
                 epochs: 100,
+                epoch_images: 1,
                 batch: 256,
                 optimiser: Optimiser::SgdPaper,
                 rate: 0.01,

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 
 use super::checkpoint::{Best, Checkpoint};
-use super::metrics::{self, Measures, Record, Sums};
+use super::metrics::{self, Measures, Record, StepRecord, Sums};
 use super::progress::Progress;
 use crate::backend::{Learner, Metadata, Weights};
 use crate::data::loader::{Loaded, Loader};
@@ -15,6 +15,8 @@ use crate::files;
 
 /// A checkpoint is written at the end of an epoch, and within one when the last is this old.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(60);
+/// Every so many steps the loss of one batch is written down.
+const STEPS_BETWEEN_RECORDS: usize = 10;
 
 /// Something to train.
 pub trait Task {
@@ -91,6 +93,11 @@ impl Folder {
         self.file("metrics.jsonl")
     }
 
+    /// One record every ten steps.
+    pub fn steps(&self) -> PathBuf {
+        self.file("steps.jsonl")
+    }
+
     /// The state to resume from.
     pub fn checkpoint(&self) -> PathBuf {
         self.file("checkpoint.safetensors")
@@ -152,6 +159,12 @@ impl<'a> Run<'a> {
             run.bar.reset_eta();
         }
         metrics::rewrite(&folder.metrics(), &run.records)?;
+        let mut steps = match folder.steps().exists() {
+            true => metrics::read_steps(&folder.steps())?,
+            false => Vec::new(),
+        };
+        steps.retain(|record| record.step < run.step);
+        metrics::rewrite(&folder.steps(), &steps)?;
         Ok(run)
     }
 
@@ -178,6 +191,15 @@ impl<'a> Run<'a> {
             let loaded = loaded?;
             let figures = task.step(&loaded, self.step)?;
             self.check(self.step + 1, figures.iter().copied())?;
+            if self.step.is_multiple_of(STEPS_BETWEEN_RECORDS) {
+                let mut batch = Sums::default();
+                batch.add(loaded.batch.count, &figures);
+                let record = StepRecord {
+                    step: self.step,
+                    train: batch.means(),
+                };
+                metrics::append(&self.folder.steps(), &record)?;
+            }
             self.sums.add(loaded.batch.count, &figures);
             self.step += 1;
             self.bar.inc(1);

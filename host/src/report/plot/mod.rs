@@ -1,6 +1,7 @@
 //! Plots as SVG. Colours come from the style sheet by class, so they follow the reader's scheme.
 
 mod axis;
+mod labels;
 mod lines;
 mod reliability;
 mod sorted;
@@ -8,7 +9,8 @@ mod sorted;
 use super::markup::{Element, el};
 use axis::{Axis, Scale};
 
-pub use lines::{Line, lines};
+pub use labels::{Point, Series, labels};
+pub use lines::{Line, lines, lines_over};
 pub use reliability::reliability;
 pub use sorted::sorted;
 
