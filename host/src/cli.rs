@@ -14,6 +14,7 @@ use crate::export::Format;
 use crate::latent::choice::Method;
 use crate::quantise::calibrate;
 use crate::train::recipe::{FinetuneArguments, Network, PretrainArguments, Recipe};
+use crate::train::reproduction::ReproductionArguments;
 
 /// Pre-trains a variational auto-encoder on unlabelled photographs, fine-tunes a classifier from
 /// its encoder with few labels, quantises it to int8 and evaluates the model file that a
@@ -54,6 +55,10 @@ pub enum Command {
     Finetune(Box<FinetuneCommand>),
     /// Which unlabelled images to label first.
     Suggest(SuggestCommand),
+    /// The paper's experiments: one VAE, four settings and a baseline, 1 to 64 labels a class, each
+    /// with several seeds. Head, encoder and number of labels are varied by the experiments
+    /// themselves: `--head`, `--encoder` and `--labels-per-class` are refused.
+    Reproduce(Box<ReproduceCommand>),
     /// Fold, calibrate, quantise, and write a model file, or one of TensorFlow Lite or ONNX.
     Export(ExportCommand),
     /// Accuracy of a trained classifier or of a model file on the validation images.
@@ -190,6 +195,23 @@ pub struct SuggestCommand {
     /// Write the chosen images as one PNG, ten a row, in the order of their ranks.
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
+}
+
+/// `vae96 reproduce`.
+#[derive(Clone, Debug, Args)]
+pub struct ReproduceCommand {
+    /// Where the files are.
+    #[command(flatten)]
+    pub folder: FolderArguments,
+    /// What all trainings share.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// What to train.
+    #[command(flatten)]
+    pub reproduction: ReproductionArguments,
+    /// The options of both stages.
+    #[command(flatten)]
+    pub stages: StageArguments,
 }
 
 /// What a model file computes.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use vae96::Autoencoder;
 
 use crate::backend::Device;
 use crate::cli::CommonArguments;
@@ -13,9 +14,12 @@ use crate::files;
 use crate::train::recipe::{
     Depth, Finetune, FinetuneArguments, Network, Pretrain, PretrainArguments, Recipe,
 };
+use crate::train::reproduction::{Reproduction, ReproductionArguments, Setting, Training};
 
 /// What `--from` says for a training without a pre-trained encoder.
 pub const SCRATCH: &str = "scratch";
+/// What a reproduction sets anew for each of its classifiers.
+pub const VARIED: [&str; 3] = ["head", "encoder", "labels_per_class"];
 
 /// Which command a folder is the run of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ pub enum Stage {
     Pretrain,
     /// A classifier alone.
     Finetune,
+    /// The paper's experiments.
+    Reproduce,
 }
 
 impl Stage {
@@ -36,6 +42,7 @@ impl Stage {
             Self::Run => "run",
             Self::Pretrain => "pretrain",
             Self::Finetune => "finetune",
+            Self::Reproduce => "reproduce",
         }
     }
 }
@@ -55,6 +62,9 @@ pub struct Config {
     pub recipe: Recipe,
     /// All that is random follows from it.
     pub seed: u64,
+    /// What the built-in scenes are drawn from, where that is not the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenes_seed: Option<u64>,
     /// Where it trains.
     pub device: Device,
     /// The most unlabelled images to use; 0 for all.
@@ -74,6 +84,9 @@ pub struct Config {
     /// How the classifier is trained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finetune: Option<Finetune>,
+    /// The extent of a reproduction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reproduce: Option<Reproduction>,
 }
 
 /// What the command line says of a run.
@@ -89,6 +102,8 @@ pub struct Given<'a> {
     pub pretrain: PretrainArguments,
     /// Of fine-tuning.
     pub finetune: FinetuneArguments,
+    /// Of a reproduction.
+    pub reproduce: ReproductionArguments,
     /// The configuration file.
     pub file: Option<&'a Path>,
 }
@@ -106,6 +121,7 @@ impl Given<'_> {
         for (name, stage) in [
             ("pretrain", options(&self.pretrain)?),
             ("finetune", options(&self.finetune)?),
+            ("reproduce", options(&self.reproduce)?),
         ] {
             if !stage.is_empty() {
                 table.insert(name.to_owned(), Value::Table(stage));
@@ -144,12 +160,8 @@ impl Config {
             Some(path) => anyhow::Error::from(error).context(invalid(path)),
             None => error.into(),
         };
-        let recipe = match over.get("recipe") {
-            Some(recipe) => recipe.clone().try_into().map_err(named)?,
-            None => Recipe::Default,
-        };
-        let built_in = !over.contains_key("data");
-        let defaults = Self::defaults(stage, recipe, built_in);
+        let basis = Basis::of(stage, &over).map_err(named)?;
+        let defaults = basis.defaults();
         let mut all = Table::try_from(&defaults)?;
         // A file of `run` serves its stages alone too, and the other way round.
         for (name, wanted) in [
@@ -157,19 +169,19 @@ impl Config {
             ("finetune", defaults.finetune.is_some()),
             ("from", stage == Stage::Finetune),
             ("init", stage == Stage::Pretrain),
+            ("reproduce", stage == Stage::Reproduce),
         ] {
             if !wanted {
                 over.remove(name);
             }
         }
-        let given = |stage: &str, name: &str| {
-            let stage = over.get(stage);
-            stage.is_some_and(|stage| stage.get(name).is_some())
-        };
-        let side_given = given("finetune", "side");
-        let depth_given = given("pretrain", "depth");
-        let pretrain_side_given = given("pretrain", "side");
-        let consistency_given = given("finetune", "consistency");
+        if let (Stage::Reproduce, Some(Value::Table(finetune))) = (stage, over.get_mut("finetune"))
+        {
+            for name in VARIED {
+                finetune.remove(name);
+            }
+        }
+        let side_given = option(&over, "finetune", "side").is_some();
         merge(&mut all, over);
         let mut config: Self = all.try_into().map_err(named)?;
         // A run is resumed from any folder.
@@ -181,21 +193,6 @@ impl Config {
             && let Some(path) = std::path::absolute(&*from)?.to_str()
         {
             *from = path.to_owned();
-        }
-        // What the recipe says of sizes holds for networks that can take them.
-        if let Some(pretrain) = &mut config.pretrain {
-            if !depth_given && config.network.autoencoder(pretrain.depth).is_err() {
-                pretrain.depth = Depth::Shallow;
-            }
-            if !pretrain_side_given && pretrain.depth == Depth::Shallow {
-                pretrain.side = vae96::SIDE;
-            }
-        }
-        // From scratch is the baseline: what labels alone can teach.
-        if let (Some(SCRATCH), Some(finetune)) = (config.from.as_deref(), &mut config.finetune)
-            && !consistency_given
-        {
-            finetune.consistency = 0.0;
         }
         let any_side = config.reads_any_side();
         if let (false, false, Some(finetune)) = (side_given, any_side, &mut config.finetune) {
@@ -238,6 +235,11 @@ impl Config {
             .context("the configuration has no section [pretrain]")
     }
 
+    /// The VAE that is trained.
+    pub fn autoencoder(&self) -> Result<&'static Autoencoder> {
+        self.network.autoencoder(self.pretrain()?.depth)
+    }
+
     /// How the classifier is trained.
     pub fn finetune(&self) -> Result<&Finetune> {
         self.finetune
@@ -245,33 +247,40 @@ impl Config {
             .context("the configuration has no section [finetune]")
     }
 
-    fn defaults(stage: Stage, recipe: Recipe, built_in: bool) -> Self {
-        let mut pretrain = Pretrain::defaults(recipe);
-        let mut finetune = Finetune::defaults(recipe);
-        if built_in && recipe == Recipe::Default {
-            // The scenes are for trying things out: a few minutes, and few labels, where
-            // pre-training shows.
-            pretrain.epochs = 12;
-            finetune.epochs = 20;
-            finetune.labels_per_class = 16;
+    /// The extent of a reproduction.
+    pub fn reproduce(&self) -> Result<&Reproduction> {
+        self.reproduce
+            .as_ref()
+            .context("the configuration has no section [reproduce]")
+    }
+
+    /// The options of one of a reproduction's classifiers, as `finetune` would have them.
+    /// `encoder` is the folder of the pre-training.
+    pub fn of_training(&self, training: Training, encoder: &Path) -> Result<Self> {
+        let encoder = std::path::absolute(encoder)?;
+        let mut config = Self {
+            stage: Stage::Finetune,
+            seed: training.seed,
+            scenes_seed: self.data.is_none().then_some(self.seed),
+            from: Some(match training.setting {
+                Setting::Baseline => SCRATCH.to_owned(),
+                _ => encoder.to_string_lossy().into_owned(),
+            }),
+            pretrain: None,
+            finetune: Some(Finetune {
+                head: training.setting.head(),
+                encoder: training.setting.encoder(),
+                labels_per_class: training.labels,
+                ..self.finetune()?.clone()
+            }),
+            reproduce: None,
+            ..self.clone()
+        };
+        let any_side = config.reads_any_side();
+        if let (false, Some(finetune)) = (any_side, &mut config.finetune) {
+            finetune.side = vae96::SIDE;
         }
-        Self {
-            stage,
-            data: None,
-            network: match recipe {
-                Recipe::Default => Network::Edge,
-                Recipe::Paper => Network::Paper,
-            },
-            recipe,
-            seed: 0,
-            device: Device::Auto,
-            unlabelled: 0,
-            tensorboard: false,
-            from: None,
-            init: None,
-            pretrain: (stage != Stage::Finetune).then_some(pretrain),
-            finetune: (stage != Stage::Pretrain).then_some(finetune),
-        }
+        Ok(config)
     }
 
     fn check(&self) -> Result<()> {
@@ -299,6 +308,7 @@ impl Config {
         }
         if let Some(finetune) = &self.finetune {
             count("finetune", "epochs", finetune.epochs)?;
+            count("finetune", "epoch_images", finetune.epoch_images)?;
             count("finetune", "batch", finetune.batch)?;
             within("finetune", "rate", finetune.rate, 0.0, 10.0)?;
             within("finetune", "encoder_rate", finetune.encoder_rate, 0.0, 10.0)?;
@@ -341,6 +351,16 @@ impl Config {
                 1.0,
             )?;
             self.check_side(finetune)?;
+        }
+        if let Some(reproduce) = &self.reproduce {
+            let seeds = reproduce.seeds;
+            ensure!(
+                (1..=1000).contains(&seeds) && self.seed <= i64::MAX as u64 - seeds as u64,
+                "reproduce.seeds is {seeds}, from seed {} on; it must lie between 1 and 1000, and \
+                 no seed may exceed {}",
+                self.seed,
+                i64::MAX
+            );
         }
         Ok(())
     }
@@ -387,6 +407,92 @@ impl Config {
         );
         Ok(())
     }
+}
+
+/// What the defaults depend on.
+struct Basis {
+    stage: Stage,
+    recipe: Recipe,
+    network: Network,
+    depth: Depth,
+    /// Whether the images are the built-in scenes.
+    built_in: bool,
+    /// Whether a classifier starts from scratch.
+    scratch: bool,
+}
+
+impl Basis {
+    fn of(stage: Stage, over: &Table) -> Result<Self, toml::de::Error> {
+        let recipe = match over.get("recipe") {
+            Some(recipe) => recipe.clone().try_into()?,
+            None => Recipe::Default,
+        };
+        let network = match (over.get("network"), recipe) {
+            (Some(network), _) => network.clone().try_into()?,
+            (None, Recipe::Default) => Network::Edge,
+            (None, Recipe::Paper) => Network::Paper,
+        };
+        let depth = match option(over, "pretrain", "depth") {
+            Some(depth) => depth.clone().try_into()?,
+            // The paper's experiments are about its own VAE.
+            None if stage == Stage::Reproduce || recipe == Recipe::Paper => Depth::Shallow,
+            None if network.autoencoder(Depth::Deep).is_err() => Depth::Shallow,
+            None => Depth::Deep,
+        };
+        Ok(Self {
+            stage,
+            recipe,
+            network,
+            depth,
+            built_in: !over.contains_key("data"),
+            scratch: over.get("from").and_then(Value::as_str) == Some(SCRATCH),
+        })
+    }
+
+    fn defaults(&self) -> Config {
+        let Self { stage, recipe, .. } = *self;
+        let mut pretrain = Pretrain::defaults(recipe, self.depth);
+        let mut finetune = Finetune::defaults(recipe);
+        if self.built_in && recipe == Recipe::Default {
+            // The scenes are for trying things out: a few minutes, and few labels, where
+            // pre-training shows.
+            pretrain.epochs = 12;
+            finetune.epochs = 20;
+            finetune.labels_per_class = 16;
+        }
+        if self.scratch || stage == Stage::Reproduce {
+            // The baseline, and the paper's experiments: what labels alone can teach.
+            finetune.consistency = 0.0;
+        }
+        if stage == Stage::Reproduce {
+            // Each of its classifiers has its own number.
+            finetune.labels_per_class = 0;
+            if self.built_in {
+                finetune.epochs = 8;
+            }
+        }
+        Config {
+            stage,
+            data: None,
+            network: self.network,
+            recipe,
+            seed: 0,
+            scenes_seed: None,
+            device: Device::Auto,
+            unlabelled: 0,
+            tensorboard: false,
+            from: None,
+            init: None,
+            pretrain: (stage != Stage::Finetune).then_some(pretrain),
+            finetune: (stage != Stage::Pretrain).then_some(finetune),
+            reproduce: (stage == Stage::Reproduce).then(|| Reproduction::defaults(self.built_in)),
+        }
+    }
+}
+
+/// What a configuration says of an option of a stage.
+fn option<'a>(table: &'a Table, stage: &str, name: &str) -> Option<&'a Value> {
+    table.get(stage)?.get(name)
 }
 
 fn table(path: &Path) -> Result<Table> {
@@ -459,7 +565,12 @@ mod tests {
 
     #[test]
     fn what_is_saved_reads_back() {
-        for stage in [Stage::Run, Stage::Pretrain, Stage::Finetune] {
+        for stage in [
+            Stage::Run,
+            Stage::Pretrain,
+            Stage::Finetune,
+            Stage::Reproduce,
+        ] {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("config.toml");
             let config = Config::resolve(stage, &given()).unwrap();

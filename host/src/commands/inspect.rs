@@ -42,6 +42,10 @@ const CORES: [Core; 4] = [
     },
 ];
 
+/// The most flash that common microcontrollers have on their chip, in bytes (the STM32U5 has 4 MiB;
+/// most have 2 MiB or less).
+const LARGEST_FLASH: usize = 4 << 20;
+
 const MODEL: &str = "milliseconds = MACs × cycles a MAC / clock, with the cycles that MLPerf Tiny's \
     visual wake words results give for tuned int8 stacks; an order of magnitude, not a measurement";
 
@@ -97,6 +101,7 @@ fn json(needs: &Needs) -> Value {
         "classes": needs.classes,
         "flash_bytes": needs.flash_bytes,
         "ram_bytes": needs.ram_bytes,
+        "fits_on_chip": needs.flash_bytes <= LARGEST_FLASH,
         "macs": needs.macs,
         "layers": needs.layers.iter().map(layer).collect::<Vec<_>>(),
         "estimates": CORES.iter().map(estimate).collect::<Vec<_>>(),
@@ -108,6 +113,15 @@ fn text(needs: &Needs) -> Result<String> {
     let mut text = summary(needs);
     if needs.classes > 0 {
         write!(text, ", {} classes", needs.classes)?;
+    }
+    if needs.flash_bytes > LARGEST_FLASH {
+        write!(
+            text,
+            "\n{:.1} MiB of flash: no common microcontroller has so much on its chip ({} MiB at \
+             most); it needs memory beside the chip, or the network edge",
+            needs.flash_bytes as f64 / f64::from(1 << 20),
+            LARGEST_FLASH >> 20
+        )?;
     }
     write!(
         text,

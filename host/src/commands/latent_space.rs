@@ -31,7 +31,7 @@ pub fn views(
     config: &Config,
     data: &Dataset,
 ) -> Result<Option<LatentSpace>> {
-    let autoencoder = config.network.autoencoder(config.pretrain()?.depth)?;
+    let autoencoder = config.autoencoder()?;
     let vae = backend.vae(autoencoder, weights)?;
     let encode = |images: &Images, indices: Vec<usize>| {
         let progress = ProgressBar::hidden();

@@ -11,6 +11,7 @@ mod inspect;
 mod latent_space;
 mod pretrain;
 mod report;
+mod reproduce;
 mod run;
 mod source;
 mod suggest;
@@ -45,6 +46,7 @@ pub fn dispatch(cli: Cli) -> Result<Answer> {
         Some(Command::Pretrain(arguments)) => pretrain::run(&arguments, progress),
         Some(Command::Finetune(arguments)) => finetune::run(&arguments, progress),
         Some(Command::Suggest(arguments)) => suggest::run(&arguments, progress),
+        Some(Command::Reproduce(arguments)) => reproduce::run(&arguments, progress),
         Some(Command::Export(arguments)) => export::run(&arguments, progress),
         Some(Command::Evaluate(arguments)) => evaluate::run(&arguments, progress),
         Some(Command::Classify(arguments)) => classify::run(&arguments),

@@ -80,7 +80,7 @@ pub fn stage(
     progress: Progress,
 ) -> Result<Weights> {
     let settings = config.pretrain()?;
-    let autoencoder = config.network.autoencoder(settings.depth)?;
+    let autoencoder = config.autoencoder()?;
     let init = match &config.init {
         Some(path) => Some(Trained::init(path, config.network, autoencoder)?),
         None => None,

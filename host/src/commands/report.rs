@@ -134,7 +134,7 @@ fn write(folder: &Folder, report: &Report) -> Result<()> {
 }
 
 /// What every report has.
-fn frame(title: &str, config: &Config, data: &Dataset) -> Result<Report> {
+pub(super) fn frame(title: &str, config: &Config, data: &Dataset) -> Result<Report> {
     let labels = config
         .finetune
         .as_ref()
@@ -208,7 +208,7 @@ fn figure(measures: &metrics::Measures, name: &str) -> f64 {
     measures.get(name).copied().unwrap_or(f64::NAN)
 }
 
-fn pretraining(folder: &Folder) -> Result<Pretraining> {
+pub(super) fn pretraining(folder: &Folder) -> Result<Pretraining> {
     let epoch = |record: &Record| VaeEpoch {
         epoch: record.epoch,
         train_reconstruction: figure(&record.train, "reconstruction"),

@@ -109,7 +109,7 @@ fn scenes(config: &Config, parts: Parts) -> Result<scenes::Options> {
     }
     let wanted = |part: bool, count: usize| if part { count } else { 0 };
     Ok(scenes::Options {
-        seed: config.seed,
+        seed: config.scenes_seed.unwrap_or(config.seed),
         train_per_class: wanted(parts.train, TRAIN_PER_CLASS.max(labels)),
         val_per_class: wanted(parts.val, VAL_PER_CLASS),
         unlabelled: wanted(parts.unlabelled, unlabelled),

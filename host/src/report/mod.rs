@@ -11,10 +11,11 @@
 
 mod markup;
 mod measures;
-mod number;
+pub(crate) mod number;
 mod page;
 mod picture;
 mod plot;
+pub mod reproduction;
 mod sections;
 mod terminal;
 
@@ -44,6 +45,8 @@ pub struct Report {
     pub results: Vec<ResultRow>,
     /// The model file.
     pub model: Option<ModelSummary>,
+    /// The paper's experiments; they have the auto-encoder's pre-training in them.
+    pub reproduction: Option<reproduction::Reproduction>,
     /// The variational auto-encoder.
     pub pretraining: Option<Pretraining>,
     /// Its latent space.

@@ -20,9 +20,6 @@ use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use crate::data::split::split;
 use crate::evaluate;
 
-/// An epoch has at least this many images: fewer are repeated.
-const EPOCH: usize = 2560;
-
 /// What a fine-tuning is given.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -62,11 +59,11 @@ pub fn train(
     let chosen = chosen(data, settings.labels_per_class, seed)?;
     let classes = data.classes.len();
     let start = start(request, classes)?;
-    let batch = settings.batch.min(chosen.len().max(EPOCH));
+    let (batch, steps_per_epoch) = pass(settings, chosen.len());
     let plan = Plan {
         name: request.name.to_owned(),
         epochs: settings.epochs,
-        steps_per_epoch: chosen.len().max(EPOCH) / batch,
+        steps_per_epoch,
         score: Some("top1"),
         keep_best: settings.keep == Keep::Best,
         patience: settings.patience,
@@ -99,6 +96,13 @@ pub fn train(
     let mut loader = Loader::training(sources, run.step() as u64)?;
     run.go(&mut task, &mut loader)?;
     run.end(&mut task, metadata)
+}
+
+/// Images a step and steps an epoch, of `images` labelled images.
+pub fn pass(settings: &Finetune, images: usize) -> (usize, usize) {
+    let images = images.max(settings.epoch_images);
+    let batch = settings.batch.min(images);
+    (batch, images / batch)
 }
 
 /// The unlabelled images, a slightly and a strongly varied view of each.
@@ -227,12 +231,7 @@ impl Task for FinetuneTask<'_> {
         let settings = self.settings;
         let (labelled, unlabelled) = loaded.split_first().context("a step without a batch")?;
         let count = labelled.batch.count;
-        let target = |&class: &usize| Target {
-            class,
-            smoothing: settings.smoothing as f32,
-            weight: 1.0 / count as f32,
-        };
-        let mut targets: Vec<Target> = labelled.labels.iter().map(target).collect();
+        let mut targets = settings.targets(&labelled.labels);
         let mut batch = Cow::Borrowed(&labelled.batch);
         for unlabelled in unlabelled {
             targets.extend(self.label(unlabelled, step)?);

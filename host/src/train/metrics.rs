@@ -33,6 +33,15 @@ pub struct Record {
     pub ended: f64,
 }
 
+/// One line of `steps.jsonl`: the loss of one batch, before its step moved the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Steps done before it: 0 for the first.
+    pub step: usize,
+    /// Means over the batch's images.
+    pub train: Measures,
+}
+
 /// Figures that add up over the images of an epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
@@ -69,8 +78,17 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     text.lines().enumerate().map(record).collect()
 }
 
+/// Reads the records of single steps; a line that was cut short counts as none.
+pub fn read_steps(path: &Path) -> Result<Vec<StepRecord>> {
+    let text = files::read_text(path)?;
+    let records = text
+        .lines()
+        .map_while(|line| serde_json::from_str(line).ok());
+    Ok(records.collect())
+}
+
 /// Writes all records anew: a resumed training forgets what came after its checkpoint.
-pub fn rewrite(path: &Path, records: &[Record]) -> Result<()> {
+pub fn rewrite(path: &Path, records: &[impl Serialize]) -> Result<()> {
     let mut text = String::new();
     for record in records {
         text.push_str(&serde_json::to_string(record)?);
@@ -80,7 +98,7 @@ pub fn rewrite(path: &Path, records: &[Record]) -> Result<()> {
 }
 
 /// Adds a record.
-pub fn append(path: &Path, record: &Record) -> Result<()> {
+pub fn append(path: &Path, record: &impl Serialize) -> Result<()> {
     let line = serde_json::to_string(record)? + "\n";
     files::append(path, line.as_bytes())
 }

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod pretrain;
 pub mod progress;
 pub mod recipe;
+pub mod reproduction;
 pub mod run;
 pub mod schedule;
 mod settings;

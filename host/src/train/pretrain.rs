@@ -13,10 +13,7 @@ use super::metrics::Measures;
 use super::progress::Progress;
 use super::recipe::{Optimisation, Pretrain};
 use super::run::{Folder, Plan, Run, Task, only};
-use super::schedule::ramp;
-use crate::backend::{
-    Backend, Batch, Contrast, LayerRates, Learner, Metadata, Vae, VaeObjective, Weights, parameters,
-};
+use crate::backend::{Backend, Batch, LayerRates, Learner, Metadata, Vae, Weights, parameters};
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use crate::data::random::{Purpose, rng};
 use crate::data::split::hold_out;
@@ -91,11 +88,11 @@ pub fn train(
     );
     let split = hold_out(images.len(), held_out(images.len()), seed);
     let chosen = split.train;
-    let batch = settings.batch.min(chosen.len());
+    let (batch, steps_per_epoch) = pass(settings, chosen.len());
     let plan = Plan {
         name: "pretrain".to_owned(),
         epochs: settings.epochs,
-        steps_per_epoch: chosen.len() / batch,
+        steps_per_epoch,
         score: None,
         keep_best: false,
         patience: 0,
@@ -130,6 +127,12 @@ pub fn train(
     let mut loader = Loader::training(vec![source], run.step() as u64)?;
     run.go(&mut task, &mut loader)?;
     run.end(&mut task, metadata)
+}
+
+/// Images a step and steps an epoch, of `images` images to learn from.
+pub fn pass(settings: &Pretrain, images: usize) -> (usize, usize) {
+    let batch = settings.batch.min(images);
+    (batch, images / batch)
 }
 
 /// How many images of `all` are held out to see what the VAE does with images it never saw.
@@ -177,21 +180,7 @@ impl Task for PretrainTask<'_> {
         let Self { settings, seed, .. } = *self;
         let targets = &only(loaded)?.batch;
         let count = targets.count;
-        let rise = (settings.beta_warmup * self.steps as f64).round() as usize;
-        let objective = VaeObjective {
-            reconstruction_weight: settings.vae / (2.0 * settings.sigma2),
-            beta: settings.vae * settings.beta * ramp(step, rise),
-            free_bits: settings.free_bits,
-            contrast: (settings.contrast > 0.0).then_some(Contrast {
-                weight: settings.contrast,
-                temperature: settings.temperature,
-            }),
-            scale: if settings.mean_loss {
-                1.0 / count as f64
-            } else {
-                1.0
-            },
-        };
+        let objective = settings.objective(step, self.steps, count);
         let corruption = settings.corruption();
         let corrupted =
             (!corruption.is_none()).then(|| corruption.apply(targets, seed, step as u64));

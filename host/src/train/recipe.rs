@@ -5,9 +5,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use vae96::Autoencoder;
 
-use super::schedule::Schedule;
+use super::schedule::{Schedule, ramp};
 use super::settings::settings;
-use crate::backend::{self, LayerRates, Update};
+use crate::backend::{self, Contrast, LayerRates, Target, Update, VaeObjective};
 use crate::data::augment::Augmentation;
 use crate::data::corrupt::Corruption;
 
@@ -158,8 +158,10 @@ settings! {
     /// Labelled images a class, drawn by the seed: a smaller number takes a subset of a larger
     /// one's. 0 takes all there are.
     labels_per_class: usize,
-    /// Passes over the labelled images; few images are repeated until a pass has 2560.
+    /// Passes over the labelled images.
     epochs: usize,
+    /// Fewest images of a pass: fewer labelled ones are repeated.
+    epoch_images: usize,
     /// Images a step.
     batch: usize,
     /// The optimiser.
@@ -229,62 +231,62 @@ settings! {
 }
 
 impl Pretrain {
-    /// The defaults of a recipe.
-    pub fn defaults(recipe: Recipe) -> Self {
-        match recipe {
-            Recipe::Default => Self {
-                depth: Depth::Deep,
-                epochs: 45,
+    /// The defaults of a recipe, for a VAE of that depth.
+    pub fn defaults(recipe: Recipe, depth: Depth) -> Self {
+        let shallow = Self {
+            depth,
+            epochs: 20,
+            batch: 128,
+            optimiser: Optimiser::Adamw,
+            rate: 2e-3,
+            schedule: Schedule::Cosine,
+            warmup: 0.05,
+            weight_decay: 0.01,
+            clip: 0.0,
+            vae: 1.0,
+            beta: 1.0,
+            beta_warmup: 0.2,
+            sigma2: 0.1,
+            free_bits: 0.0,
+            contrast: 0.0,
+            temperature: 0.2,
+            mask: 0.0,
+            noise: 0.0,
+            mean_loss: true,
+            side: vae96::SIDE,
+            crop: 0.5,
+            flip: true,
+            colour: 0.0,
+            hue: 0.0,
+            grey: 0.0,
+        };
+        match (recipe, depth) {
+            (Recipe::Default, Depth::Shallow) => shallow,
+            (Recipe::Default, Depth::Deep) => Self {
+                epochs: 80,
                 batch: 256,
-                optimiser: Optimiser::Adamw,
                 rate: 3e-3,
-                schedule: Schedule::Cosine,
-                warmup: 0.05,
-                weight_decay: 0.01,
-                clip: 0.0,
-                vae: 1.0,
-                beta: 1.0,
-                beta_warmup: 0.2,
-                sigma2: 0.1,
-                free_bits: 0.0,
-                contrast: 100.0,
-                temperature: 0.2,
-                mask: 0.0,
-                noise: 0.0,
-                mean_loss: true,
+                contrast: 1000.0,
                 side: 64,
                 crop: 0.2,
-                flip: true,
                 colour: 0.5,
                 hue: 0.1,
                 grey: 0.2,
+                ..shallow
             },
-            Recipe::Paper => Self {
-                depth: Depth::Shallow,
+            (Recipe::Paper, _) => Self {
                 epochs: 180,
-                batch: 128,
                 optimiser: Optimiser::Adam,
                 rate: 1e-3,
                 schedule: Schedule::Constant,
                 warmup: 0.0,
                 weight_decay: 0.0,
-                clip: 0.0,
-                vae: 1.0,
-                beta: 1.0,
                 beta_warmup: 0.0,
                 sigma2: 0.5,
-                free_bits: 0.0,
-                contrast: 0.0,
-                temperature: 0.2,
-                mask: 0.0,
-                noise: 0.0,
                 mean_loss: false,
-                side: vae96::SIDE,
                 crop: 1.0,
                 flip: false,
-                colour: 0.0,
-                hue: 0.0,
-                grey: 0.0,
+                ..shallow
             },
         }
     }
@@ -298,6 +300,25 @@ impl Pretrain {
         };
         let views = if self.contrast > 0.0 { 2 } else { 1 };
         vec![view; views]
+    }
+
+    /// What is learned at `step` of `steps`, of a batch of `count` views.
+    pub fn objective(&self, step: usize, steps: usize, count: usize) -> VaeObjective {
+        let rise = (self.beta_warmup * steps as f64).round() as usize;
+        VaeObjective {
+            reconstruction_weight: self.vae / (2.0 * self.sigma2),
+            beta: self.vae * self.beta * ramp(step, rise),
+            free_bits: self.free_bits,
+            contrast: (self.contrast > 0.0).then_some(Contrast {
+                weight: self.contrast,
+                temperature: self.temperature,
+            }),
+            scale: if self.mean_loss {
+                1.0 / count as f64
+            } else {
+                1.0
+            },
+        }
     }
 
     /// What is done to what the encoder sees.
@@ -318,6 +339,7 @@ impl Finetune {
                 encoder: Encoder::Learn,
                 labels_per_class: 64,
                 epochs: 80,
+                epoch_images: 2560,
                 batch: 64,
                 optimiser: Optimiser::Adamw,
                 rate: 5e-3,
@@ -354,6 +376,7 @@ impl Finetune {
                 encoder: Encoder::Learn,
                 labels_per_class: 64,
                 epochs: 100,
+                epoch_images: 1,
                 batch: 256,
                 optimiser: Optimiser::SgdPaper,
                 rate: 0.01,
@@ -386,6 +409,16 @@ impl Finetune {
                 patience: 0,
             },
         }
+    }
+
+    /// What it is to say of images of those classes, the loss their mean.
+    pub fn targets(&self, classes: &[usize]) -> Vec<Target> {
+        let target = |&class: &usize| Target {
+            class,
+            smoothing: self.smoothing as f32,
+            weight: 1.0 / classes.len() as f32,
+        };
+        classes.iter().map(target).collect()
     }
 
     /// How its labelled images are varied.
@@ -586,7 +619,7 @@ mod tests {
 
     #[test]
     fn a_contrastive_term_needs_two_views() {
-        let mut settings = Pretrain::defaults(Recipe::Paper);
+        let mut settings = Pretrain::defaults(Recipe::Paper, Depth::Shallow);
         assert_eq!(settings.views(), [Augmentation::NONE]);
         settings.contrast = 1.0;
         assert_eq!(settings.views().len(), 2);

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use indicatif::ProgressBar;
 
 use super::checkpoint::{Best, Checkpoint};
-use super::metrics::{self, Measures, Record, Sums};
+use super::metrics::{self, Measures, Record, StepRecord, Sums};
 use super::progress::Progress;
 use super::tensorboard;
 use crate::backend::{Learner, Metadata, Weights};
@@ -16,6 +16,8 @@ use crate::files;
 
 /// A checkpoint is written at the end of an epoch, and within one when the last is this old.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(60);
+/// Every so many steps the loss of one batch is written down.
+const STEPS_BETWEEN_RECORDS: usize = 10;
 
 /// Something to train.
 pub trait Task {
@@ -135,6 +137,11 @@ impl Folder {
         self.file("metrics.jsonl")
     }
 
+    /// One record every ten steps.
+    pub fn steps(&self) -> PathBuf {
+        self.file("steps.jsonl")
+    }
+
     /// The curves as TensorBoard reads them, where they are wanted. It finds files by the part
     /// `tfevents` of their names.
     pub fn events(&self) -> Option<PathBuf> {
@@ -206,6 +213,12 @@ impl<'a> Run<'a> {
             run.bar.reset_eta();
         }
         metrics::rewrite(&folder.metrics(), &run.records)?;
+        let mut steps = match folder.steps().exists() {
+            true => metrics::read_steps(&folder.steps())?,
+            false => Vec::new(),
+        };
+        steps.retain(|record| record.step < run.step);
+        metrics::rewrite(&folder.steps(), &steps)?;
         if let Some(events) = folder.events() {
             tensorboard::rewrite(&events, &run.records)?;
         }
@@ -235,6 +248,14 @@ impl<'a> Run<'a> {
             let loaded = loaded?;
             let figures = task.step(&loaded, self.step)?;
             self.check(self.step + 1, figures.iter().copied())?;
+            if self.step.is_multiple_of(STEPS_BETWEEN_RECORDS) {
+                let train = figures.iter().map(|&(name, mean)| (name.to_owned(), mean));
+                let record = StepRecord {
+                    step: self.step,
+                    train: train.collect(),
+                };
+                metrics::append(&self.folder.steps(), &record)?;
+            }
             let images = loaded.first().map_or(0, |loaded| loaded.batch.count);
             self.sums.add(images, &figures);
             self.step += 1;

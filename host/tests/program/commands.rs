@@ -239,12 +239,14 @@ fn inspect(at: &Path) {
             "classes",
             "flash_bytes",
             "ram_bytes",
+            "fits_on_chip",
             "macs",
             "layers",
             "estimates",
             "estimate_model",
         ],
     );
+    assert_eq!(found["fits_on_chip"], true);
     let layers = found["layers"].as_array().unwrap();
     assert_eq!(layers.len(), 7);
     let of = |layer: usize, figure: &str| number(&layers[layer], &format!("/{figure}"));

@@ -104,6 +104,7 @@ fn killed_at_random_moments() {
     };
     for stage in ["pretrain", "baseline", "finetune"] {
         same(&format!("{stage}/weights.safetensors"));
+        same(&format!("{stage}/steps.jsonl"));
         let [expected, found] = [&whole, &killed].map(|run| records(&run.join(stage)));
         assert_eq!(found, expected, "{stage}");
         same_events(&whole.join(stage));

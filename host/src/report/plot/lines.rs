@@ -32,6 +32,11 @@ pub struct Line {
 
 /// A plot of `lines` over epochs; `title` is for those who cannot see it.
 pub fn lines(title: &str, from_zero: bool, lines: &[Line]) -> Element {
+    lines_over("epoch", title, from_zero, lines)
+}
+
+/// A plot of `lines` over whole numbers of something else than epochs.
+pub fn lines_over(what: &str, title: &str, from_zero: bool, lines: &[Line]) -> Element {
     let points = || lines.iter().flat_map(|line| line.points.iter());
     let epochs = Axis::whole(points().map(|p| p.0));
     let values = Axis::covering(points().map(|p| p.1), from_zero);
@@ -61,9 +66,9 @@ pub fn lines(title: &str, from_zero: bool, lines: &[Line]) -> Element {
         let mark = line.mark.filter(|mark| mark.1.is_finite())?;
         Some(circle("mark", line, mark, 3.5))
     });
-    canvas(HEIGHT, &summary(title, lines))
+    canvas(HEIGHT, &summary(what, title, lines))
         .children(vertical_axis(&values, y))
-        .children(horizontal_axis(&epochs, x, BOTTOM, "epoch"))
+        .children(horizontal_axis(&epochs, x, BOTTOM, what))
         .children(curves)
         .children(dots)
         .children(marks)
@@ -90,15 +95,15 @@ fn path(points: &[(f64, f64)], x: Scale, y: Scale) -> String {
 }
 
 /// First and last value of each line, in words.
-fn summary(title: &str, lines: &[Line]) -> String {
-    let mut text = format!("{title}, by epoch.");
+fn summary(what: &str, title: &str, lines: &[Line]) -> String {
+    let mut text = format!("{title}, by {what}.");
     for line in lines {
         let mut finite = line.points.iter().filter(|point| point.1.is_finite());
         let Some(first) = finite.next() else { continue };
         let last = finite.next_back().unwrap_or(first);
         let _ = write!(
             text,
-            " {}: {} at epoch {}, {} at epoch {}.",
+            " {}: {} at {what} {}, {} at {what} {}.",
             line.name,
             number::short(first.1),
             first.0,

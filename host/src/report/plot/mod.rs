@@ -1,6 +1,7 @@
 //! Plots as SVG. Colours come from the style sheet by class, so they follow the reader's scheme.
 
 mod axis;
+mod labels;
 mod lines;
 mod reliability;
 mod scatter;
@@ -9,7 +10,8 @@ mod sorted;
 use super::markup::{Element, el};
 use axis::{Axis, Scale};
 
-pub use lines::{Line, lines};
+pub use labels::{Point, Series, labels};
+pub use lines::{Line, lines, lines_over};
 pub use reliability::reliability;
 pub use scatter::{MARKS, Mark, scatter};
 pub use sorted::sorted;

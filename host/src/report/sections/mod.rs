@@ -9,6 +9,7 @@ mod layers;
 mod measurement;
 mod pretraining;
 mod reliability;
+mod reproduction;
 mod results;
 
 use anyhow::Result;
@@ -35,7 +36,8 @@ pub struct Term(&'static str, String);
 
 /// The sections that `report` has something for, in the order to read them.
 pub fn all(report: &Report) -> Result<Vec<Section>> {
-    let sections = [
+    let mut sections = reproduction::sections(report)?;
+    let others = [
         results::section(report),
         classifiers::section(report),
         pretraining::section(report)?,
@@ -46,7 +48,7 @@ pub fn all(report: &Report) -> Result<Vec<Section>> {
         data::section(report),
         configuration::section(report),
     ];
-    let mut sections: Vec<_> = sections.into_iter().flatten().collect();
+    sections.extend(others.into_iter().flatten());
     let terms = sections.iter_mut().flat_map(|s| s.terms.drain(..));
     let measurement = measurement::section(terms.collect(), &report.notes);
     sections.extend(measurement);

@@ -142,7 +142,10 @@ fn latent(kl: &[f64]) -> Element {
     )
 }
 
-fn reconstructions(images: &Reconstructions, epochs: &[VaeEpoch]) -> Result<Option<Element>> {
+pub(super) fn reconstructions(
+    images: &Reconstructions,
+    epochs: &[VaeEpoch],
+) -> Result<Option<Element>> {
     let after = |epoch: Option<&VaeEpoch>, otherwise: &str| {
         epoch.map_or(otherwise.to_owned(), |e| format!("Epoch {}", e.epoch))
     };

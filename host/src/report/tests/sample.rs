@@ -37,6 +37,7 @@ pub fn full() -> Report {
         ],
         confusions: confusions(&classes),
         confusions_of: "fine-tuned int8".to_owned(),
+        reproduction: None,
         reliability: vec![
             reliability("Fine-tuned float", 0.09),
             reliability("Fine-tuned int8", 0.1),
