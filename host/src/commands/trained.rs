@@ -90,6 +90,11 @@ fn read(path: &Path, stage: &str) -> Result<(PathBuf, Weights, Option<Label>)> {
         folder.weights()
     };
     let (weights, metadata) = Weights::load(&file)?;
+    ensure!(
+        weights.are_finite(),
+        "{} holds weights that are infinite or no numbers",
+        file.display()
+    );
     let label = metadata.get(LABEL).map(|label| {
         serde_json::from_str(label)
             .with_context(|| format!("{} is of another version of vae96", file.display()))
