@@ -2,8 +2,10 @@
 
 mod commands;
 mod labels;
+mod paper;
 mod photographs;
 mod refusals;
+mod reproduce;
 mod resume;
 mod threads;
 mod vae96;

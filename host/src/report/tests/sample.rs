@@ -17,6 +17,7 @@ pub fn full() -> Report {
         "parachute",
     ];
     Report {
+        reproduction: None,
         title: "Imagenette, 64 labels a class".to_owned(),
         network: "edge".to_owned(),
         data: DataSummary {
