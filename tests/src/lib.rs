@@ -1,6 +1,6 @@
 //! What the tests share: random weights and images.
 
-pub mod formula;
+pub mod torch;
 pub mod twin;
 
 use host::backend::parameters::{Parameter, Start};

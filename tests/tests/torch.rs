@@ -3,21 +3,13 @@
 //! `fixtures/make_torch.py` wrote what is expected; weights, images and noise come from a formula
 //! that both sides know.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use host::backend::cpu::Cpu;
-use host::backend::{
-    Backend, LayerRates, Learner, Optimiser, Tensor, Update, VaeObjective, Weights, parameters,
-};
-use safetensors::SafeTensors;
-use tests::formula::{formula, images};
+use host::backend::{Backend, LayerRates, Optimiser, Update, VaeObjective, parameters};
+use tests::torch::{Expected, images, initial, noise};
 use vae96::{Activation, Architecture, Autoencoder, EDGE, Features, Head, Layer, Op, SIDE, Window};
 
 const STEPS: usize = 3;
-
-/// Allowed error, as a share of a tensor's root mean square.
-const TOLERANCE: f64 = 2e-4;
 
 /// The paper's shape with few channels: biases before BatchNorm, no padding, a ReLU at the end.
 static SMALL: Architecture = Architecture {
@@ -55,25 +47,6 @@ const SMALL_ENCODER: &[Layer] = &[
     Layer::conv("conv2", Window::new(5, 1, 0), 6).with_bias(),
 ];
 
-fn initial(parameters: &[parameters::Parameter]) -> Weights {
-    let tensors = parameters.iter().map(|parameter| {
-        let (name, shape) = (&parameter.name, &parameter.shape);
-        let mut values = formula(name, shape.iter().product());
-        for value in &mut values {
-            *value = if name.ends_with("running_var") || name.ends_with("_bn.weight") {
-                1.0 + 0.5 * *value
-            } else if shape.len() > 1 {
-                let inputs: usize = shape[1..].iter().product();
-                *value * (1.0 / (inputs as f64).sqrt()) as f32
-            } else {
-                *value * 0.125
-            };
-        }
-        (name.clone(), Tensor::new(shape.clone(), values))
-    });
-    Weights(tensors.collect())
-}
-
 fn update(rule: &str, encoder_rate: f64) -> Update {
     Update {
         optimiser: match rule {
@@ -90,82 +63,16 @@ fn update(rule: &str, encoder_rate: f64) -> Update {
     }
 }
 
-/// What PyTorch made of one case.
-struct Expected {
-    file: Vec<u8>,
-    case: &'static str,
-}
-
-impl Expected {
-    fn of(case: &'static str) -> Result<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/torch.safetensors");
-        let file = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        Ok(Self { file, case })
-    }
-
-    fn values(&self, name: &str) -> Result<Vec<f32>> {
-        let tensors = SafeTensors::deserialize(&self.file)?;
-        let tensor = tensors.tensor(&format!("{}/{name}", self.case))?;
-        Ok(bytemuck::pod_collect_to_vec(tensor.data()))
-    }
-
-    /// Compares a sample of `values`.
-    fn check(&self, name: &str, values: &[f32]) -> Result<()> {
-        let expected: Vec<f64> = self.values(name)?.into_iter().map(f64::from).collect();
-        let count = values.len() as f64;
-        let double = || values.iter().map(|v| f64::from(*v));
-        let mean = double().sum::<f64>() / count;
-        let root = (double().map(|v| v * v).sum::<f64>() / count).sqrt();
-        let picks = expected.len() - 2;
-        let mut found = vec![mean, root];
-        found.extend((0..picks).map(|pick| {
-            let index = (pick * (values.len() - 1)) as f64 / (picks.max(2) - 1) as f64;
-            f64::from(values[index as usize])
-        }));
-        let allowed = TOLERANCE * expected[1].max(1e-3);
-        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            assert!(
-                (found - expected).abs() <= allowed,
-                "{}/{name}, value {index}: {found} instead of {expected} ± {allowed}",
-                self.case
-            );
-        }
-        Ok(())
-    }
-
-    fn check_weights(&self, learner: &(impl Learner + ?Sized)) -> Result<()> {
-        for (name, tensor) in learner.weights()?.0 {
-            self.check(&name, &tensor.data)?;
-        }
-        Ok(())
-    }
-
-    fn check_losses(&self, found: &[f64]) -> Result<()> {
-        for (found, expected) in found.iter().zip(self.values("losses")?) {
-            let error = (found - f64::from(expected)).abs();
-            assert!(
-                error <= 1e-4 * f64::from(expected).abs(),
-                "{}: a loss of {found} instead of {expected}",
-                self.case
-            );
-        }
-        Ok(())
-    }
-}
-
 fn check_vae(
     case: &'static str,
     autoencoder: &'static Autoencoder,
     count: usize,
     update: &Update,
 ) -> Result<()> {
-    let expected = Expected::of(case)?;
+    let expected = Expected::of("torch.safetensors", case)?;
     let mut vae = Cpu.vae(autoencoder, &initial(&parameters::vae(autoencoder)))?;
     let batch = images(count, SIDE);
-    let noise: Vec<f32> = formula("noise", count * autoencoder.latent())
-        .into_iter()
-        .map(|value| 2.0 * value)
-        .collect();
+    let noise = noise(count, autoencoder.latent());
     let objective = VaeObjective {
         reconstruction_weight: 0.5,
         beta: 2.0,
@@ -193,7 +100,7 @@ fn check_classifier(
     (count, side): (usize, usize),
     update: &Update,
 ) -> Result<()> {
-    let expected = Expected::of(case)?;
+    let expected = Expected::of("torch.safetensors", case)?;
     let weights = initial(&parameters::classifier(architecture, head, 10));
     let mut classifier = Cpu.classifier(architecture, head, 10, &weights)?;
     let batch = images(count, side);

@@ -12,7 +12,7 @@ use host::backend::parameters;
 use host::commands::trained::Trained;
 use host::train::recipe::{Head, Network};
 use serde_json::Value;
-use tests::formula::images;
+use tests::torch::images;
 use vae96::{Architecture, SIDE};
 
 const CLASSES: usize = 10;

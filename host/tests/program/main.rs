@@ -3,8 +3,10 @@
 mod commands;
 mod interop;
 mod labels;
+mod paper;
 mod photographs;
 mod refusals;
+mod reproduce;
 mod resume;
 mod suggest;
 mod threads;

@@ -24,6 +24,7 @@ use crate::data::Dataset;
 use crate::data::loader::Samples;
 use crate::evaluate;
 use crate::files;
+use crate::report::number;
 use crate::train::finetune::chosen;
 use crate::train::progress::Progress;
 use crate::train::recipe::FinetuneArguments;
@@ -118,11 +119,11 @@ impl Reproduction<'_> {
     fn train(&self) -> Result<()> {
         let mut estimate = Estimate::measure(self)?;
         self.progress.tell(&format!(
-            "{} trainings: a VAE, and classifiers with {} seeds; their weights take {:.1} GB in \
-             the end; {} in all, as {} steps of each kind take here",
+            "{} trainings: a VAE, and {} classifiers; their weights take {} in the end; {} left, \
+             as {} steps of each kind take here",
             1 + self.trainings.len(),
-            self.config.reproduce()?.seeds,
-            self.weight_bytes()? as f64 / 1e9,
+            self.trainings.len(),
+            number::bytes(self.weight_bytes()?),
             estimate.left(self)?,
             estimate::STEPS,
         ));
@@ -247,7 +248,7 @@ impl Reproduction<'_> {
 /// A training as the user reads of it.
 fn describe(training: Training) -> String {
     format!(
-        "{}, {} labels a class, seed {}",
+        "{}, labels a class {}, seed {}",
         training.setting.name(),
         training.labels,
         training.seed

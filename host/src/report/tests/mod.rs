@@ -1,6 +1,7 @@
 //! The page and the table as a whole.
 
 mod markup_check;
+mod reproduction;
 mod sample;
 
 use markup_check::Page;

@@ -17,6 +17,7 @@ pub fn full() -> Report {
         "parachute",
     ];
     Report {
+        reproduction: None,
         title: "Imagenette, 64 labels a class".to_owned(),
         network: "edge".to_owned(),
         data: DataSummary {
@@ -37,7 +38,6 @@ pub fn full() -> Report {
         ],
         confusions: confusions(&classes),
         confusions_of: "fine-tuned int8".to_owned(),
-        reproduction: None,
         reliability: vec![
             reliability("Fine-tuned float", 0.09),
             reliability("Fine-tuned int8", 0.1),

@@ -14,13 +14,13 @@ pub fn table(found: &Reproduction) -> Option<Section> {
     if found.rows.is_empty() {
         return None;
     }
-    let group = |text: &str| th("colgroup", text).attr("colspan", 2);
+    let group = |text: &str| th("colgroup", text).class("number").attr("colspan", 2);
     let groups = el("tr")
         .child(th("col", "Labels a class").attr("rowspan", 2))
         .child(group("Pre-trained"))
         .child(group("Baseline"))
         .child(group("Paper, Table 1"))
-        .child(th("col", "Paper, notebook"));
+        .child(th("col", "Paper, notebook").class("number"));
     let heads = [
         "Top-1", "Top-5", "Top-1", "Top-5", "Top-1", "Top-5", "Top-1",
     ];

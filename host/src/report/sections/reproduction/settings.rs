@@ -1,6 +1,6 @@
 //! Figure 3: the four settings and the baseline.
 
-use super::{legend, spread_cell};
+use super::{BASELINE, PAPER, PRETRAINED, legend, spread_cell};
 use crate::report::{
     markup::{Element, el},
     number,
@@ -15,13 +15,11 @@ pub fn section(found: &Reproduction) -> Option<Section> {
     if !found.settings.iter().any(|setting| begun(&setting)) {
         return None;
     }
-    let curves = found.settings.iter().enumerate();
-    let drawn: Vec<_> = curves
+    let drawn: Vec<_> = coloured(found)
         .map(|(colour, setting)| line(colour, setting))
         .collect();
-    let colours = found.settings.iter().enumerate();
-    let items =
-        colours.map(|(colour, setting)| (line_class(colour, false), setting.name.to_owned()));
+    let items = coloured(found)
+        .map(|(colour, setting)| (line_class(colour, false), setting.name.to_owned()));
     let title = "Top-1 accuracy on validation images (%)";
     let over = match found.curve_images == found.images {
         true => String::new(),
@@ -48,16 +46,20 @@ pub fn section(found: &Reproduction) -> Option<Section> {
                 paper::TOP5_GAIN
             )),
             legend(items),
-            el("div")
-                .class("panels wide")
-                .child(figure(
-                    el("strong").text(title),
-                    [lines(title, true, &drawn)],
-                ))
-                .child(scrolling("The settings", table(found))),
+            el("div").class("panels").child(figure(
+                el("strong").text(title),
+                [lines(title, true, &drawn)],
+            )),
+            scrolling("The settings", table(found)),
         ],
         terms: Vec::new(),
     })
+}
+
+/// The settings with their colours; the baseline, which is the last, has its own everywhere.
+fn coloured(found: &Reproduction) -> impl Iterator<Item = (usize, &SettingResult)> {
+    let colours = (PRETRAINED..PAPER).chain([BASELINE]);
+    colours.zip(&found.settings)
 }
 
 fn line(colour: usize, setting: &SettingResult) -> Line {
