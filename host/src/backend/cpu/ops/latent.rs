@@ -1,7 +1,5 @@
 //! The latent sample and its divergence from the prior (Kingma and Welling, 2014).
 
-use std::sync::Arc;
-
 use crate::backend::cpu::tape::{Node, Tape};
 
 /// `z = μ + ε · exp(½ log σ²)`, and the KL divergence `−½ Σ (1 + log σ² − μ² − σ²)` of the whole
@@ -20,7 +18,7 @@ pub fn sample<T: Tape>(
             -0.5 * (1.0 + log - mean * mean - log.exp())
         })
         .sum();
-    let values = pairs()
+    let values: Vec<f32> = pairs()
         .zip(noise)
         .map(|((mean, log), noise)| mean + noise * (0.5 * log).exp())
         .collect();
@@ -31,7 +29,7 @@ pub fn sample<T: Tape>(
         log_variance.key.clone(),
     ) {
         let noise = noise.to_vec();
-        let (mean, log): (Arc<_>, Arc<_>) = (mean.values.clone(), log_variance.values.clone());
+        let (mean, log) = (mean.values.clone(), log_variance.values.clone());
         tape.add_backward_op(move |gradients| {
             let gradient = key.take(gradients)?;
             let by_mean = (gradient.iter().zip(mean.iter()))
