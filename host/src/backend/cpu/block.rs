@@ -18,13 +18,14 @@ use super::ops::linear::Linear;
 use super::ops::max_pool::max_pool;
 use super::ops::normalised::normalised;
 use super::parameter::{Parameter, Variable};
+use super::source::Values;
 use super::tape::{Node, Tape};
 
 /// Share of a batch's statistics in the running ones, as in PyTorch.
 const MOMENTUM: f64 = 0.1;
 
 /// A batch on its way through a network.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Signal {
     /// The shape of each image's values.
     pub shape: Shape,
@@ -242,7 +243,7 @@ impl Weighted {
         node
     }
 
-    fn infer(&self, map: &dyn Map, inputs: &[f32], activation: Activation) -> Node {
+    fn infer(&self, map: &dyn Map, inputs: &Values, activation: Activation) -> Node {
         let mut values = map.forward(inputs, &self.weight.variable.values);
         let bias = self
             .bias

@@ -50,7 +50,9 @@ pub struct Left {
 /// Strides of the right factor, whose columns lie in panels of [`PANEL`].
 #[derive(Clone, Copy, Debug)]
 pub struct Right {
-    /// Of t; that of s is `terms` times it.
+    /// Of s.
+    pub segment: usize,
+    /// Of t.
     pub term: usize,
     /// From one panel to the next.
     pub panel: usize,
@@ -128,17 +130,15 @@ impl Contraction {
             + (segments - 1) * self.a.segment
             + (terms - 1) * self.a.term;
         assert!(a_last < a, "the left factor ends at {a_last} of {a}");
-        let last_panel = (columns - 1) / PANEL;
-        let b_end = last_panel * self.b.panel
-            + (segments * terms - 1) * self.b.term
-            + (columns - last_panel * PANEL);
-        let b_end = match last_panel {
-            0 => b_end,
-            // A whole panel comes before the last one.
-            _ => b_end.max(
-                (last_panel - 1) * self.b.panel + (segments * terms - 1) * self.b.term + PANEL,
-            ),
+        // The columns of the last panel, or of the whole one before it, end last.
+        let panel_end = |panel: usize| {
+            panel * self.b.panel
+                + (segments - 1) * self.b.segment
+                + (terms - 1) * self.b.term
+                + PANEL.min(columns - panel * PANEL)
         };
+        let last = (columns - 1) / PANEL;
+        let b_end = panel_end(last).max(panel_end(last.saturating_sub(1)));
         assert!(b_end <= b, "the right factor ends at {b_end} of {b}");
     }
 }
@@ -229,9 +229,9 @@ unsafe fn tile<T: Vector, const R: usize, const V: usize>(tile: &Tile<'_>) {
     unsafe {
         let mask = T::mask(tile.columns - (V - 1) * T::LANES);
         let mut sums = [[T::zero(); V]; R];
-        let mut b = tile.b;
         for segment in 0..segments {
             let mut a = tile.a.wrapping_add(segment * left.segment);
+            let mut b = tile.b.wrapping_add(segment * right.segment);
             for _ in 0..terms {
                 let mut columns = [T::zero(); V];
                 for (v, columns) in columns.iter_mut().enumerate() {
@@ -529,7 +529,8 @@ mod tests {
                                 + s * product.a.segment
                                 + t * product.a.term];
                             let b = b[c / PANEL * product.b.panel
-                                + (s * product.terms + t) * product.b.term
+                                + s * product.b.segment
+                                + t * product.b.term
                                 + c % PANEL];
                             sum += f64::from(a) * f64::from(b);
                         }
@@ -555,9 +556,11 @@ mod tests {
             gap in 0usize..5,
             panels in any::<bool>(),
         ) {
-            let b = match panels {
-                true => Right { term: PANEL, panel: segments * terms * PANEL },
-                false => Right { term: columns + gap, panel: PANEL },
+            let b_term = if panels { PANEL } else { columns + gap };
+            let b = Right {
+                segment: terms * b_term + gap,
+                term: b_term,
+                panel: if panels { segments * (terms * PANEL + gap) } else { PANEL },
             };
             let out = Out { row: columns + gap, group: rows * (columns + gap) };
             let a = Left { group, row, segment, term };
@@ -565,10 +568,14 @@ mod tests {
             // Both factors are no longer than need be: what reads beyond them would panic.
             let a_len = (groups - 1) * group + (rows - 1) * row
                 + segments.saturating_sub(1) * segment + terms.saturating_sub(1) * term + 1;
-            let b_len = match panels {
-                true => columns.div_ceil(PANEL) * b.panel,
-                false => segments * terms * b.term,
+            let last_panel = (columns - 1) / PANEL;
+            let b_end = |panel: usize| {
+                panel * b.panel
+                    + segments.saturating_sub(1) * b.segment
+                    + terms.saturating_sub(1) * b.term
+                    + PANEL.min(columns - panel * PANEL)
             };
+            let b_len = b_end(last_panel).max(b_end(last_panel.saturating_sub(1)));
             let (a, b) = (pattern(a_len, 0.618_034), pattern(b_len, 0.414_214));
             let before = pattern(groups * out.group, 0.732_051);
             let mut expected = before.clone();
@@ -605,7 +612,11 @@ mod tests {
                 segment: 0,
                 term: 1,
             },
-            b: Right { term: 1, panel: 0 },
+            b: Right {
+                segment: 4,
+                term: 1,
+                panel: 0,
+            },
             out: Out { group: 0, row: 1 },
         };
         product.set(&mut [0.0; 4], &[0.0; 12], &[0.0; 4]);

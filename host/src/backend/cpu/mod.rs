@@ -9,6 +9,7 @@
 //! same seed gives the same bits on any number of threads.
 
 mod block;
+mod buffers;
 mod classifier;
 mod gemm;
 #[allow(unsafe_code)]
@@ -20,6 +21,7 @@ mod ops;
 mod optimiser;
 mod parallel;
 mod parameter;
+mod source;
 mod tape;
 mod vae;
 

@@ -168,5 +168,8 @@ pub fn input(batch: &Batch) -> Result<Signal> {
 
 /// The values of a signal, copied only where a tape still shares them.
 pub fn values(signal: Signal) -> Vec<f32> {
-    Arc::unwrap_or_clone(signal.node.values)
+    match Arc::try_unwrap(signal.node.values) {
+        Ok(values) => values.into_vec(),
+        Err(shared) => shared.to_vec(),
+    }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail, ensure};
 use rayon::prelude::*;
 
-use super::parallel::CHUNK;
+use super::buffers;
+use super::parallel::{CHUNK, vectorised};
 use super::parameter::{Parameter, Variable};
 use super::tape::Gradients;
 use crate::backend::{Optimiser, Tensor, Update, Weights};
@@ -84,6 +85,7 @@ impl State {
                     move_.sgd(memory, momentum);
                 }
             }
+            buffers::give(gradient);
         }
         Ok(())
     }
@@ -214,12 +216,15 @@ impl Move<'_> {
             .zip(self.gradient.par_chunks(CHUNK))
             .for_each(|(((values, mean), square), gradient)| {
                 let memory = mean.iter_mut().zip(square);
-                for ((value, (m, v)), g) in values.iter_mut().zip(memory).zip(gradient) {
-                    let g = g * scale;
-                    *m = b1 * *m + c1 * g;
-                    *v = b2 * *v + c2 * g * g;
-                    *value = *value * keep - rate * *m / (v.sqrt() / root + epsilon);
-                }
+                let values = values.iter_mut().zip(memory).zip(gradient);
+                vectorised!({
+                    values.for_each(|((value, (m, v)), g)| {
+                        let g = g * scale;
+                        *m = b1 * *m + c1 * g;
+                        *v = b2 * *v + c2 * g * g;
+                        *value = *value * keep - rate * *m / (v.sqrt() / root + epsilon);
+                    });
+                });
             });
     }
 
@@ -238,10 +243,13 @@ impl Move<'_> {
             .zip(velocity.par_chunks_mut(CHUNK))
             .zip(self.gradient.par_chunks(CHUNK))
             .for_each(|((values, velocity), gradient)| {
-                for ((value, v), g) in values.iter_mut().zip(velocity).zip(gradient) {
-                    *v = momentum * *v + g * scale;
-                    *value = *value * keep - rate * *v;
-                }
+                let values = values.iter_mut().zip(velocity).zip(gradient);
+                vectorised!({
+                    values.for_each(|((value, v), g)| {
+                        *v = momentum * *v + g * scale;
+                        *value = *value * keep - rate * *v;
+                    });
+                });
             });
     }
 }

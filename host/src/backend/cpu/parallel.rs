@@ -3,6 +3,8 @@
 
 use rayon::prelude::*;
 
+use super::buffers;
+
 /// Tasks a batch's images are dealt to; each sums the gradients of its own images.
 const TASKS: usize = 16;
 
@@ -14,16 +16,52 @@ pub fn images_per_task(images: usize) -> usize {
     images.div_ceil(TASKS).max(1)
 }
 
-/// A buffer cut into the tasks' shares of `share` values; as many empty shares where there is no
-/// buffer of the `len` values.
+/// Evaluates an expression with its loops compiled for this processor's vectors. What it calls has
+/// to be `#[inline(always)]`.
+macro_rules! vectorised {
+    ($work:expr) => {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || $work,
+        )
+    };
+}
+pub(crate) use vectorised;
+
+/// A batch's outputs of `len` values an image, and what `work` returns of each image. It is given
+/// the image's number, a buffer of its task and the image's outputs, all of which it writes.
+pub fn each_image<T: Send>(
+    images: usize,
+    len: usize,
+    buffer: impl Fn() -> Vec<f32> + Sync,
+    work: impl Fn(usize, &mut [f32], &mut [f32]) -> T + Sync,
+) -> (Vec<f32>, Vec<T>) {
+    let mut outputs = buffers::take(images * len);
+    let seen = outputs
+        .par_chunks_mut(len)
+        .enumerate()
+        .map_init(&buffer, |buffer, (image, output)| {
+            work(image, buffer, output)
+        })
+        .collect();
+    (outputs, seen)
+}
+
+/// The tasks' shares of `len` values, `share` each, as their length and their part of a buffer of
+/// all values, where there is one.
 pub fn tasks(
     buffer: Option<&mut [f32]>,
     share: usize,
     len: usize,
-) -> rayon::vec::IntoIter<Option<&mut [f32]>> {
+) -> rayon::vec::IntoIter<(usize, Option<&mut [f32]>)> {
     let shares: Vec<_> = match buffer {
-        Some(buffer) => buffer.chunks_mut(share).map(Some).collect(),
-        None => (0..len.div_ceil(share)).map(|_| None).collect(),
+        Some(buffer) => (buffer.chunks_mut(share))
+            .map(|part| (part.len(), Some(part)))
+            .collect(),
+        None => (0..len)
+            .step_by(share)
+            .map(|start| (share.min(len - start), None))
+            .collect(),
     };
     shares.into_par_iter()
 }
@@ -48,6 +86,7 @@ pub fn sum(parts: Vec<Vec<f32>>) -> Vec<f32> {
 }
 
 /// `Σ (a − b)²`, in many single-precision sums side by side, each of few terms.
+#[inline(always)]
 pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     const LANES: usize = 16;
     const TERMS: usize = 64;

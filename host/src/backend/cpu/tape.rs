@@ -9,6 +9,9 @@ use anyhow::{Result, anyhow};
 use dfdx::prelude::{Backward, Cpu, CpuError, PutTape, TensorFromVec, ZerosTensor};
 use dfdx::tensor::{self, Tensor};
 
+use super::buffers;
+use super::source::Values;
+
 /// dfdx's store of gradients.
 pub type Gradients = tensor::Gradients<f32, Cpu>;
 
@@ -45,16 +48,17 @@ impl Key {
             *filed = gradient;
         } else {
             filed.iter_mut().zip(&gradient).for_each(|(a, b)| *a += b);
+            buffers::give(gradient);
         }
         Ok(())
     }
 }
 
 /// The values of an activation, and the key of its gradient unless none is wanted.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Node {
     /// The values, shared with the operations that need them on the way back.
-    pub values: Arc<Vec<f32>>,
+    pub values: Arc<Values>,
     /// The key of their gradient.
     pub key: Option<Key>,
 }
@@ -63,15 +67,15 @@ impl Node {
     /// Values that need no gradient: inputs.
     pub fn constant(values: Vec<f32>) -> Self {
         Self {
-            values: Arc::new(values),
+            values: Arc::new(values.into()),
             key: None,
         }
     }
 
     /// What an operation made, to be differentiated if `T` records.
-    pub fn output<T: Tape>(values: Vec<f32>) -> Self {
+    pub fn output<T: Tape>(values: impl Into<Values>) -> Self {
         Self {
-            values: Arc::new(values),
+            values: Arc::new(values.into()),
             key: T::OWNS_TAPE.then(Key::new),
         }
     }

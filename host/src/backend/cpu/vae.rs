@@ -14,6 +14,7 @@ use super::ops::average_pool::average_pool;
 use super::ops::contrast::contrast;
 use super::ops::latent::{Divergence, sample};
 use super::ops::reconstruction::squared_error;
+use super::source::Values;
 use super::tape::{Node, Recording, backward};
 use crate::backend::{Batch, Contrast, Latent, LayerRates, Update, Vae, VaeLoss, VaeObjective};
 
@@ -242,7 +243,7 @@ impl Vae for CpuVae {
 }
 
 /// The images a decoder is to make: the means over `factor × factor` pixels.
-fn shrunk(images: &Batch, factor: usize) -> Result<Arc<Vec<f32>>> {
+fn shrunk(images: &Batch, factor: usize) -> Result<Arc<Values>> {
     let Signal { shape, node } = input(images)?;
     Ok(match factor {
         1 => node.values,

@@ -21,30 +21,36 @@ pub struct Relu;
 pub struct Sigmoid;
 
 impl Function for Identity {
+    #[inline(always)]
     fn apply(x: f32) -> f32 {
         x
     }
 
+    #[inline(always)]
     fn slope(_: f32) -> f32 {
         1.0
     }
 }
 
 impl Function for Relu {
+    #[inline(always)]
     fn apply(x: f32) -> f32 {
         if x > 0.0 { x } else { 0.0 }
     }
 
+    #[inline(always)]
     fn slope(y: f32) -> f32 {
         if y > 0.0 { 1.0 } else { 0.0 }
     }
 }
 
 impl Function for Sigmoid {
+    #[inline(always)]
     fn apply(x: f32) -> f32 {
         1.0 / (1.0 + exp(-x))
     }
 
+    #[inline(always)]
     fn slope(y: f32) -> f32 {
         y * (1.0 - y)
     }
@@ -72,6 +78,7 @@ pub fn with<W: WithFunction>(activation: Activation, work: W) -> W::Output {
 /// that gives the same bits on every machine. Beyond ±87 it stays where it is there.
 ///
 /// x = k · ln 2 + r with |r| ≤ ½ ln 2, so eˣ = 2ᵏ · eʳ, eʳ by its Taylor polynomial.
+#[inline(always)]
 fn exp(x: f32) -> f32 {
     /// Added and taken away again, it rounds to a whole number, which its low bits then hold.
     const ROUND: f32 = 12_582_912.0;

@@ -3,6 +3,9 @@
 use rayon::prelude::*;
 use vae96::Shape;
 
+use crate::backend::cpu::buffers;
+use crate::backend::cpu::parallel::{each_image, vectorised};
+use crate::backend::cpu::source::{Source, Values};
 use crate::backend::cpu::tape::{Node, Tape};
 
 /// The mean of each channel over `height × width` windows of planes of shape `input`. A remainder
@@ -22,7 +25,9 @@ pub fn average_pool<T: Tape>(
     if let (Some(key), Some(inputs)) = (output.key.clone(), inputs.key.clone()) {
         tape.add_backward_op(move |gradients| {
             let gradient = key.take(gradients)?;
-            inputs.add(gradients, pool.backward(&gradient))
+            inputs.add(gradients, pool.backward(&gradient))?;
+            buffers::give(gradient);
+            Ok(())
         });
     }
     output
@@ -63,42 +68,64 @@ impl Pool {
         })
     }
 
-    fn forward(&self, inputs: &[f32]) -> Vec<f32> {
-        let (input, output) = (self.input.len(), self.output().len());
+    fn forward(&self, inputs: &Values) -> Vec<f32> {
+        let images = Source::len(inputs) / self.input.len();
+        let (values, _) = each_image(
+            images,
+            self.output().len(),
+            || vec![0.0; self.input.len()],
+            |image, buffer, values| {
+                inputs.read(image * buffer.len(), buffer);
+                vectorised!(self.forward_image(buffer, values));
+            },
+        );
+        values
+    }
+
+    #[inline(always)]
+    fn forward_image(&self, inputs: &[f32], values: &mut [f32]) {
         let channels = self.input.channels;
-        let mut values = vec![0.0; inputs.len() / input * output];
-        values
-            .par_chunks_mut(output)
-            .zip(inputs.par_chunks(input))
-            .for_each(|(values, inputs)| {
-                for (pixel, values) in values.chunks_exact_mut(channels).enumerate() {
-                    for start in self.window(pixel) {
-                        let inputs = &inputs[start..start + channels];
-                        values.iter_mut().zip(inputs).for_each(|(a, b)| *a += b);
-                    }
-                    values.iter_mut().for_each(|v| *v *= self.weight());
-                }
-            });
-        values
+        for (pixel, values) in values.chunks_exact_mut(channels).enumerate() {
+            values.fill(0.0);
+            for start in self.window(pixel) {
+                let inputs = &inputs[start..start + channels];
+                values.iter_mut().zip(inputs).for_each(|(a, b)| *a += b);
+            }
+            values.iter_mut().for_each(|v| *v *= self.weight());
+        }
     }
 
     fn backward(&self, gradient: &[f32]) -> Vec<f32> {
         let (input, output) = (self.input.len(), self.output().len());
-        let channels = self.input.channels;
-        let mut inputs = vec![0.0; gradient.len() / output * input];
+        let mut inputs = buffers::take(gradient.len() / output * input);
         inputs
             .par_chunks_mut(input)
             .zip(gradient.par_chunks(output))
             .for_each(|(inputs, gradient)| {
-                for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
-                    for start in self.window(pixel) {
-                        let inputs = &mut inputs[start..start + channels];
-                        for (x, g) in inputs.iter_mut().zip(gradient) {
-                            *x = g * self.weight();
-                        }
-                    }
+                if !self.covers() {
+                    inputs.fill(0.0);
                 }
+                vectorised!(self.backward_image(gradient, inputs));
             });
         inputs
+    }
+
+    /// Whether the windows leave no remainder.
+    fn covers(&self) -> bool {
+        let Shape { height, width, .. } = self.input;
+        height.is_multiple_of(self.height) && width.is_multiple_of(self.width)
+    }
+
+    #[inline(always)]
+    fn backward_image(&self, gradient: &[f32], inputs: &mut [f32]) {
+        let channels = self.input.channels;
+        for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
+            for start in self.window(pixel) {
+                let inputs = &mut inputs[start..start + channels];
+                for (x, g) in inputs.iter_mut().zip(gradient) {
+                    *x = g * self.weight();
+                }
+            }
+        }
     }
 }

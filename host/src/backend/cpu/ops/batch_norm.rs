@@ -1,10 +1,15 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015) over the rows of a `rows × channels` array: the
 //! pixels of all images for a plane, the images for a vector.
 
-use rayon::prelude::*;
+use std::borrow::Cow;
 
-use super::activation::{Function, WithFunction};
+use rayon::prelude::*;
+use vae96::Activation;
+
+use super::activation::{Function, WithFunction, with};
 use super::columns::{Columns, repeat, task};
+use crate::backend::cpu::parallel::vectorised;
+use crate::backend::cpu::source::{Elementwise, Source, read_all};
 
 /// Added to a variance before its root is taken.
 pub const EPSILON: f64 = 1e-5;
@@ -34,13 +39,11 @@ impl Moments {
                 let start = block * COLUMNS;
                 let end = channels.min(start + COLUMNS);
                 let rows = Columns::new(channels, start, end).task_rows();
-                values
+                let parts = values
                     .par_chunks(rows * channels)
-                    .map(|values| Self::of_columns(values, channels, start, end))
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .reduce(Self::merge)
-                    .unwrap_or_else(|| Self::none(end - start))
+                    .map(|values| vectorised!(Self::of_columns(values, channels, start, end)))
+                    .collect();
+                Self::merged(parts, end - start)
             })
             .collect();
         let mut all = Self::none(0);
@@ -52,6 +55,17 @@ impl Moments {
         all
     }
 
+    /// The moments of the rows of one task, on this thread.
+    pub fn of_rows(values: &[f32], channels: usize) -> Self {
+        vectorised!(Self::of_columns(values, channels, 0, channels))
+    }
+
+    /// The moments of all rows from those of their parts, in order.
+    pub fn merged(parts: Vec<Self>, channels: usize) -> Self {
+        let merged = parts.into_iter().reduce(Self::merge);
+        merged.unwrap_or_else(|| Self::none(channels))
+    }
+
     fn none(channels: usize) -> Self {
         Self {
             count: 0,
@@ -61,6 +75,7 @@ impl Moments {
     }
 
     /// The moments of columns `start..end` alone.
+    #[inline(always)]
     fn of_columns(values: &[f32], channels: usize, start: usize, end: usize) -> Self {
         let columns = Columns::new(channels, start, end);
         let mut total = Self::none(end - start);
@@ -146,17 +161,11 @@ impl Affine {
     fn channels(&self) -> usize {
         self.factor.len()
     }
+}
 
-    /// Factors and offsets beside rows taken several at a time, and the width of those.
-    fn wide(&self) -> (usize, Vec<f32>, Vec<f32>) {
-        let repeat = repeat(self.channels());
-        let width = repeat * self.channels();
-        (
-            width,
-            self.factor.repeat(repeat),
-            self.offset.repeat(repeat),
-        )
-    }
+/// One value a channel, beside rows taken several at a time where they are narrow.
+fn wide(values: &[f32]) -> Vec<f32> {
+    values.repeat(repeat(values.len()))
 }
 
 /// `values = activation(factor · values + offset)`.
@@ -171,45 +180,77 @@ impl WithFunction for InPlace<'_> {
     type Output = ();
 
     fn run<F: Function>(self) {
-        let (width, factor, offset) = self.affine.wide();
-        let task = task(width);
+        let (factor, offset) = (wide(&self.affine.factor), wide(&self.affine.offset));
+        let (width, task) = (factor.len(), task(factor.len()));
         self.values.par_chunks_mut(task).for_each(|values| {
-            for values in values.chunks_mut(width) {
-                for ((x, a), b) in values.iter_mut().zip(&factor).zip(&offset) {
-                    *x = F::apply(a * *x + b);
+            vectorised!({
+                for values in values.chunks_mut(width) {
+                    for ((x, a), b) in values.iter_mut().zip(&factor).zip(&offset) {
+                        *x = F::apply(a * *x + b);
+                    }
                 }
-            }
+            });
         });
     }
 }
 
-/// `outputs = activation(factor · values + offset)`.
-pub struct Forward<'a> {
-    /// What is normalised.
-    pub values: &'a [f32],
-    /// How.
-    pub affine: &'a Affine,
-    /// The result.
-    pub outputs: &'a mut [f32],
+/// `activation(factor · x + offset)` of rows that are read where they are needed.
+pub struct Normalise {
+    channels: usize,
+    factor: Vec<f32>,
+    offset: Vec<f32>,
+    activation: Activation,
+}
+
+impl Normalise {
+    /// Normalisation, then an activation.
+    pub fn new(affine: &Affine, activation: Activation) -> Self {
+        Self {
+            channels: affine.channels(),
+            factor: wide(&affine.factor),
+            offset: wide(&affine.offset),
+            activation,
+        }
+    }
+}
+
+impl Elementwise for Normalise {
+    fn channels(&self) -> usize {
+        self.channels
+    }
+
+    fn apply(&self, rows: &[f32], to: &mut [f32]) {
+        with(
+            self.activation,
+            Forward {
+                normalise: self,
+                rows,
+                to,
+            },
+        );
+    }
+}
+
+struct Forward<'a> {
+    normalise: &'a Normalise,
+    rows: &'a [f32],
+    to: &'a mut [f32],
 }
 
 impl WithFunction for Forward<'_> {
     type Output = ();
 
     fn run<F: Function>(self) {
-        let (width, factor, offset) = self.affine.wide();
-        let task = task(width);
-        self.outputs
-            .par_chunks_mut(task)
-            .zip(self.values.par_chunks(task))
-            .for_each(|(outputs, values)| {
-                for (outputs, values) in outputs.chunks_mut(width).zip(values.chunks(width)) {
-                    let coefficients = factor.iter().zip(&offset);
-                    for ((y, x), (a, b)) in outputs.iter_mut().zip(values).zip(coefficients) {
-                        *y = F::apply(a * x + b);
-                    }
+        let Normalise { factor, offset, .. } = self.normalise;
+        let width = factor.len();
+        vectorised!({
+            for (to, rows) in self.to.chunks_mut(width).zip(self.rows.chunks(width)) {
+                let coefficients = factor.iter().zip(offset);
+                for ((y, x), (a, b)) in to.iter_mut().zip(rows).zip(coefficients) {
+                    *y = F::apply(a * x + b);
                 }
-            });
+            }
+        });
     }
 }
 
@@ -222,29 +263,38 @@ pub struct Gradient {
     pub shift: Vec<f64>,
 }
 
-/// The backward pass; turns the gradient of the outputs into that of the values, in place.
+/// The backward pass: the gradient of what was normalised, read where it is needed.
 pub struct Backward<'a> {
-    /// What was normalised.
-    pub values: &'a [f32],
-    /// How.
-    pub affine: &'a Affine,
-    /// Over which moments.
-    pub moments: &'a Moments,
-    /// The gradient of the outputs, then that of the values.
-    pub gradient: &'a mut [f32],
+    values: &'a [f32],
+    gradient: &'a [f32],
+    activation: Activation,
+    channels: usize,
+    factor: Vec<f32>,
+    offset: Vec<f32>,
+    slope: Vec<f32>,
+    constant: Vec<f32>,
 }
 
-impl WithFunction for Backward<'_> {
-    type Output = Gradient;
-
-    fn run<F: Function>(self) -> Gradient {
-        let factor = &self.affine.factor;
-        let channels = self.affine.channels();
-        let mean: Vec<f32> = self.moments.mean.iter().map(|m| *m as f32).collect();
-        let (by_value, shift) = self.sums::<F>(&mean);
-
-        let count = self.moments.count as f64;
-        let variance = self.moments.biased_variance();
+impl<'a> Backward<'a> {
+    /// From what was normalised, over which moments, how, and the gradient of the outputs.
+    pub fn new(
+        values: &'a [f32],
+        moments: &Moments,
+        affine: &Affine,
+        activation: Activation,
+        gradient: &'a [f32],
+    ) -> (Self, Gradient) {
+        let channels = affine.channels();
+        let mean: Vec<f32> = moments.mean.iter().map(|m| *m as f32).collect();
+        let sums = Sums {
+            values,
+            gradient,
+            affine,
+            mean: &mean,
+        };
+        let (by_value, shift) = with(activation, sums);
+        let count = moments.count as f64;
+        let variance = moments.biased_variance();
         let deviation: Vec<f64> = variance.iter().map(|v| (v + EPSILON).sqrt()).collect();
         let scale: Vec<f64> = by_value
             .iter()
@@ -255,35 +305,97 @@ impl WithFunction for Backward<'_> {
         let mut slope = vec![0.0f32; channels];
         let mut constant = vec![0.0f32; channels];
         for c in 0..channels {
-            let factor = f64::from(factor[c]) / count;
+            let factor = f64::from(affine.factor[c]) / count;
             let per_value = -factor * scale[c] / deviation[c];
             slope[c] = per_value as f32;
-            constant[c] = (-factor * shift[c] - per_value * self.moments.mean[c]) as f32;
+            constant[c] = (-factor * shift[c] - per_value * moments.mean[c]) as f32;
         }
-        let (width, factor, offset) = self.affine.wide();
-        let slope = slope.repeat(width / channels);
-        let constant = constant.repeat(width / channels);
-        let task = task(width);
-        self.gradient
-            .par_chunks_mut(task)
-            .zip(self.values.par_chunks(task))
-            .for_each(|(gradient, values)| {
-                for (gradient, values) in gradient.chunks_mut(width).zip(values.chunks(width)) {
-                    let affine = factor.iter().zip(&offset);
-                    let channel = affine.zip(slope.iter().zip(&constant));
-                    for ((g, x), ((a, b), (s, k))) in gradient.iter_mut().zip(values).zip(channel) {
-                        let inner = *g * F::slope(F::apply(a * x + b));
-                        *g = a * inner + s * x + k;
-                    }
-                }
-            });
-        Gradient { scale, shift }
+        let backward = Self {
+            values,
+            gradient,
+            activation,
+            channels,
+            factor: wide(&affine.factor),
+            offset: wide(&affine.offset),
+            slope: wide(&slope),
+            constant: wide(&constant),
+        };
+        (backward, Gradient { scale, shift })
     }
 }
 
-impl Backward<'_> {
-    /// Σ g·(x − μ) and Σ g of each channel, g the gradient before the activation.
-    fn sums<F: Function>(&self, mean: &[f32]) -> (Vec<f64>, Vec<f64>) {
+impl Source for Backward<'_> {
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn read(&self, start: usize, to: &mut [f32]) {
+        let backward = self;
+        with(
+            self.activation,
+            Read {
+                backward,
+                start,
+                to,
+            },
+        );
+    }
+
+    fn whole(&self) -> Cow<'_, [f32]> {
+        Cow::Owned(read_all(self, self.channels))
+    }
+}
+
+struct Read<'a> {
+    backward: &'a Backward<'a>,
+    start: usize,
+    to: &'a mut [f32],
+}
+
+impl WithFunction for Read<'_> {
+    type Output = ();
+
+    fn run<F: Function>(self) {
+        let Self {
+            backward,
+            start,
+            to,
+        } = self;
+        let Backward {
+            factor,
+            offset,
+            slope,
+            constant,
+            ..
+        } = backward;
+        let width = factor.len();
+        let values = backward.values[start..start + to.len()].chunks(width);
+        let gradient = backward.gradient[start..start + to.len()].chunks(width);
+        vectorised!({
+            for ((to, values), gradient) in to.chunks_mut(width).zip(values).zip(gradient) {
+                let channel = factor.iter().zip(offset).zip(slope.iter().zip(constant));
+                let row = to.iter_mut().zip(values.iter().zip(gradient));
+                for ((to, (x, g)), ((a, b), (s, k))) in row.zip(channel) {
+                    let inner = g * F::slope(F::apply(a * x + b));
+                    *to = a * inner + s * x + k;
+                }
+            }
+        });
+    }
+}
+
+/// Σ g·(x − μ) and Σ g of each channel, g the gradient before the activation.
+struct Sums<'a> {
+    values: &'a [f32],
+    gradient: &'a [f32],
+    affine: &'a Affine,
+    mean: &'a [f32],
+}
+
+impl WithFunction for Sums<'_> {
+    type Output = (Vec<f64>, Vec<f64>);
+
+    fn run<F: Function>(self) -> Self::Output {
         let channels = self.affine.channels();
         let blocks: Vec<(Vec<f64>, Vec<f64>)> = (0..channels.div_ceil(COLUMNS))
             .into_par_iter()
@@ -296,7 +408,7 @@ impl Backward<'_> {
                     .par_chunks(rows * channels)
                     .zip(self.gradient.par_chunks(rows * channels))
                     .map(|(values, gradient)| {
-                        self.column_sums::<F>(values, gradient, mean, start, end)
+                        vectorised!(self.column_sums::<F>(values, gradient, start, end))
                     })
                     .collect();
                 let mut total = (vec![0.0; end - start], vec![0.0; end - start]);
@@ -314,19 +426,21 @@ impl Backward<'_> {
         }
         all
     }
+}
 
+impl Sums<'_> {
+    #[inline(always)]
     fn column_sums<F: Function>(
         &self,
         values: &[f32],
         gradient: &[f32],
-        mean: &[f32],
         start: usize,
         end: usize,
     ) -> (Vec<f64>, Vec<f64>) {
         let columns = Columns::new(self.affine.channels(), start, end);
         let factor = self.affine.factor[start..end].repeat(columns.repeat);
         let offset = self.affine.offset[start..end].repeat(columns.repeat);
-        let mean = mean[start..end].repeat(columns.repeat);
+        let mean = self.mean[start..end].repeat(columns.repeat);
         let mut total = (vec![0.0f64; end - start], vec![0.0f64; end - start]);
         let blocks = values
             .chunks(columns.block())

@@ -6,7 +6,8 @@ use vae96::Activation;
 use super::activation::{Function, WithFunction, with};
 use super::columns::{Columns, repeat, task};
 use super::{Map, MapBackward};
-use crate::backend::cpu::parallel::CHUNK;
+use crate::backend::cpu::buffers;
+use crate::backend::cpu::parallel::{CHUNK, vectorised};
 use crate::backend::cpu::parameter::Parameter;
 use crate::backend::cpu::tape::{Node, Tape};
 
@@ -36,7 +37,9 @@ pub fn biased<T: Tape>(
             if let Some((key, channels)) = bias {
                 key.add(gradients, column_sums(&gradient, channels))?;
             }
-            backward.run(gradients, &gradient)
+            backward.run(gradients, &gradient)?;
+            buffers::give(gradient);
+            Ok(())
         });
     }
     output
@@ -58,16 +61,18 @@ impl WithFunction for Finish<'_> {
             Some(bias) => {
                 let bias = bias.repeat(repeat(bias.len()));
                 values.par_chunks_mut(task(bias.len())).for_each(|values| {
-                    for row in values.chunks_mut(bias.len()) {
-                        row.iter_mut()
-                            .zip(&bias)
-                            .for_each(|(value, bias)| *value = F::apply(*value + bias));
-                    }
+                    vectorised!({
+                        for row in values.chunks_mut(bias.len()) {
+                            row.iter_mut()
+                                .zip(&bias)
+                                .for_each(|(value, bias)| *value = F::apply(*value + bias));
+                        }
+                    });
                 });
             }
             None => values
                 .par_chunks_mut(CHUNK)
-                .for_each(|values| values.iter_mut().for_each(|v| *v = F::apply(*v))),
+                .for_each(|values| vectorised!(values.iter_mut().for_each(|v| *v = F::apply(*v)))),
         }
     }
 }
@@ -84,10 +89,8 @@ impl WithFunction for Slope<'_> {
             .par_chunks_mut(CHUNK)
             .zip(outputs.par_chunks(CHUNK))
             .for_each(|(gradient, outputs)| {
-                gradient
-                    .iter_mut()
-                    .zip(outputs)
-                    .for_each(|(g, y)| *g *= F::slope(*y));
+                let values = gradient.iter_mut().zip(outputs);
+                vectorised!(values.for_each(|(g, y)| *g *= F::slope(*y)));
             });
     }
 }
@@ -98,16 +101,18 @@ fn column_sums(values: &[f32], channels: usize) -> Vec<f32> {
     let parts: Vec<Vec<f64>> = values
         .par_chunks(columns.task_rows() * channels)
         .map(|values| {
-            let mut total = vec![0.0; channels];
-            for block in values.chunks(columns.block()) {
-                let mut sums = columns.zeros();
-                for row in columns.rows(block) {
-                    sums.iter_mut().zip(row).for_each(|(s, v)| *s += v);
+            vectorised!({
+                let mut total = vec![0.0; channels];
+                for block in values.chunks(columns.block()) {
+                    let mut sums = columns.zeros();
+                    for row in columns.rows(block) {
+                        sums.iter_mut().zip(row).for_each(|(s, v)| *s += v);
+                    }
+                    let sums = columns.fold(&sums);
+                    total.iter_mut().zip(sums).for_each(|(a, b)| *a += b);
                 }
-                let sums = columns.fold(&sums);
-                total.iter_mut().zip(sums).for_each(|(a, b)| *a += b);
-            }
-            total
+                total
+            })
         })
         .collect();
     let channel = |c: usize| parts.iter().map(|part| part[c]).sum::<f64>() as f32;

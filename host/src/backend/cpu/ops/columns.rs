@@ -46,6 +46,7 @@ impl Columns {
     }
 
     /// The rows, several as one where they are narrow; the last may be shorter.
+    #[inline(always)]
     pub fn rows<'a>(&self, values: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
         let (start, end) = (self.start, self.end);
         let whole = end - start == self.channels;
@@ -60,6 +61,7 @@ impl Columns {
     }
 
     /// The sums of each column from those of the rows taken as one.
+    #[inline(always)]
     pub fn fold(&self, sums: &[f32]) -> Vec<f64> {
         let mut total = vec![0.0; self.end - self.start];
         for part in sums.chunks(total.len()) {
@@ -72,6 +74,7 @@ impl Columns {
 
     /// The mean of each column over the first of the rows taken as one, beside those: near
     /// enough to the column's values to sum their deviations from it.
+    #[inline(always)]
     pub fn centre(&self, values: &[f32]) -> Vec<f32> {
         let Some(row) = self.rows(values).next() else {
             return self.zeros();

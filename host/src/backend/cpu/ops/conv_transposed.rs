@@ -4,8 +4,10 @@ use rayon::prelude::*;
 use vae96::{Shape, Window};
 
 use super::Map;
+use super::batch_norm::Moments;
 use super::windows::Windows;
-use crate::backend::cpu::parallel::{images_per_task, sum, tasks};
+use crate::backend::cpu::parallel::{each_image, images_per_task, sum, tasks};
+use crate::backend::cpu::source::{Source, Values};
 
 /// A transposed convolution. Weights `input channels × kernel × kernel × channels`.
 #[derive(Clone, Copy, Debug)]
@@ -19,53 +21,71 @@ impl ConvTransposed {
     pub fn new(input: Shape, window: Window, output: Shape) -> Self {
         Self(Windows::new(output, window, input.channels))
     }
+
+    /// The outputs, and what `seen` makes of each image's while they are still in the cache.
+    fn run<T: Send>(
+        &self,
+        inputs: &Values,
+        weights: &[f32],
+        seen: impl Fn(&[f32]) -> T + Sync,
+    ) -> (Vec<f32>, Vec<T>) {
+        let windows = self.0;
+        let phases = windows.phases(weights);
+        let padded = windows.padded_grid();
+        let images = Source::len(inputs) / windows.grid.len();
+        each_image(
+            images,
+            windows.plane.len(),
+            || padded.buffer(),
+            |image, buffer, output| {
+                padded.read(inputs, image, buffer);
+                windows.spread(buffer, &phases, output);
+                seen(output)
+            },
+        )
+    }
 }
 
 impl Map for ConvTransposed {
-    fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32> {
-        let windows = self.0;
-        let (plane, grid) = (windows.plane.len(), windows.grid.len());
-        let phases = windows.phases(weights);
-        let padded = windows.padded_grid();
-        let mut outputs = vec![0.0; inputs.len() / grid * plane];
-        outputs
-            .par_chunks_mut(plane)
-            .zip(inputs.par_chunks(grid))
-            .for_each_init(
-                || padded.buffer(),
-                |buffer, (output, input)| {
-                    windows.spread(padded.place(input, buffer), &phases, output);
-                },
-            );
-        outputs
+    fn forward(&self, inputs: &Values, weights: &[f32]) -> Vec<f32> {
+        self.run(inputs, weights, |_| ()).0
+    }
+
+    fn forward_moments(
+        &self,
+        inputs: &Values,
+        weights: &[f32],
+        channels: usize,
+    ) -> (Vec<f32>, Moments) {
+        let (outputs, parts) = self.run(inputs, weights, |rows| Moments::of_rows(rows, channels));
+        (outputs, Moments::merged(parts, channels))
     }
 
     fn backward(
         &self,
-        inputs: &[f32],
+        inputs: &Values,
         weights: &[f32],
-        gradient: &[f32],
+        gradient: &dyn Source,
         input_gradient: Option<&mut [f32]>,
     ) -> Vec<f32> {
         let windows = self.0;
-        let (plane, grid) = (windows.plane.len(), windows.grid.len());
-        let images = images_per_task(inputs.len() / grid);
+        let grid = windows.grid.len();
+        let images = images_per_task(Source::len(inputs) / grid);
         let kernels = windows.pack(weights);
-        let padded = windows.padded();
-        let parts = inputs
-            .par_chunks(images * grid)
-            .zip(gradient.par_chunks(images * plane))
-            .zip(tasks(input_gradient, images * grid, inputs.len()))
-            .map(|((inputs, gradient), mut input_gradient)| {
+        let (padded, padded_grid) = (windows.padded(), windows.padded_grid());
+        let parts = tasks(input_gradient, images * grid, Source::len(inputs))
+            .enumerate()
+            .map(|(task, (len, mut input_gradient))| {
                 let mut weights = vec![0.0; weights.len()];
-                let mut buffer = padded.buffer();
-                let pairs = inputs.chunks(grid).zip(gradient.chunks(plane));
-                for (image, (input, gradient)) in pairs.enumerate() {
-                    let gradient = padded.place(gradient, &mut buffer);
-                    windows.correlate(gradient, input, &mut weights);
-                    if let Some(planes) = &mut input_gradient {
-                        let input = &mut planes[image * grid..][..grid];
-                        windows.gather(gradient, &kernels, input);
+                let (mut plane, mut input) = (padded.buffer(), padded_grid.buffer());
+                for index in 0..len / grid {
+                    let image = task * images + index;
+                    padded.read(gradient, image, &mut plane);
+                    padded_grid.read(inputs, image, &mut input);
+                    windows.correlate(&plane, &input, &mut weights);
+                    if let Some(grids) = &mut input_gradient {
+                        let grid = &mut grids[index * grid..][..grid];
+                        windows.gather(&plane, &kernels, grid);
                     }
                 }
                 weights

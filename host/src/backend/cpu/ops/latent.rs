@@ -1,7 +1,5 @@
 //! The latent sample and its divergence from the prior (Kingma and Welling, 2014).
 
-use std::sync::Arc;
-
 use crate::backend::cpu::tape::{Node, Tape};
 
 /// How the divergence counts in the loss.
@@ -29,7 +27,7 @@ pub fn sample<T: Tape>(
         let (mean, log) = (f64::from(*mean), f64::from(*log));
         totals[index % dimensions] += -0.5 * (1.0 + log - mean * mean - log.exp());
     }
-    let values = pairs()
+    let values: Vec<f32> = pairs()
         .zip(noise)
         .map(|((mean, log), noise)| mean + noise * (0.5 * log).exp())
         .collect();
@@ -40,7 +38,7 @@ pub fn sample<T: Tape>(
         log_variance.key.clone(),
     ) {
         let noise = noise.to_vec();
-        let (mean, log): (Arc<_>, Arc<_>) = (mean.values.clone(), log_variance.values.clone());
+        let (mean, log) = (mean.values.clone(), log_variance.values.clone());
         let free = divergence.free_bits * (mean.len() / dimensions) as f64;
         let weights: Vec<f32> = (totals.iter())
             .map(|total| {

@@ -1,7 +1,9 @@
 //! Linear map of all input values.
 
 use super::Map;
+use crate::backend::cpu::buffers;
 use crate::backend::cpu::gemm::{matrix, product};
+use crate::backend::cpu::source::{Source, Values};
 
 /// A linear map. Weights `outputs × inputs`.
 #[derive(Clone, Copy, Debug)]
@@ -13,9 +15,9 @@ pub struct Linear {
 }
 
 impl Map for Linear {
-    fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32> {
+    fn forward(&self, inputs: &Values, weights: &[f32]) -> Vec<f32> {
         let count = inputs.len() / self.inputs;
-        let mut out = vec![0.0; count * self.outputs];
+        let mut out = buffers::take(count * self.outputs);
         let weights = matrix(weights, self.outputs, self.inputs).transpose();
         product(&mut out, matrix(inputs, count, self.inputs), weights);
         out
@@ -23,18 +25,19 @@ impl Map for Linear {
 
     fn backward(
         &self,
-        inputs: &[f32],
+        inputs: &Values,
         weights: &[f32],
-        gradient: &[f32],
+        gradient: &dyn Source,
         input_gradient: Option<&mut [f32]>,
     ) -> Vec<f32> {
         let count = inputs.len() / self.inputs;
-        let gradient = matrix(gradient, count, self.outputs);
+        let gradient = gradient.whole();
+        let gradient = matrix(&gradient, count, self.outputs);
         if let Some(out) = input_gradient {
             let weights = matrix(weights, self.outputs, self.inputs);
             product(out, gradient, weights);
         }
-        let mut out = vec![0.0; weights.len()];
+        let mut out = buffers::take(weights.len());
         let inputs = matrix(inputs, count, self.inputs);
         product(&mut out, gradient.transpose(), inputs);
         out

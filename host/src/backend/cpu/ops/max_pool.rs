@@ -3,6 +3,9 @@
 use rayon::prelude::*;
 use vae96::Shape;
 
+use crate::backend::cpu::buffers;
+use crate::backend::cpu::parallel::{each_image, vectorised};
+use crate::backend::cpu::source::{Source, Values};
 use crate::backend::cpu::tape::{Node, Tape};
 
 /// The maximum of each channel over `size × size` windows of planes of shape `input`; the first of
@@ -14,7 +17,9 @@ pub fn max_pool<T: Tape>(tape: &mut T, inputs: &Node, input: Shape, size: usize)
     if let (Some(key), Some(inputs)) = (output.key.clone(), inputs.key.clone()) {
         tape.add_backward_op(move |gradients| {
             let gradient = key.take(gradients)?;
-            inputs.add(gradients, pool.backward(&gradient, &winners))
+            inputs.add(gradients, pool.backward(&gradient, &winners))?;
+            buffers::give(gradient);
+            Ok(())
         });
     }
     output
@@ -45,56 +50,78 @@ impl Pool {
     }
 
     /// The maxima, and which tap each came from.
-    fn forward(&self, inputs: &[f32]) -> (Vec<f32>, Vec<u16>) {
-        let (input, output) = (self.input.len(), self.output().len());
-        let channels = self.input.channels;
-        let images = inputs.len() / input;
-        let mut values = vec![f32::NEG_INFINITY; images * output];
-        let mut winners = vec![0u16; images * output];
-        values
-            .par_chunks_mut(output)
-            .zip(winners.par_chunks_mut(output))
-            .zip(inputs.par_chunks(input))
-            .for_each(|((values, winners), inputs)| {
-                let pixels = values
-                    .chunks_exact_mut(channels)
-                    .zip(winners.chunks_exact_mut(channels));
-                for (pixel, (values, winners)) in pixels.enumerate() {
-                    for (tap, start) in self.window(pixel).enumerate() {
-                        let inputs = &inputs[start..start + channels];
-                        for ((value, winner), x) in values.iter_mut().zip(&mut *winners).zip(inputs)
-                        {
-                            let larger = *x > *value;
-                            *value = if larger { *x } else { *value };
-                            *winner = if larger { tap as u16 } else { *winner };
-                        }
-                    }
-                }
-            });
-        (values, winners)
+    fn forward(&self, inputs: &Values) -> (Vec<f32>, Vec<Vec<u16>>) {
+        let images = Source::len(inputs) / self.input.len();
+        each_image(
+            images,
+            self.output().len(),
+            || vec![0.0; self.input.len()],
+            |image, buffer, values| {
+                inputs.read(image * buffer.len(), buffer);
+                vectorised!(self.forward_image(buffer, values))
+            },
+        )
     }
 
-    fn backward(&self, gradient: &[f32], winners: &[u16]) -> Vec<f32> {
-        let (input, output) = (self.input.len(), self.output().len());
+    #[inline(always)]
+    fn forward_image(&self, inputs: &[f32], values: &mut [f32]) -> Vec<u16> {
         let channels = self.input.channels;
-        let mut inputs = vec![0.0; gradient.len() / output * input];
-        inputs
-            .par_chunks_mut(input)
-            .zip(gradient.par_chunks(output))
-            .zip(winners.par_chunks(output))
-            .for_each(|((inputs, gradient), winners)| {
-                let pixels = gradient
-                    .chunks_exact(channels)
-                    .zip(winners.chunks_exact(channels));
-                for (pixel, (gradient, winners)) in pixels.enumerate() {
-                    for (tap, start) in self.window(pixel).enumerate() {
-                        let inputs = &mut inputs[start..start + channels];
-                        for ((x, g), winner) in inputs.iter_mut().zip(gradient).zip(winners) {
-                            *x = if usize::from(*winner) == tap { *g } else { 0.0 };
-                        }
-                    }
+        let mut winners = vec![0u16; values.len()];
+        let pixels = values
+            .chunks_exact_mut(channels)
+            .zip(winners.chunks_exact_mut(channels));
+        for (pixel, (values, winners)) in pixels.enumerate() {
+            for (tap, start) in self.window(pixel).enumerate() {
+                let inputs = &inputs[start..start + channels];
+                if tap == 0 {
+                    values.copy_from_slice(inputs);
+                    continue;
                 }
+                for ((value, winner), x) in values.iter_mut().zip(&mut *winners).zip(inputs) {
+                    let larger = *x > *value;
+                    *value = if larger { *x } else { *value };
+                    *winner = if larger { tap as u16 } else { *winner };
+                }
+            }
+        }
+        winners
+    }
+
+    fn backward(&self, gradient: &[f32], winners: &[Vec<u16>]) -> Vec<f32> {
+        let output = self.output();
+        let mut inputs = buffers::take(winners.len() * self.input.len());
+        inputs
+            .par_chunks_mut(self.input.len())
+            .zip(gradient.par_chunks(output.len()))
+            .zip(winners)
+            .for_each(|((inputs, gradient), winners)| {
+                if !self.covers() {
+                    inputs.fill(0.0);
+                }
+                vectorised!(self.backward_image(gradient, winners, inputs));
             });
         inputs
+    }
+
+    /// Whether the windows leave no remainder.
+    fn covers(&self) -> bool {
+        let Shape { height, width, .. } = self.input;
+        height.is_multiple_of(self.size) && width.is_multiple_of(self.size)
+    }
+
+    #[inline(always)]
+    fn backward_image(&self, gradient: &[f32], winners: &[u16], inputs: &mut [f32]) {
+        let channels = self.input.channels;
+        let pixels = gradient
+            .chunks_exact(channels)
+            .zip(winners.chunks_exact(channels));
+        for (pixel, (gradient, winners)) in pixels.enumerate() {
+            for (tap, start) in self.window(pixel).enumerate() {
+                let inputs = &mut inputs[start..start + channels];
+                for ((x, g), winner) in inputs.iter_mut().zip(gradient).zip(winners) {
+                    *x = if usize::from(*winner) == tap { *g } else { 0.0 };
+                }
+            }
+        }
     }
 }

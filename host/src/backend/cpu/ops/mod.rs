@@ -25,21 +25,36 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::batch_norm::Moments;
+use super::buffers;
 use super::parameter::Parameter;
+use super::source::{Source, Values};
 use super::tape::{Backwards, Gradients, Key, Node};
 
 /// A map that is linear in its input and in its weights.
 pub trait Map: Send + Sync {
     /// The outputs of a batch.
-    fn forward(&self, inputs: &[f32], weights: &[f32]) -> Vec<f32>;
+    fn forward(&self, inputs: &Values, weights: &[f32]) -> Vec<f32>;
 
-    /// The gradient of the weights from that of the outputs. Writes that of the inputs to
-    /// `input_gradient`, which holds zeros, where it is wanted.
+    /// The outputs of a batch, and the moments of each of `channels` over their rows.
+    fn forward_moments(
+        &self,
+        inputs: &Values,
+        weights: &[f32],
+        channels: usize,
+    ) -> (Vec<f32>, Moments) {
+        let outputs = self.forward(inputs, weights);
+        let moments = Moments::of(&outputs, channels);
+        (outputs, moments)
+    }
+
+    /// The gradient of the weights from that of the outputs. Writes that of the inputs to all of
+    /// `input_gradient`, where it is wanted.
     fn backward(
         &self,
-        inputs: &[f32],
+        inputs: &Values,
         weights: &[f32],
-        gradient: &[f32],
+        gradient: &dyn Source,
         input_gradient: Option<&mut [f32]>,
     ) -> Vec<f32>;
 }
@@ -63,10 +78,10 @@ impl MapBackward {
     }
 
     /// Files the gradients of weights and inputs; the latter only where somebody wants it.
-    fn run(self, gradients: &mut Gradients, gradient: &[f32]) -> Backwards {
+    fn run(self, gradients: &mut Gradients, gradient: &dyn Source) -> Backwards {
         let inputs = &self.inputs.values;
         let key = self.inputs.key.as_ref();
-        let mut input_gradient = key.map(|_| vec![0.0; inputs.len()]);
+        let mut input_gradient = key.map(|_| buffers::take(Source::len(inputs.as_ref())));
         let out = input_gradient.as_deref_mut();
         let weights = self.map.backward(inputs, &self.weights, gradient, out);
         self.weight_key.add(gradients, weights)?;

@@ -1,12 +1,13 @@
 //! A map, BatchNorm by the batch's own statistics, an activation: one operation, so that only the
-//! map's output and the result are kept.
+//! map's output is kept: the result is computed from it where it is read.
 
 use vae96::Activation;
 
-use super::activation::with;
-use super::batch_norm::{Affine, Backward, Forward, Moments};
+use super::batch_norm::{Affine, Backward, Moments, Normalise};
 use super::{Map, MapBackward};
+use crate::backend::cpu::buffers;
 use crate::backend::cpu::parameter::Parameter;
+use crate::backend::cpu::source::Values;
 use crate::backend::cpu::tape::{Node, Tape};
 
 /// `activation(γ · normalised(map(inputs, weights)) + β)`, and the moments of the map's outputs.
@@ -20,44 +21,31 @@ pub fn normalised<T: Tape>(
     shift: &Parameter,
     activation: Activation,
 ) -> (Node, Moments) {
-    let values = map.forward(&inputs.values, &weights.variable.values);
     let gamma = &scale.variable.values;
-    let moments = Moments::of(&values, gamma.len());
+    let weights_now = &weights.variable.values;
+    let (values, moments) = map.forward_moments(&inputs.values, weights_now, gamma.len());
     let affine = Affine::new(
         &moments.mean,
         &moments.biased_variance(),
         gamma,
         &shift.variable.values,
     );
-    let mut outputs = vec![0.0; values.len()];
-    with(
-        activation,
-        Forward {
-            values: &values,
-            affine: &affine,
-            outputs: &mut outputs,
-        },
-    );
-    let output = Node::output::<T>(outputs);
+    let normalise = Normalise::new(&affine, activation);
+    let output = Node::output::<T>(Values::computed(values, Box::new(normalise)));
     if let Some(key) = output.key.clone() {
         let backward = MapBackward::new(map, inputs, weights);
         let (scale, shift, moments) = (scale.key.clone(), shift.key.clone(), moments.clone());
+        let values = output.values.clone();
         tape.add_backward_op(move |gradients| {
-            let mut gradient = key.take(gradients)?;
-            let sums = with(
-                activation,
-                Backward {
-                    values: &values,
-                    affine: &affine,
-                    moments: &moments,
-                    gradient: &mut gradient,
-                },
-            );
-            drop(values);
+            let gradient = key.take(gradients)?;
+            let stored = values.stored();
+            let (inner, sums) = Backward::new(stored, &moments, &affine, activation, &gradient);
             let single = |sums: Vec<f64>| sums.into_iter().map(|s| s as f32).collect();
             scale.add(gradients, single(sums.scale))?;
             shift.add(gradients, single(sums.shift))?;
-            backward.run(gradients, &gradient)
+            backward.run(gradients, &inner)?;
+            buffers::give(gradient);
+            Ok(())
         });
     }
     (output, moments)

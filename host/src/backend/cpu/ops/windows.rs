@@ -4,6 +4,7 @@
 use vae96::{Shape, Window};
 
 use crate::backend::cpu::kernel::{Contraction, Left, Out, PANEL, Right};
+use crate::backend::cpu::source::Source;
 
 /// Kernels over the windows of a plane: `weights` are `channels × kernel × kernel × plane
 /// channels`, and there is a grid of windows.
@@ -85,6 +86,7 @@ impl Windows {
                 term: 1,
             },
             b: Right {
+                segment: self.run() * PANEL,
                 term: PANEL,
                 panel: self.depth() * PANEL,
             },
@@ -98,9 +100,9 @@ impl Windows {
 
     /// Adds each window times the values of its pixel of the grid: the gradient of the kernels,
     /// `kernel × kernel × plane channels × channels`.
-    pub fn correlate(&self, padded: &[f32], grid: &[f32], gradient: &mut [f32]) {
+    pub fn correlate(&self, padded: &[f32], padded_grid: &[f32], gradient: &mut [f32]) {
         let (pitch, stride) = (self.padded().shape.row(), self.window.stride);
-        let channels = self.grid.channels;
+        let (channels, grid) = (self.grid.channels, self.padded_grid());
         let contraction = Contraction {
             groups: self.window.kernel,
             rows: self.run(),
@@ -114,6 +116,7 @@ impl Windows {
                 term: stride * self.plane.channels,
             },
             b: Right {
+                segment: grid.shape.row(),
                 term: channels,
                 panel: PANEL,
             },
@@ -122,7 +125,7 @@ impl Windows {
                 row: channels,
             },
         };
-        contraction.add(gradient, padded, grid);
+        contraction.add(gradient, padded, &padded_grid[grid.start()..]);
     }
 
     /// From `kernel × kernel × plane channels × channels` to the order of the weights.
@@ -247,6 +250,7 @@ impl Phase {
                 term: 1,
             },
             b: Right {
+                segment: terms * PANEL,
                 term: PANEL,
                 panel: rows.taps * terms * PANEL,
             },
@@ -302,25 +306,27 @@ impl Padded {
         }
     }
 
-    /// A buffer for an image, its border zero; empty where there is no border.
-    pub fn buffer(&self) -> Vec<f32> {
-        if self.shape == self.inner {
-            Vec::new()
-        } else {
-            vec![0.0; self.shape.len()]
-        }
+    /// Where the image begins.
+    fn start(&self) -> usize {
+        (self.top * self.shape.width + self.left) * self.inner.channels
     }
 
-    /// The image within its border: a copy in the buffer, or itself if it has none.
-    pub fn place<'a>(&self, image: &'a [f32], buffer: &'a mut [f32]) -> &'a [f32] {
+    /// A buffer for an image, its border zero.
+    pub fn buffer(&self) -> Vec<f32> {
+        vec![0.0; self.shape.len()]
+    }
+
+    /// Reads image number `image` into its border.
+    pub fn read(&self, images: &dyn Source, image: usize, buffer: &mut [f32]) {
+        let first = image * self.inner.len();
         if self.shape == self.inner {
-            return image;
+            images.read(first, buffer);
+            return;
         }
-        let start = (self.top * self.shape.width + self.left) * self.inner.channels;
-        let rows = buffer[start..].chunks_mut(self.shape.row());
-        for (to, from) in rows.zip(image.chunks(self.inner.row())) {
-            to[..from.len()].copy_from_slice(from);
+        let row = self.inner.row();
+        let rows = buffer[self.start()..].chunks_mut(self.shape.row());
+        for (index, to) in rows.take(self.inner.height).enumerate() {
+            images.read(first + index * row, &mut to[..row]);
         }
-        buffer
     }
 }

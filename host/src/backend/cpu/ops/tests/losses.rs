@@ -1,5 +1,7 @@
 //! The latent sample and the losses.
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
 use super::{check, for_each_case, gradients, input, no_tape, random, weigh};
@@ -109,7 +111,7 @@ fn slow_contrast(views: &[f32], dimensions: usize, temperature: f32) -> f64 {
 fn squared_error_gradients() {
     for_each_case(|rng| {
         let len = rng.random_range(1..=3000);
-        let (outputs, images) = (random(rng, len), random(rng, len).into());
+        let (outputs, images) = (random(rng, len), Arc::new(random(rng, len).into()));
         let node = input(&outputs);
         let mut tape = Recording::default();
         let error = squared_error(&mut tape, &node, &images, 0.5);

@@ -131,7 +131,7 @@ fn conv_agrees_with_plain_loops() {
         let output = layer.output(shape, 0);
         let x = random(rng, shape.len());
         let w = random(rng, layer.weights(shape, 0));
-        let found = Conv::new(shape, window, channels).forward(&x, &w);
+        let found = Conv::new(shape, window, channels).forward(&x.clone().into(), &w);
         for (index, found) in found.iter().enumerate() {
             let (pixel, o) = (index / channels, index % channels);
             let (top, left) = (

@@ -8,6 +8,8 @@ mod losses;
 mod maps;
 mod pools;
 
+use std::sync::Arc;
+
 use dfdx::tensor::{NoneTape, Tape as _};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -50,7 +52,7 @@ fn parameter(values: Vec<f32>) -> Parameter {
 
 fn input(values: &[f32]) -> Node {
     Node {
-        values: values.to_vec().into(),
+        values: Arc::new(values.to_vec().into()),
         key: Some(Key::new()),
     }
 }
