@@ -18,7 +18,7 @@ use super::report::PAGE;
 use super::source::{self, Parts};
 use super::trained::{Label, Trained};
 use super::{Answer, finetune, pretrain};
-use crate::backend::{self, Backend, Weights};
+use crate::backend::{self, Backend, Weights, parameters};
 use crate::cli::ReproduceCommand;
 use crate::data::Dataset;
 use crate::data::loader::Samples;
@@ -117,6 +117,10 @@ struct Reproduction<'a> {
 impl Reproduction<'_> {
     /// Does the trainings that are not finished, the VAE's first.
     fn train(&self) -> Result<()> {
+        let folder = Folder::make(&self.folder.file(stages::PRETRAIN))?;
+        if folder.is_complete() && self.finished()?.len() == self.trainings.len() {
+            return Ok(());
+        }
         let mut estimate = Estimate::measure(self)?;
         self.progress.tell(&format!(
             "{} trainings: a VAE, and {} classifiers; their weights take {} in the end; {} left, \
@@ -127,17 +131,11 @@ impl Reproduction<'_> {
             estimate.left(self)?,
             estimate::STEPS,
         ));
-        self.announce(0, "the VAE", &estimate)?;
+        if !folder.is_complete() {
+            self.announce(0, "the VAE", &estimate)?;
+        }
         let timed = estimate.begin(Kind::Vae, self.vae_work()?);
-        let folder = Folder::make(&self.folder.file(stages::PRETRAIN))?;
-        let encoder = pretrain::stage(
-            self.config,
-            self.backend,
-            &self.data.unlabelled,
-            &folder,
-            self.progress,
-        )?;
-        finished::forget_checkpoint(&folder)?;
+        let encoder = self.encoder(&folder)?;
         estimate.end(timed);
         self.write()?;
         for (index, &training) in self.trainings.iter().enumerate() {
@@ -152,6 +150,18 @@ impl Reproduction<'_> {
             self.write()?;
         }
         Ok(())
+    }
+
+    /// Pre-trains where that is not done, and gives the tensors that classifiers start from: the
+    /// others are nearly all of the VAE's memory.
+    fn encoder(&self, folder: &Folder) -> Result<Weights> {
+        let images = &self.data.unlabelled;
+        let vae = pretrain::stage(self.config, self.backend, images, folder, self.progress)?;
+        finished::forget_checkpoint(folder)?;
+        let shared = parameters::encoder(self.config.network.architecture());
+        let tensors = vae.0.into_iter();
+        let shared = tensors.filter(|(name, _)| shared.iter().any(|p| p.name == *name));
+        Ok(Weights(shared.collect()))
     }
 
     fn announce(&self, index: usize, what: &str, estimate: &Estimate) -> Result<()> {
