@@ -92,6 +92,8 @@ impl File {
 ///
 /// # Errors
 /// [`FileError::Open`].
+// Out of line, so that its buffers are off the stack while images are computed.
+#[inline(never)]
 pub fn open_arguments() -> Result<Option<[File; 2]>, FileError> {
     let mut line = [0; 256];
     let length = Cell::new(line.len());
