@@ -22,11 +22,13 @@ impl<'m, N: Encodes> Encoder<'m, N> {
     ///
     /// # Errors
     /// Those of [`Model::of`].
+    // Inlined, it writes the line buffers where they are to be; called, it would need them on the
+    // stack as well.
+    #[inline(always)]
     pub fn new(file: &'m [u8]) -> Result<Self, ModelError> {
-        let model = Model::of::<N>(file)?;
         Ok(Self {
-            stream: Stream::new(Fixed::new(), N::EMPTY, model.parameters()),
-            model,
+            model: Model::of::<N>(file)?,
+            stream: Stream::new(Fixed::new(), N::EMPTY),
         })
     }
 
@@ -62,7 +64,7 @@ impl<'m, N: Encodes> Encoder<'m, N> {
 
     /// Forgets the rows received: the next one begins a new image.
     pub fn restart(&mut self) {
-        self.stream.restart(self.model.parameters());
+        self.stream.restart();
     }
 
     /// μ of a whole image.

@@ -64,7 +64,7 @@ impl<'a> Interpreter<'a> {
         Ok(Self {
             input,
             parameters,
-            stream: Stream::new(plan, buffer, &parameters),
+            stream: Stream::new(plan, buffer),
         })
     }
 
@@ -108,6 +108,6 @@ impl<'a> Interpreter<'a> {
 
     /// Forgets the rows received: the next one begins a new image.
     pub fn restart(&mut self) {
-        self.stream.restart(&self.parameters);
+        self.stream.restart();
     }
 }

@@ -276,8 +276,9 @@ pub struct Description {
     pub kind: Kind,
     /// Its layers, from the image to the answer.
     pub layers: &'static [Layer],
-    /// Bytes of memory that running it takes, for any number of classes: the size of its
-    /// [`Classifier`](crate::Classifier) or [`Encoder`](crate::Encoder), stack not counted.
+    /// Bytes of memory that running it on a 32-bit machine takes, for any number of classes: the
+    /// size of its [`Classifier`](crate::Classifier) or [`Encoder`](crate::Encoder) there, stack
+    /// not counted.
     pub ram_bytes: usize,
 }
 
@@ -360,6 +361,12 @@ const fn concatenate<const N: usize>(parts: [&[Layer]; 3]) -> [Layer; N] {
     layers
 }
 
+/// The size on a 32-bit machine of what has `size` bytes here: a buffer that is the same on all
+/// machines, and pointers and lengths.
+const fn on_32_bits(size: usize, buffer: usize) -> usize {
+    buffer + (size - buffer) / size_of::<usize>() * size_of::<u32>()
+}
+
 const fn length(parts: [&[Layer]; 3]) -> usize {
     parts[0].len() + parts[1].len() + parts[2].len()
 }
@@ -400,7 +407,10 @@ macro_rules! networks {
             architecture: &$architecture,
             kind: Kind::$kind,
             layers: <$network>::LAYERS,
-            ram_bytes: size_of::<crate::$runner<'static, $network>>(),
+            ram_bytes: on_32_bits(
+                size_of::<crate::$runner<'static, $network>>(),
+                size_of::<<$network as Network>::Buffer>(),
+            ),
         }),*];
     };
 }

@@ -173,36 +173,38 @@ impl<N: Network> Stream<Fixed<N>, N::Buffer> {
         source: &mut S,
         parameters: &Parameters<'_>,
     ) -> Result<(), S::Error> {
-        self.restart(parameters);
+        self.restart();
         let mut row = [0; ROW_BYTES];
         let complete = (0..SIDE).try_for_each(|y| {
             source.row(y, &mut row)?;
             self.push(&row, parameters);
             Ok(())
         });
-        self.restart(parameters);
+        self.restart();
         complete
     }
 }
 
 impl<P: Plan, B: AsMut<[i32]> + AsRef<[i32]>> Stream<P, B> {
     /// A network before its first row.
+    // The buffer is not touched, so that nobody needs a second one on the stack to build it in.
     #[inline(always)]
-    pub fn new(plan: P, words: B, parameters: &Parameters<'_>) -> Self {
-        let mut stream = Self {
+    pub const fn new(plan: P, words: B) -> Self {
+        Self {
             plan,
             words,
             rows: 0,
-        };
-        stream.restart(parameters);
-        stream
+        }
     }
 
     /// Forgets the rows received. The answer of the last image stays where it is.
-    // Inlined into `new`, it would become an initial buffer in flash.
-    #[inline(never)]
-    pub fn restart(&mut self, parameters: &Parameters<'_>) {
+    #[inline(always)]
+    pub const fn restart(&mut self) {
         self.rows = 0;
+    }
+
+    /// Makes every layer ready for a new image.
+    fn reset(&mut self, parameters: &Parameters<'_>) {
         let mut index = 0;
         while (self.plan.reset(index, parameters, self.words.as_mut())).is_some() {
             index += 1;
@@ -218,6 +220,9 @@ impl<P: Plan, B: AsMut<[i32]> + AsRef<[i32]>> Stream<P, B> {
     /// Takes one row of the image.
     #[inline(never)]
     pub fn push(&mut self, row: &[u8], parameters: &Parameters<'_>) {
+        if self.rows == 0 {
+            self.reset(parameters);
+        }
         self.rows += 1;
         let words = self.words.as_mut();
         if take_row(&self.plan.first(), row, words).is_none() {

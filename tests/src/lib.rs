@@ -1,5 +1,6 @@
 //! What the tests share: random weights and images.
 
+pub mod frames;
 pub mod torch;
 pub mod twin;
 

@@ -1,0 +1,23 @@
+//! What the firmware example is built with and checked against is what the host makes of it.
+
+use std::fs;
+use std::path::Path;
+
+use tests::frames;
+
+const AGAIN: &str =
+    "cargo run -p tests --bin frames -- tests/fixtures/edge-conv.v96 core/examples/firmware/frames";
+
+#[test]
+fn the_examples_frames_and_answers_are_the_hosts() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tests.join("../core/examples/firmware/frames");
+    for frame in frames::draw() {
+        let path = folder.join(format!("{}.rgb", frame.name));
+        let committed = fs::read(&path).unwrap();
+        assert!(committed == frame.bytes, "{}: {AGAIN}", path.display());
+    }
+    let model = fs::read(tests.join("fixtures/edge-conv.v96")).unwrap();
+    let committed = fs::read_to_string(folder.join("report.txt")).unwrap();
+    assert_eq!(committed, frames::report(&model).unwrap(), "{AGAIN}");
+}
