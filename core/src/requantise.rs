@@ -31,6 +31,23 @@ pub const fn multiply(value: i32, multiplier: i32, shift: i8) -> i32 {
     divide_by_power_of_two(doubling_high_multiply(scaled, multiplier), right)
 }
 
+/// [`multiply`] for values in (−2³⁰, 2³⁰), where nothing overflows.
+#[inline(always)]
+pub(crate) const fn multiply_narrow(value: i32, multiplier: i32, shift: i8) -> i32 {
+    if shift >= 0 {
+        return multiply(value, multiplier, shift);
+    }
+    let product = (value << 1) as i64 * multiplier as i64;
+    let high = ((product + (1 << 31)) >> 32) as i32;
+    let right = if shift < *SHIFTS.start() {
+        SHIFTS.start().unsigned_abs() as u32
+    } else {
+        shift.unsigned_abs() as u32
+    };
+    // Half a unit, and one less below zero: ties go away from it.
+    (high + (high >> 31) + (1 << (right - 1))) >> right
+}
+
 /// The high half of `2ab`, rounded to the nearest, ties towards positive infinity. The one product that
 /// does not fit, of `i32::MIN` with itself, saturates.
 #[inline(always)]
@@ -189,6 +206,18 @@ mod tests {
         #[test]
         fn any_accumulator_follows_the_rule(value: i32, multiplier: i32, shift in SHIFTS) {
             prop_assert_eq!(multiply(value, multiplier, shift), reference(value, multiplier, shift));
+        }
+
+        #[test]
+        fn narrow_values_follow_the_rule(
+            value in 1 - (1i32 << 30)..1 << 30,
+            multiplier in 0..=i32::MAX,
+            shift in SHIFTS,
+        ) {
+            prop_assert_eq!(
+                multiply_narrow(value, multiplier, shift),
+                reference(value, multiplier, shift)
+            );
         }
 
         #[test]

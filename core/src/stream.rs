@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 
 use crate::kernels::{self, Channels, Rows};
 use crate::layer::{Features, Layer, Op, Shape};
-use crate::model::{INPUT_ZERO_POINT, Parameters, Record};
+use crate::model::{INPUT_ZERO_POINT, Parameters, Record, WeightLayout};
 use crate::network::{INPUT, MAX_CLASSES, Network, SIDE};
 use crate::plan::{self, COUNTERS, Place};
 use crate::rows::{ROW_BYTES, RowSource};
@@ -326,8 +326,15 @@ fn channels<'p>(
         min: record.min,
         max: record.max,
     };
-    let weights = parameters.weights.get(place.weights..)?;
-    Some((channels, weights.get(..count * inputs)?))
+    let (start, length) = match (parameters.layout, place.packing) {
+        (WeightLayout::Portable, _) => (place.weights, count * inputs),
+        (WeightLayout::Packed, None) => (place.packed_weights, count * inputs),
+        (WeightLayout::Packed, Some(packing)) => {
+            (place.packed_weights, 4 * count * packing.channel_words())
+        }
+    };
+    let weights = parameters.weights.get(start..)?.get(..length)?;
+    Some((channels, weights))
 }
 
 /// Computes one row of `place` into the buffer of `next`, if there are the rows for it.
@@ -381,8 +388,16 @@ fn step_place(
                 first: top.checked_rem(window.kernel)?,
                 channels: place.input.channels,
             };
-            let scratch = bytemuck::try_cast_slice_mut(scratch).ok()?;
-            kernels::conv_row(&rows, window, weights, &channels, scratch, target);
+            match place.packing {
+                Some(packing) if parameters.layout == WeightLayout::Packed => {
+                    let weights = bytemuck::try_cast_slice(weights).ok()?;
+                    kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
+                }
+                _ => {
+                    let scratch = bytemuck::try_cast_slice_mut(scratch).ok()?;
+                    kernels::conv_row(&rows, window, weights, &channels, scratch, target);
+                }
+            }
             *done += 1;
         }
         Op::MaxPool { size } => {

@@ -5,8 +5,15 @@
 //! and weights whose lengths do not belong together give an incomplete answer, never a panic;
 //! the callers pass what was checked before.
 
+#[cfg(thumb2)]
+#[expect(unsafe_code, reason = "kernels in assembly")]
+mod armv7em;
+mod packed;
 mod portable;
+#[cfg(not(thumb2))]
+mod wide;
 
+pub(crate) use packed::conv_row as packed_conv_row;
 pub(crate) use portable::{
     add_columns, average, conv_row, linear, linear_row, max_pool_row, requantise_row,
 };
@@ -87,6 +94,15 @@ impl Channels<'_> {
             .saturating_add(self.zero_point.into())
             .min(self.max.into())
             .max(self.min.into()) as i8
+    }
+
+    /// The same for a sum, bias included, in (−2³⁰, 2³⁰).
+    #[inline(always)]
+    fn narrow_activation(&self, sum: i32, channel: Channel) -> i8 {
+        let value = requantise::multiply_narrow(sum, channel.multiplier, channel.shift)
+            .saturating_add(self.zero_point.into())
+            .clamp(i8::MIN.into(), i8::MAX.into()) as i8;
+        value.min(self.max).max(self.min)
     }
 }
 

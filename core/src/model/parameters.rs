@@ -1,6 +1,8 @@
 //! The numbers that a network's layers compute with.
 
 use super::ModelError;
+use super::WeightLayout;
+use super::order::weights;
 use super::sections::Counts;
 use crate::layer::{Layer, Shape};
 use crate::requantise::SHIFTS;
@@ -53,6 +55,8 @@ impl Record {
 pub struct Parameters<'a> {
     /// Classes told apart; 0 for an encoder.
     pub classes: usize,
+    /// How the weights are ordered.
+    pub layout: WeightLayout,
     /// A [`Record`] a layer.
     pub records: &'a [[u8; Record::BYTES]],
     /// A multiplier an output channel.
@@ -69,9 +73,11 @@ impl Parameters<'_> {
     /// Checks that these are the parameters of `layers`, all of them, and in range.
     ///
     /// # Errors
-    /// [`ModelError`] `Incomplete`, `Scale`, `Clamp`, `Padding`, `Multiplier`, `Shift`, `Weight`.
+    /// [`ModelError`] `Incomplete`, `Scale`, `Clamp`, `Padding`, `Multiplier`, `Shift`, `Weight`,
+    /// `Packing`, `Bias`.
     pub fn check(&self, layers: &[Layer], input: Shape) -> Result<(), ModelError> {
-        let count = Counts::of(layers, input, self.classes).ok_or(ModelError::Incomplete)?;
+        let count =
+            Counts::of(layers, input, self.classes, self.layout).ok_or(ModelError::Incomplete)?;
         if self.records.len() != count.records
             || self.multipliers.len() != count.channels
             || self.shifts.len() != count.channels
@@ -98,8 +104,45 @@ impl Parameters<'_> {
         if self.shifts.iter().any(|shift| !SHIFTS.contains(shift)) {
             return Err(ModelError::Shift);
         }
-        if self.weights.contains(&-128) {
-            return Err(ModelError::Weight);
+        self.check_weights(layers, input)
+    }
+
+    fn check_weights(&self, layers: &[Layer], input: Shape) -> Result<(), ModelError> {
+        let mut shape = input;
+        let mut rest = (self.weights, self.bias);
+        for layer in layers {
+            let own = weights(layer, shape, self.classes);
+            let channels = layer.weighted_channels(self.classes);
+            let count = own.bytes(self.layout).ok_or(ModelError::Incomplete)?;
+            let bytes = rest.0.split_at_checked(count);
+            let bias = rest.1.split_at_checked(channels);
+            let ((bytes, more), (bias, more_bias)) =
+                bytes.zip(bias).ok_or(ModelError::Incomplete)?;
+            match own.packing(self.layout) {
+                Some(packing) => {
+                    let words: &[i32] =
+                        bytemuck::try_cast_slice(bytes).map_err(|_| ModelError::Misaligned)?;
+                    let mut words = words.chunks_exact(packing.channel_words());
+                    if !words.all(|words| packing.is_packed(words)) {
+                        return Err(ModelError::Packing);
+                    }
+                    if !bias.iter().all(|&bias| own.keeps_sums_narrow(bias)) {
+                        return Err(ModelError::Bias);
+                    }
+                }
+                None => {
+                    let (weights, padding) =
+                        (bytes.split_at_checked(own.count())).ok_or(ModelError::Incomplete)?;
+                    if weights.contains(&-128) {
+                        return Err(ModelError::Weight);
+                    }
+                    if padding.iter().any(|&byte| byte != 0) {
+                        return Err(ModelError::Padding);
+                    }
+                }
+            }
+            rest = (more, more_bias);
+            shape = layer.output(shape, self.classes);
         }
         Ok(())
     }

@@ -84,11 +84,44 @@ impl Owned {
     pub fn parameters(&self) -> Parameters<'_> {
         Parameters {
             classes: self.classes,
+            layout: WeightLayout::Portable,
             records: &self.records,
             multipliers: &self.multipliers,
             shifts: &self.shifts,
             weights: &self.weights,
             bias: &self.bias,
+        }
+    }
+}
+
+/// Weights in a layout of words, in memory that such words may lie in.
+pub struct Ordered {
+    layout: WeightLayout,
+    words: Vec<i32>,
+    length: usize,
+}
+
+impl Ordered {
+    /// The weights of those layers in that layout.
+    pub fn of(layout: WeightLayout, layers: &[Layer], input: Shape, owned: &Owned) -> Self {
+        let length = layout.bytes(layers, input, owned.classes).unwrap();
+        let mut words = vec![0; length.div_ceil(4)];
+        let bytes: &mut [i8] = &mut bytemuck::cast_slice_mut(&mut words)[..length];
+        let parameters = owned.parameters();
+        layout.order(layers, input, &parameters, bytes).unwrap();
+        Self {
+            layout,
+            words,
+            length,
+        }
+    }
+
+    /// `owned`, with these weights.
+    pub fn parameters<'a>(&'a self, owned: &'a Owned) -> Parameters<'a> {
+        Parameters {
+            layout: self.layout,
+            weights: &bytemuck::cast_slice(&self.words)[..self.length],
+            ..owned.parameters()
         }
     }
 }
@@ -123,14 +156,24 @@ impl File {
 
     /// A model of that network with those parameters.
     pub fn holding(network: &'static Description, owned: &Owned, named: bool) -> Self {
+        Self::ordered(network, owned, named, WeightLayout::Portable)
+    }
+
+    /// The same with its weights in that layout.
+    pub fn ordered(
+        network: &'static Description,
+        owned: &Owned,
+        named: bool,
+        layout: WeightLayout,
+    ) -> Self {
+        let ordered = Ordered::of(layout, network.layers, INPUT, owned);
         let names: Vec<String> = (0..if named { owned.classes } else { 0 })
             .map(|class| format!("classe n° {class}"))
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let contents = Contents {
             network,
-            layout: WeightLayout::Portable,
-            parameters: owned.parameters(),
+            parameters: ordered.parameters(owned),
             names: &names,
         };
         let mut bytes = vec![0; contents.length().unwrap()];
