@@ -85,7 +85,8 @@ impl<N: Network, const INDEX: usize> At<N, INDEX> {
         reset_place(&Self::PLACE, parameters, words)
     }
 
-    #[inline(always)]
+    // A function for each layer, so that a profile tells them apart.
+    #[inline(never)]
     fn step(parameters: &Parameters<'_>, words: &mut [i32]) -> Option<()> {
         if INDEX >= N::LAYERS.len() {
             return None;

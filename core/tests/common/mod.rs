@@ -1,9 +1,17 @@
 //! Random models, and the same networks in plain loops over whole planes.
 #![allow(dead_code, reason = "no test file uses all of it")]
 
+// Firmware runs it too, without std.
+extern crate alloc;
+
 pub mod reference;
 
-use vae96::model::{Contents, Parameters, Record, WeightLayout};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+
+use vae96::model::{ALIGNMENT, Contents, Parameters, Record, WeightLayout};
 use vae96::requantise::quantise_multiplier;
 use vae96::{Description, IMAGE_BYTES, INPUT, Layer, Network, Shape};
 
@@ -65,7 +73,7 @@ impl Owned {
                 };
                 owned.records.push(record.to_bytes());
             }
-            let spread = (fan_in as f64).sqrt() * 74.0 * 74.0;
+            let spread = (fan_in.isqrt() as f64) * 74.0 * 74.0;
             for _ in 0..channels {
                 let real = random.within(20, 120) as f64 / spread;
                 let (multiplier, shift) = quantise_multiplier(real);
@@ -126,21 +134,25 @@ impl Ordered {
     }
 }
 
-/// A model file in memory, where a model file may lie: `u128` is aligned to 16 bytes.
+/// A model file in memory, where a model file may lie.
 pub struct File {
-    blocks: Vec<u128>,
+    memory: Vec<u8>,
+    start: usize,
     length: usize,
 }
 
 impl File {
     /// A copy of those bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let mut blocks = vec![0; bytes.len().div_ceil(16)];
-        bytemuck::cast_slice_mut(&mut blocks)[..bytes.len()].copy_from_slice(bytes);
-        Self {
-            blocks,
+        let memory = vec![0; bytes.len() + ALIGNMENT];
+        let address = memory.as_ptr().addr();
+        let mut file = Self {
+            start: address.next_multiple_of(ALIGNMENT) - address,
             length: bytes.len(),
-        }
+            memory,
+        };
+        file.bytes_mut().copy_from_slice(bytes);
+        file
     }
 
     /// A random model of that network, with class names if `named`.
@@ -182,11 +194,11 @@ impl File {
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.blocks)[..self.length]
+        &self.memory[self.start..][..self.length]
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.blocks)[..self.length]
+        &mut self.memory[self.start..][..self.length]
     }
 }
 
