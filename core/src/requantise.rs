@@ -31,21 +31,20 @@ pub const fn multiply(value: i32, multiplier: i32, shift: i8) -> i32 {
     divide_by_power_of_two(doubling_high_multiply(scaled, multiplier), right)
 }
 
-/// [`multiply`] for values in (−2³⁰, 2³⁰), where nothing overflows.
+/// [`multiply`] for values in (−2³⁰, 2³⁰) and parameters that [`is_narrow`] is true of: nothing
+/// overflows, and nothing is a special case.
 #[inline(always)]
 pub(crate) const fn multiply_narrow(value: i32, multiplier: i32, shift: i8) -> i32 {
-    if shift >= 0 {
-        return multiply(value, multiplier, shift);
-    }
     let product = (value << 1) as i64 * multiplier as i64;
     let high = ((product + (1 << 31)) >> 32) as i32;
-    let right = if shift < *SHIFTS.start() {
-        SHIFTS.start().unsigned_abs() as u32
-    } else {
-        shift.unsigned_abs() as u32
-    };
+    let right = shift.wrapping_neg() as u32 & 31;
     // Half a unit, and one less below zero: ties go away from it.
-    (high + (high >> 31) + (1 << (right - 1))) >> right
+    (high + (high >> 31) + ((1 << right) >> 1)) >> right
+}
+
+/// Whether a multiplier and a shift make a value smaller.
+pub(crate) const fn is_narrow(multiplier: i32, shift: i8) -> bool {
+    multiplier == 0 || shift < 0
 }
 
 /// The high half of `2ab`, rounded to the nearest, ties towards positive infinity. The one product that
@@ -214,6 +213,8 @@ mod tests {
             multiplier in 0..=i32::MAX,
             shift in SHIFTS,
         ) {
+            let multiplier = if shift < 0 { multiplier } else { 0 };
+            prop_assert!(is_narrow(multiplier, shift));
             prop_assert_eq!(
                 multiply_narrow(value, multiplier, shift),
                 reference(value, multiplier, shift)

@@ -96,13 +96,11 @@ impl Channels<'_> {
             .max(self.min.into()) as i8
     }
 
-    /// The same for a sum, bias included, in (−2³⁰, 2³⁰).
+    /// The same for a sum, bias included, of a layer with packed weights, before it is clamped.
     #[inline(always)]
-    fn narrow_activation(&self, sum: i32, channel: Channel) -> i8 {
-        let value = requantise::multiply_narrow(sum, channel.multiplier, channel.shift)
-            .saturating_add(self.zero_point.into())
-            .clamp(i8::MIN.into(), i8::MAX.into()) as i8;
-        value.min(self.max).max(self.min)
+    fn narrow_activation(&self, sum: i32, channel: Channel) -> i32 {
+        requantise::multiply_narrow(sum, channel.multiplier, channel.shift)
+            .wrapping_add(self.zero_point.into())
     }
 }
 

@@ -44,8 +44,8 @@ pub enum ModelError {
     Weight,
     /// Packed weights are not such as packing makes them.
     Packing,
-    /// A bias is too great for the kernels of packed weights.
-    Bias,
+    /// A bias, or a multiplier and its shift, is too great for packed weights.
+    Wide,
     /// It is a model of another network than asked for.
     OtherNetwork,
 }
@@ -73,7 +73,7 @@ impl core::fmt::Display for ModelError {
             Self::Shift => "a shift of the model is out of range",
             Self::Weight => "a weight of the model is −128",
             Self::Packing => "the model's packed weights are not packed as they must be",
-            Self::Bias => "a bias of the model is too great for packed weights",
+            Self::Wide => "a bias or multiplier of the model is too great for packed weights",
             Self::OtherNetwork => "the model is of another network than asked for",
         })
     }

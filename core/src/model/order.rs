@@ -3,11 +3,12 @@
 use super::{ModelError, Parameters, WeightLayout};
 use crate::layer::{Layer, Op, Shape};
 use crate::packing::Packing;
+use crate::requantise;
 
 /// A layer's weights, whatever their order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights {
-    channels: usize,
+    pub channels: usize,
     fan_in: usize,
     packing: Option<Packing>,
 }
@@ -53,11 +54,15 @@ impl Weights {
         }
     }
 
-    /// Whether a sum that begins with `bias` stays in (−2³⁰, 2³⁰), whatever the weights and the
-    /// input.
-    pub fn keeps_sums_narrow(&self, bias: i32) -> bool {
+    /// Whether the kernels of packed weights compute what all others do: no sum that begins with
+    /// one of those biases leaves (−2³⁰, 2³⁰), whatever the weights and the input, and none is
+    /// made greater by requantisation.
+    pub fn are_narrow(&self, bias: &[i32], multipliers: &[i32], shifts: &[i8]) -> bool {
         let reach = (self.fan_in as u64).saturating_mul(127 * 128);
-        u64::from(bias.unsigned_abs()).saturating_add(reach) < 1 << 30
+        let small = |bias: &i32| u64::from(bias.unsigned_abs()).saturating_add(reach) < 1 << 30;
+        bias.iter().all(small)
+            && (multipliers.iter().zip(shifts))
+                .all(|(&multiplier, &shift)| requantise::is_narrow(multiplier, shift))
     }
 }
 
@@ -76,8 +81,8 @@ impl WeightLayout {
     ///
     /// # Errors
     /// Those of [`Parameters::check`]; [`ModelError::Incomplete`] where `ordered` is not of
-    /// [`bytes`](Self::bytes); [`ModelError::Bias`] where a layer to be packed has a bias so great
-    /// that the kernels for packed weights might compute something else.
+    /// [`bytes`](Self::bytes); [`ModelError::Wide`] where the kernels for packed weights might compute
+    /// something else.
     pub fn order(
         self,
         layers: &[Layer],
@@ -94,21 +99,17 @@ impl WeightLayout {
         }
         ordered.fill(0);
         let mut shape = input;
-        let (mut from, mut to, mut bias) = (parameters.weights, ordered, parameters.bias);
+        let (mut from, mut to, mut channel) = (parameters.weights, ordered, 0);
         for layer in layers {
             let own = weights(layer, shape, classes);
             let source = own
                 .bytes(Self::Portable)
                 .and_then(|n| from.split_at_checked(n));
             let target = own.bytes(self).and_then(|n| to.split_at_mut_checked(n));
-            let biases = bias.split_at_checked(own.channels);
-            let ((source, target), biases) =
-                (source.zip(target).zip(biases)).ok_or(ModelError::Incomplete)?;
+            let (source, target) = source.zip(target).ok_or(ModelError::Incomplete)?;
             match own.packing(self) {
                 Some(packing) => {
-                    if !biases.0.iter().all(|&bias| own.keeps_sums_narrow(bias)) {
-                        return Err(ModelError::Bias);
-                    }
+                    parameters.check_narrow(&own, channel)?;
                     let words: &mut [i32] = bytemuck::try_cast_slice_mut(target.0)
                         .map_err(|_| ModelError::Misaligned)?;
                     let channels = source.0.chunks_exact(own.fan_in.max(1));
@@ -123,7 +124,7 @@ impl WeightLayout {
                     }
                 }
             }
-            (from, to, bias) = (source.1, target.1, biases.1);
+            (from, to, channel) = (source.1, target.1, channel + own.channels);
             shape = layer.output(shape, classes);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::ModelError;
 use super::WeightLayout;
-use super::order::weights;
+use super::order::{Weights, weights};
 use super::sections::Counts;
 use crate::layer::{Layer, Shape};
 use crate::requantise::SHIFTS;
@@ -74,7 +74,7 @@ impl Parameters<'_> {
     ///
     /// # Errors
     /// [`ModelError`] `Incomplete`, `Scale`, `Clamp`, `Padding`, `Multiplier`, `Shift`, `Weight`,
-    /// `Packing`, `Bias`.
+    /// `Packing`, `Wide`, `Misaligned`.
     pub fn check(&self, layers: &[Layer], input: Shape) -> Result<(), ModelError> {
         let count =
             Counts::of(layers, input, self.classes, self.layout).ok_or(ModelError::Incomplete)?;
@@ -108,42 +108,44 @@ impl Parameters<'_> {
     }
 
     fn check_weights(&self, layers: &[Layer], input: Shape) -> Result<(), ModelError> {
-        let mut shape = input;
-        let mut rest = (self.weights, self.bias);
+        let (mut shape, mut rest, mut channel) = (input, self.weights, 0);
         for layer in layers {
             let own = weights(layer, shape, self.classes);
-            let channels = layer.weighted_channels(self.classes);
-            let count = own.bytes(self.layout).ok_or(ModelError::Incomplete)?;
-            let bytes = rest.0.split_at_checked(count);
-            let bias = rest.1.split_at_checked(channels);
-            let ((bytes, more), (bias, more_bias)) =
-                bytes.zip(bias).ok_or(ModelError::Incomplete)?;
-            match own.packing(self.layout) {
-                Some(packing) => {
-                    let words: &[i32] =
-                        bytemuck::try_cast_slice(bytes).map_err(|_| ModelError::Misaligned)?;
-                    let mut words = words.chunks_exact(packing.channel_words());
-                    if !words.all(|words| packing.is_packed(words)) {
-                        return Err(ModelError::Packing);
-                    }
-                    if !bias.iter().all(|&bias| own.keeps_sums_narrow(bias)) {
-                        return Err(ModelError::Bias);
-                    }
+            let (bytes, more) = (own.bytes(self.layout))
+                .and_then(|count| rest.split_at_checked(count))
+                .ok_or(ModelError::Incomplete)?;
+            if let Some(packing) = own.packing(self.layout) {
+                let words: &[i32] =
+                    bytemuck::try_cast_slice(bytes).map_err(|_| ModelError::Misaligned)?;
+                let mut words = words.chunks_exact(packing.channel_words());
+                if !words.all(|words| packing.is_packed(words)) {
+                    return Err(ModelError::Packing);
                 }
-                None => {
-                    let (weights, padding) =
-                        (bytes.split_at_checked(own.count())).ok_or(ModelError::Incomplete)?;
-                    if weights.contains(&-128) {
-                        return Err(ModelError::Weight);
-                    }
-                    if padding.iter().any(|&byte| byte != 0) {
-                        return Err(ModelError::Padding);
-                    }
+                self.check_narrow(&own, channel)?;
+            } else {
+                let (bytes, padding) =
+                    (bytes.split_at_checked(own.count())).ok_or(ModelError::Incomplete)?;
+                if bytes.contains(&-128) {
+                    return Err(ModelError::Weight);
+                }
+                if padding.iter().any(|&byte| byte != 0) {
+                    return Err(ModelError::Padding);
                 }
             }
-            rest = (more, more_bias);
+            (rest, channel) = (more, channel + own.channels);
             shape = layer.output(shape, self.classes);
         }
         Ok(())
+    }
+
+    /// Checks that packed weights may be used for the layer whose first channel that is.
+    pub(super) fn check_narrow(&self, own: &Weights, channel: usize) -> Result<(), ModelError> {
+        let range = channel..channel + own.channels;
+        let narrow = own.are_narrow(
+            self.bias.get(range.clone()).ok_or(ModelError::Incomplete)?,
+            (self.multipliers.get(range.clone())).ok_or(ModelError::Incomplete)?,
+            self.shifts.get(range).ok_or(ModelError::Incomplete)?,
+        );
+        if narrow { Ok(()) } else { Err(ModelError::Wide) }
     }
 }
