@@ -37,9 +37,8 @@ pub const fn multiply(value: i32, multiplier: i32, shift: i8) -> i32 {
 pub(crate) const fn multiply_narrow(value: i32, multiplier: i32, shift: i8) -> i32 {
     let product = (value << 1) as i64 * multiplier as i64;
     let high = ((product + (1 << 31)) >> 32) as i32;
-    let right = shift.wrapping_neg() as u32 & 31;
-    // Half a unit, and one less below zero: ties go away from it.
-    (high + (high >> 31) + ((1 << right) >> 1)) >> right
+    // One less below zero, then half a unit more: ties go away from zero.
+    (((high + (high >> 31)) >> (!shift as u32 & 31)) + 1) >> 1
 }
 
 /// Whether a multiplier and a shift make a value smaller.

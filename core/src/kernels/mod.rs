@@ -14,9 +14,11 @@ mod portable;
 mod wide;
 
 pub(crate) use packed::conv_row as packed_conv_row;
-pub(crate) use portable::{
-    add_columns, average, conv_row, linear, linear_row, max_pool_row, requantise_row,
-};
+#[cfg(dsp)]
+pub(crate) use armv7em::{add_columns, linear, max_pool_row};
+#[cfg(not(dsp))]
+pub(crate) use portable::{add_columns, linear, max_pool_row};
+pub(crate) use portable::{average, conv_row, linear_row, requantise_row};
 
 use crate::layer::Window;
 use crate::requantise;
@@ -64,6 +66,9 @@ pub(crate) struct Channels<'a> {
     pub min: i8,
     /// The greatest output value.
     pub max: i8,
+    /// Whether all that is narrow, as it is where weights are packed: then no sum overflows, and
+    /// requantisation makes all smaller.
+    pub narrow: bool,
 }
 
 /// One channel's entries.
@@ -90,13 +95,27 @@ impl Channels<'_> {
     #[inline(always)]
     fn activation(&self, sum: i32, channel: Channel) -> i8 {
         let sum = channel.bias.wrapping_add(sum);
+        if self.narrow {
+            return self.clamp(self.narrow_activation(sum, channel));
+        }
         requantise::multiply(sum, channel.multiplier, channel.shift)
             .saturating_add(self.zero_point.into())
             .min(self.max.into())
             .max(self.min.into()) as i8
     }
 
-    /// The same for a sum, bias included, of a layer with packed weights, before it is clamped.
+    /// A value as an activation.
+    #[inline(always)]
+    fn clamp(&self, value: i32) -> i8 {
+        // One instruction clamps to all there is.
+        if (self.min, self.max) == (i8::MIN, i8::MAX) {
+            value.clamp(i8::MIN.into(), i8::MAX.into()) as i8
+        } else {
+            value.min(self.max.into()).max(self.min.into()) as i8
+        }
+    }
+
+    /// The same for a narrow sum that has its bias, before it is clamped.
     #[inline(always)]
     fn narrow_activation(&self, sum: i32, channel: Channel) -> i32 {
         requantise::multiply_narrow(sum, channel.multiplier, channel.shift)

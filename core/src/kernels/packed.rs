@@ -210,20 +210,11 @@ impl Row<'_> {
     /// Puts the activations of one channel, from place `at` of the output on.
     #[inline(always)]
     fn finish(&self, sums: &[i32], channel: Channel, at: usize, output: &mut [i8]) {
-        let Channels { min, max, .. } = *self.channels;
-        let mut put = |clamp: &dyn Fn(i32) -> i32| {
-            for (pixel, &sum) in sums.iter().enumerate() {
-                let place = at.wrapping_add(pixel.wrapping_mul(self.channels.bias.len()));
-                if let Some(output) = output.get_mut(place) {
-                    *output = clamp(self.channels.narrow_activation(sum, channel)) as i8;
-                }
+        for (pixel, &sum) in sums.iter().enumerate() {
+            let place = at.wrapping_add(pixel.wrapping_mul(self.channels.bias.len()));
+            if let Some(output) = output.get_mut(place) {
+                *output = (self.channels).clamp(self.channels.narrow_activation(sum, channel));
             }
-        };
-        // One instruction clamps to all there is.
-        if (min, max) == (i8::MIN, i8::MAX) {
-            put(&|value| value.clamp(i8::MIN.into(), i8::MAX.into()));
-        } else {
-            put(&|value| value.min(max.into()).max(min.into()));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The inner loops of [packed](super::packed) convolutions in plain Rust: the arithmetic of
-//! [`armv7em`](super), operation for operation.
+//! The inner loops of [packed](super::packed) convolutions in plain Rust: the arithmetic of the
+//! kernels in assembly, operation for operation.
 
 use super::packed::START;
 use crate::packing::SHIFT;

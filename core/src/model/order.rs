@@ -107,9 +107,11 @@ impl WeightLayout {
                 .and_then(|n| from.split_at_checked(n));
             let target = own.bytes(self).and_then(|n| to.split_at_mut_checked(n));
             let (source, target) = source.zip(target).ok_or(ModelError::Incomplete)?;
+            if self == Self::Packed {
+                parameters.check_narrow(&own, channel)?;
+            }
             match own.packing(self) {
                 Some(packing) => {
-                    parameters.check_narrow(&own, channel)?;
                     let words: &mut [i32] = bytemuck::try_cast_slice_mut(target.0)
                         .map_err(|_| ModelError::Misaligned)?;
                     let channels = source.0.chunks_exact(own.fan_in.max(1));

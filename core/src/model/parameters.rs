@@ -121,7 +121,6 @@ impl Parameters<'_> {
                 if !words.all(|words| packing.is_packed(words)) {
                     return Err(ModelError::Packing);
                 }
-                self.check_narrow(&own, channel)?;
             } else {
                 let (bytes, padding) =
                     (bytes.split_at_checked(own.count())).ok_or(ModelError::Incomplete)?;
@@ -132,13 +131,16 @@ impl Parameters<'_> {
                     return Err(ModelError::Padding);
                 }
             }
+            if self.layout == WeightLayout::Packed {
+                self.check_narrow(&own, channel)?;
+            }
             (rest, channel) = (more, channel + own.channels);
             shape = layer.output(shape, self.classes);
         }
         Ok(())
     }
 
-    /// Checks that packed weights may be used for the layer whose first channel that is.
+    /// Checks that the kernels of packed weights may be used for the layer whose first channel that is.
     pub(super) fn check_narrow(&self, own: &Weights, channel: usize) -> Result<(), ModelError> {
         let range = channel..channel + own.channels;
         let narrow = own.are_narrow(

@@ -1,7 +1,7 @@
 //! The inner loops of [packed](super::packed) convolutions for Cortex-M3 and above. Every multiply
 //! is a `SMLAL`; all fourteen registers are in use.
 //!
-//! Each kernel enters its unrolled loop as far from its end as a run has steps. [`wide`](super)
+//! Each kernel enters its unrolled loop as far from its end as a run has steps. `kernels/wide.rs`
 //! has the same arithmetic in Rust.
 
 use core::arch::naked_asm;
