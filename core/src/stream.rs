@@ -396,7 +396,6 @@ fn step_place(
                     kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
                 }
                 _ => {
-                    let scratch = bytemuck::try_cast_slice_mut(scratch).ok()?;
                     kernels::conv_row(&rows, window, weights, &channels, scratch, target);
                 }
             }

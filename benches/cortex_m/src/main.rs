@@ -31,7 +31,7 @@ static mut MEMORY: [MaybeUninit<u8>; HEAP_BYTES] = [MaybeUninit::uninit(); HEAP_
 
 /// Classes of the model: as many as CMSIS-NN was measured with.
 const CLASSES: usize = 200;
-const IMAGES: usize = 2;
+const IMAGES: usize = 1;
 
 /// Begins a region that is counted. Not the same code as [`mark_end`], or the two would be one.
 #[unsafe(naked)]

@@ -5,20 +5,36 @@
 //! and weights whose lengths do not belong together give an incomplete answer, never a panic;
 //! the callers pass what was checked before.
 
+#[cfg(thumb1)]
+#[expect(unsafe_code, reason = "kernels in assembly")]
+mod armv6m;
 #[cfg(thumb2)]
 #[expect(unsafe_code, reason = "kernels in assembly")]
 mod armv7em;
+#[cfg(helium)]
+#[expect(unsafe_code, reason = "kernels in assembly")]
+mod helium;
 mod packed;
+#[cfg_attr(
+    thumb1,
+    expect(dead_code, reason = "all its convolutions are armv6m's")
+)]
 mod portable;
 #[cfg(not(thumb2))]
 mod wide;
 
-pub(crate) use packed::conv_row as packed_conv_row;
+#[cfg(thumb1)]
+pub(crate) use armv6m::conv_row;
 #[cfg(dsp)]
 pub(crate) use armv7em::{add_columns, linear, max_pool_row};
+#[cfg(helium)]
+pub(crate) use helium::conv_row;
+pub(crate) use packed::conv_row as packed_conv_row;
+#[cfg(not(any(thumb1, helium)))]
+pub(crate) use portable::conv_row;
 #[cfg(not(dsp))]
 pub(crate) use portable::{add_columns, linear, max_pool_row};
-pub(crate) use portable::{average, conv_row, linear_row, requantise_row};
+pub(crate) use portable::{average, linear_row, requantise_row};
 
 use crate::layer::Window;
 use crate::requantise;

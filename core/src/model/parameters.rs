@@ -148,6 +148,10 @@ impl Parameters<'_> {
             (self.multipliers.get(range.clone())).ok_or(ModelError::Incomplete)?,
             self.shifts.get(range).ok_or(ModelError::Incomplete)?,
         );
-        if narrow { Ok(()) } else { Err(ModelError::Wide) }
+        if narrow {
+            Ok(())
+        } else {
+            Err(ModelError::Wide)
+        }
     }
 }

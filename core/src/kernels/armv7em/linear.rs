@@ -45,7 +45,13 @@ pub(crate) fn linear(input: &[i8], weights: &[i8], channels: &Channels<'_>, outp
         // SAFETY: `count` is positive and at most CHANNELS; there are `count × length` weights and
         // `length` widened values, which is what `skip` leaves of the loop; all lie at words.
         unsafe {
-            sum_kernel(wide.0.as_ptr(), weights.as_ptr(), sums.as_mut_ptr(), count, skip);
+            sum_kernel(
+                wide.0.as_ptr(),
+                weights.as_ptr(),
+                sums.as_mut_ptr(),
+                count,
+                skip,
+            );
         }
         for ((output, sum), channel) in output.iter_mut().zip(sums).zip(&mut each) {
             *output = channels.activation(sum, channel);
@@ -82,7 +88,6 @@ unsafe extern "C" fn sum_kernel(
         "strd r12, r0, [sp]",
         "mov r11, r2",
         "mov r12, r3",
-
         "2:",
         "movs r2, #0",
         "ldr pc, [sp]",

@@ -61,7 +61,12 @@ pub(crate) fn add_columns(row: &[i8], size: usize, channels: usize, sums: &mut [
             let (even, odd) = pixels.fold((0, 0), |(even, odd), &pixel| {
                 (add_even(even, pixel), add_odd(odd, pixel))
             });
-            let halves = [even as i16, odd as i16, (even >> 16) as i16, (odd >> 16) as i16];
+            let halves = [
+                even as i16,
+                odd as i16,
+                (even >> 16) as i16,
+                (odd >> 16) as i16,
+            ];
             for (sum, half) in sums.iter_mut().zip(halves) {
                 *sum = sum.wrapping_add(half.into());
             }
