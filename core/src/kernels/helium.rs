@@ -101,8 +101,7 @@ unsafe extern "C" fn sum_kernel(
     sums: *mut i32,
 ) {
     naked_asm!(
-        ".arch armv8.1-m.main",
-        ".arch_extension mve",
+        ".cpu cortex-m55",
         "push {{r4-r11, lr}}",
         "mov r11, r2",
         "mov r12, r3",
@@ -162,8 +161,7 @@ unsafe extern "C" fn requantise_kernel(
     count: usize,
 ) {
     naked_asm!(
-        ".arch armv8.1-m.main",
-        ".arch_extension mve",
+        ".cpu cortex-m55",
         "push {{r4-r9, lr}}",
         "ldmia r1, {{r4-r9}}",
         "movs r1, #3",

@@ -26,6 +26,14 @@ impl WeightLayout {
         }
     }
 
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Packed => "packed",
+        }
+    }
+
     /// The layout of that number, if there is one.
     pub const fn from_id(id: u8) -> Option<Self> {
         match id {
