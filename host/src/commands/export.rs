@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use vae96::model::WeightLayout;
 use vae96::network::{Description, Kind};
 
 use super::config::Config;
@@ -11,9 +12,10 @@ use super::folder::stages;
 use super::source::{self, Parts};
 use super::trained::Trained;
 use super::{Answer, inspect};
-use crate::cli::{ExportCommand, ExportKind};
+use crate::cli::{ExportCommand, ExportKind, Target};
 use crate::data::loader::{Loader, Samples};
 use crate::data::{Dataset, Images};
+use crate::evaluate::Aligned;
 use crate::files;
 use crate::quantise::{self, calibrate::Method};
 use crate::train::finetune::chosen;
@@ -69,16 +71,35 @@ pub fn run(arguments: &ExportCommand, progress: Progress) -> Result<Answer> {
         let data = source::load(&config, Parts::TRAIN, progress)?;
         classifier(&trained, &config, &data, &options)?
     };
+    let (file, note) = ordered(file, arguments.target)?;
     files::write(&arguments.out, &file)?;
     let needs = crate::evaluate::needs(&file)?;
-    let text = format!("{}: {}", arguments.out.display(), inspect::summary(&needs));
+    let summary = inspect::summary(&needs);
+    let text = format!("{}: {summary}{note}", arguments.out.display());
     let json = json!({
         "model": arguments.out,
+        "layout": needs.layout,
         "flash_bytes": needs.flash_bytes,
         "ram_bytes": needs.ram_bytes,
         "macs": needs.macs,
     });
     Ok(Answer { json, text })
+}
+
+/// The file with its weights as the target's kernels take them, and a note where they cannot.
+fn ordered(file: Vec<u8>, target: Target) -> Result<(Vec<u8>, &'static str)> {
+    let layout = match target {
+        Target::Portable => return Ok((file, "")),
+        Target::CortexM4 => WeightLayout::Packed,
+    };
+    let aligned = Aligned::new(&file);
+    Ok(match quantise::order::order(aligned.bytes(), layout)? {
+        Some(ordered) => (ordered, ""),
+        None => (
+            file,
+            "; portable weights, for sums of this model are too great for packed ones",
+        ),
+    })
 }
 
 /// The configuration of the run that `path` is, or lies in.

@@ -95,6 +95,7 @@ fn json(needs: &Needs) -> Value {
         "network": needs.network,
         "kind": needs.kind,
         "classes": needs.classes,
+        "layout": needs.layout,
         "flash_bytes": needs.flash_bytes,
         "ram_bytes": needs.ram_bytes,
         "macs": needs.macs,
@@ -109,6 +110,7 @@ fn text(needs: &Needs) -> Result<String> {
     if needs.classes > 0 {
         write!(text, ", {} classes", needs.classes)?;
     }
+    write!(text, ", {} weights", needs.layout)?;
     write!(
         text,
         "\n\n{:8} {:>10} {:>12} {:>10} {:>9} {:>8}\n",

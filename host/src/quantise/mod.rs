@@ -1,8 +1,10 @@
 //! From trained float weights to an int8 model file: [`fold`] BatchNorm, [`calibrate`] the ranges
-//! of activations on training images, [`pack`] integers into a file.
+//! of activations on training images, [`pack`] integers into a file, [`order`] its weights for a
+//! processor.
 
 pub mod calibrate;
 pub mod fold;
+pub mod order;
 pub mod pack;
 
 use anyhow::Result;

@@ -61,9 +61,9 @@ pub fn pack(
     }
     let contents = Contents {
         network,
-        layout: WeightLayout::Portable,
         parameters: Parameters {
             classes,
+            layout: WeightLayout::Portable,
             records: &numbers.records,
             multipliers: &numbers.multipliers,
             shifts: &numbers.shifts,
