@@ -47,42 +47,42 @@
 /*
  Bytes of memory for `V96_EDGE`.
  */
-#define V96_EDGE_BYTES 14700
+#define V96_EDGE_BYTES 15008
 #endif
 
 #if defined(V96_64_BITS)
 /*
  Bytes of memory for `V96_EDGE`.
  */
-#define V96_EDGE_BYTES 14776
+#define V96_EDGE_BYTES 15088
 #endif
 
 #if defined(V96_32_BITS)
 /*
  Bytes of memory for `V96_EDGE_DENSE`.
  */
-#define V96_EDGE_DENSE_BYTES 8604
+#define V96_EDGE_DENSE_BYTES 9696
 #endif
 
 #if defined(V96_64_BITS)
 /*
  Bytes of memory for `V96_EDGE_DENSE`.
  */
-#define V96_EDGE_DENSE_BYTES 8680
+#define V96_EDGE_DENSE_BYTES 9776
 #endif
 
 #if defined(V96_32_BITS)
 /*
  Bytes of memory for `V96_EDGE_ENCODER`.
  */
-#define V96_EDGE_ENCODER_BYTES 6060
+#define V96_EDGE_ENCODER_BYTES 7152
 #endif
 
 #if defined(V96_64_BITS)
 /*
  Bytes of memory for `V96_EDGE_ENCODER`.
  */
-#define V96_EDGE_ENCODER_BYTES 6136
+#define V96_EDGE_ENCODER_BYTES 7232
 #endif
 
 /*

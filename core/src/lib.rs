@@ -27,7 +27,7 @@
 //! [`Encoder`] gives a VAE's latent instead, [`Interpreter`] runs whatever network a file is of.
 //! Not supported: other image sizes, layers beyond [`Op`], big-endian machines.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(
@@ -52,6 +52,7 @@ mod kernels;
 pub mod layer;
 pub mod model;
 pub mod network;
+mod packing;
 pub mod plan;
 mod quantised;
 pub mod requantise;

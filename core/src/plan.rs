@@ -13,6 +13,8 @@
 
 use crate::kernels;
 use crate::layer::{Activation, Features, Layer, Op, Shape};
+use crate::model::{self, WeightLayout};
+use crate::packing::Packing;
 
 /// The most layers a network may have.
 pub const MAX_LAYERS: usize = 12;
@@ -196,8 +198,12 @@ pub(crate) struct Place {
     pub region: usize,
     /// Words of its region.
     pub words: usize,
-    /// Its first weight, of all the network's.
+    /// Its first byte of weights, of all the network's, in the portable order.
     pub weights: usize,
+    /// The same where weights are packed.
+    pub packed_weights: usize,
+    /// How it runs with packed weights, if they can be packed.
+    pub packing: Option<Packing>,
     /// Its first channel, of all the network's that have weights.
     pub channels: usize,
     /// Layers with weights before it.
@@ -216,6 +222,8 @@ pub(crate) const fn place(layers: &[Layer], input: Shape, classes: usize, index:
         region: scratch(layers, input, classes) + passing_row(layers, input, classes).div_ceil(4),
         words: 0,
         weights: 0,
+        packed_weights: 0,
+        packing: None,
         channels: 0,
         records: 0,
     };
@@ -233,6 +241,10 @@ pub(crate) const fn place(layers: &[Layer], input: Shape, classes: usize, index:
             None => place.input,
         };
         place.store = store(place.op, place.input, after_conv);
+        place.packing = match place.op {
+            Some(Op::Conv { window, .. }) => Packing::of(window, place.input, place.output),
+            _ => None,
+        };
         place.sums = sums(place.op, place.input, place.output);
         let own = if place.store.passing {
             0
@@ -248,6 +260,11 @@ pub(crate) const fn place(layers: &[Layer], input: Shape, classes: usize, index:
         }
         place.region += place.words;
         place.weights += layer.weights(place.input, classes);
+        place.packed_weights +=
+            match model::weights(layer, place.input, classes).bytes(WeightLayout::Packed) {
+                Some(bytes) => bytes,
+                None => 0,
+            };
         place.channels += layer.weighted_channels(classes);
         if layer.weighted_channels(classes) > 0 {
             place.records += 1;
@@ -277,7 +294,13 @@ pub(crate) const fn scratch(layers: &[Layer], input: Shape, classes: usize) -> u
     let mut rest = layers;
     while let [layer, after @ ..] = rest {
         if let Op::Conv { window, .. } = layer.op {
-            let words = kernels::scratch_words(kernels::taps(window, shape.channels));
+            let output = layer.output(shape, classes);
+            let plain = kernels::scratch_words(kernels::taps(window, shape.channels));
+            let packed = match Packing::of(window, shape, output) {
+                Some(packing) => packing.scratch_words(output.channels),
+                None => 0,
+            };
+            let words = if plain > packed { plain } else { packed };
             if words > most {
                 most = words;
             }
@@ -344,7 +367,8 @@ mod tests {
 
     #[test]
     fn edge_needs_the_words_counted_by_hand() {
-        let scratch: usize = 576; // two windows of 3 × 3 × 64, 16 bits each
+        // 4 pixels of 3 × 3 × 64, first sums of each 64 of 192 steps, two carries a channel.
+        let scratch: usize = 2 * 192 + 4 * 3 + 2 * 128;
         let passing = 24 * 64; // a row of conv3; one of conv4 is as long
         let conv1 = 5 * 100 * 3;
         let conv2 = 3 * 50 * 16;

@@ -31,6 +31,21 @@ pub const fn multiply(value: i32, multiplier: i32, shift: i8) -> i32 {
     divide_by_power_of_two(doubling_high_multiply(scaled, multiplier), right)
 }
 
+/// [`multiply`] for values in (−2³⁰, 2³⁰) and parameters that [`is_narrow`] is true of: nothing
+/// overflows, and nothing is a special case.
+#[inline(always)]
+pub(crate) const fn multiply_narrow(value: i32, multiplier: i32, shift: i8) -> i32 {
+    let product = (value << 1) as i64 * multiplier as i64;
+    let high = ((product + (1 << 31)) >> 32) as i32;
+    // One less below zero, then half a unit more: ties go away from zero.
+    (((high + (high >> 31)) >> (!shift as u32 & 31)) + 1) >> 1
+}
+
+/// Whether a multiplier and a shift make a value smaller.
+pub(crate) const fn is_narrow(multiplier: i32, shift: i8) -> bool {
+    multiplier == 0 || shift < 0
+}
+
 /// The high half of `2ab`, rounded to the nearest, ties towards positive infinity. The one product that
 /// does not fit, of `i32::MIN` with itself, saturates.
 #[inline(always)]
@@ -189,6 +204,20 @@ mod tests {
         #[test]
         fn any_accumulator_follows_the_rule(value: i32, multiplier: i32, shift in SHIFTS) {
             prop_assert_eq!(multiply(value, multiplier, shift), reference(value, multiplier, shift));
+        }
+
+        #[test]
+        fn narrow_values_follow_the_rule(
+            value in 1 - (1i32 << 30)..1 << 30,
+            multiplier in 0..=i32::MAX,
+            shift in SHIFTS,
+        ) {
+            let multiplier = if shift < 0 { multiplier } else { 0 };
+            prop_assert!(is_narrow(multiplier, shift));
+            prop_assert_eq!(
+                multiply_narrow(value, multiplier, shift),
+                reference(value, multiplier, shift)
+            );
         }
 
         #[test]

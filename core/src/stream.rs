@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 
 use crate::kernels::{self, Channels, Rows};
 use crate::layer::{Features, Layer, Op, Shape};
-use crate::model::{INPUT_ZERO_POINT, Parameters, Record};
+use crate::model::{INPUT_ZERO_POINT, Parameters, Record, WeightLayout};
 use crate::network::{INPUT, MAX_CLASSES, Network, SIDE};
 use crate::plan::{self, COUNTERS, Place};
 use crate::rows::{ROW_BYTES, RowSource};
@@ -85,7 +85,8 @@ impl<N: Network, const INDEX: usize> At<N, INDEX> {
         reset_place(&Self::PLACE, parameters, words)
     }
 
-    #[inline(always)]
+    // A function for each layer, so that a profile tells them apart.
+    #[inline(never)]
     fn step(parameters: &Parameters<'_>, words: &mut [i32]) -> Option<()> {
         if INDEX >= N::LAYERS.len() {
             return None;
@@ -330,9 +331,17 @@ fn channels<'p>(
         zero_point: record.zero_point,
         min: record.min,
         max: record.max,
+        narrow: parameters.layout == WeightLayout::Packed,
     };
-    let weights = parameters.weights.get(place.weights..)?;
-    Some((channels, weights.get(..count * inputs)?))
+    let (start, length) = match (parameters.layout, place.packing) {
+        (WeightLayout::Portable, _) => (place.weights, count * inputs),
+        (WeightLayout::Packed, None) => (place.packed_weights, count * inputs),
+        (WeightLayout::Packed, Some(packing)) => {
+            (place.packed_weights, 4 * count * packing.channel_words())
+        }
+    };
+    let weights = parameters.weights.get(start..)?.get(..length)?;
+    Some((channels, weights))
 }
 
 /// Computes one row of `place` into the buffer of `next`, if there are the rows for it.
@@ -386,8 +395,15 @@ fn step_place(
                 first: top.checked_rem(window.kernel)?,
                 channels: place.input.channels,
             };
-            let scratch = bytemuck::try_cast_slice_mut(scratch).ok()?;
-            kernels::conv_row(&rows, window, weights, &channels, scratch, target);
+            match place.packing {
+                Some(packing) if parameters.layout == WeightLayout::Packed => {
+                    let weights = bytemuck::try_cast_slice(weights).ok()?;
+                    kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
+                }
+                _ => {
+                    kernels::conv_row(&rows, window, weights, &channels, scratch, target);
+                }
+            }
             *done += 1;
         }
         Op::MaxPool { size } => {

@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{File, Owned, Random, description, image, reference};
+use common::{File, Ordered, Owned, Random, description, image, reference};
 use proptest::prelude::*;
+use vae96::model::{Parameters, WeightLayout};
 use vae96::plan::{self, MAX_LAYERS};
 use vae96::{
     Activation, Classifier, Classifies, Edge, EdgeDense, EdgeEncoder, Encoder, Features, INPUT,
@@ -12,9 +13,14 @@ use vae96::{
 };
 
 /// The interpreter's answer, from a buffer that is exactly long enough and was used before.
-fn interpreted(layers: &[Layer], input: Shape, owned: &Owned, image: &[u8]) -> Vec<i8> {
-    let mut buffer = vec![0x5a5a_5a5a; plan::buffer_words(layers, input, owned.classes)];
-    let mut network = Interpreter::new(layers, input, owned.parameters(), &mut buffer).unwrap();
+fn interpreted(
+    layers: &[Layer],
+    input: Shape,
+    parameters: &Parameters<'_>,
+    image: &[u8],
+) -> Vec<i8> {
+    let mut buffer = vec![0x5a5a_5a5a; plan::buffer_words(layers, input, parameters.classes)];
+    let mut network = Interpreter::new(layers, input, *parameters, &mut buffer).unwrap();
     for row in image.chunks(input.row()) {
         network.push(row).unwrap();
     }
@@ -26,6 +32,8 @@ fn classifiers_agree<N: Classifies>(seed: u64, classes: usize, images: usize) {
     let owned = Owned::random(&mut random, N::LAYERS, INPUT, classes);
     let file = File::holding(description::<N>(), &owned, false);
     let mut classifier = Classifier::<N>::new(file.bytes()).unwrap();
+    let packed = File::ordered(description::<N>(), &owned, false, WeightLayout::Packed);
+    let mut from_packed = Classifier::<N>::new(packed.bytes()).unwrap();
     for _ in 0..images {
         let image = image(&mut random);
         let expected = reference::run(N::LAYERS, INPUT, &owned.parameters(), &image[..]);
@@ -41,7 +49,12 @@ fn classifiers_agree<N: Classifies>(seed: u64, classes: usize, images: usize) {
         }
         let logits = classifier.finish().unwrap();
         assert_eq!(logits.quantised().values, expected);
-        assert_eq!(interpreted(N::LAYERS, INPUT, &owned, &image[..]), expected);
+        assert_eq!(
+            interpreted(N::LAYERS, INPUT, &owned.parameters(), &image[..]),
+            expected
+        );
+        let logits = from_packed.classify(&*image).unwrap();
+        assert_eq!(logits.quantised().values, expected, "packed weights");
     }
 }
 
@@ -75,7 +88,7 @@ fn the_encoder_is_bit_exact() {
         assert_eq!(expected.len(), 64);
         assert_eq!(encoder.encode(&*image).unwrap().values, expected);
         assert_eq!(
-            interpreted(EdgeEncoder::LAYERS, INPUT, &owned, &image[..]),
+            interpreted(EdgeEncoder::LAYERS, INPUT, &owned.parameters(), &image[..]),
             expected
         );
     }
@@ -226,6 +239,42 @@ proptest! {
             }
             prop_assert_eq!(network.finish().unwrap().values, &expected[..], "{:?}", layers);
         }
+    }
+
+    /// Windows that can be packed, on rows of every length; weights and pixels reach the extremes
+    /// together, where a coefficient would overflow first.
+    #[test]
+    fn packed_weights_give_the_same_answers(
+        (kernel, stride) in prop_oneof![Just((3, 1)), Just((3, 2)), Just((5, 2))],
+        height in 1usize..=7,
+        width in 1usize..=26,
+        depth in prop_oneof![1usize..=8, Just(16), Just(32), Just(64)],
+        channels in 1usize..=3,
+        extreme: bool,
+        seed: u64,
+    ) {
+        let input = Shape::plane(height, width, depth);
+        let layers = [
+            Layer::conv("conv", Window::new(kernel, stride, kernel / 2), channels),
+            Layer::linear("fc", Features::Classes),
+        ];
+        let classes = 5;
+        prop_assume!(plan::check(&layers, input, classes).is_ok());
+        let mut random = Random(seed);
+        let mut owned = Owned::random(&mut random, &layers, input, classes);
+        let mut image = random.bytes(input.len());
+        if extreme {
+            let convolution = layers[0].weights(input, classes);
+            let sign = |random: &mut Random| random.within(0, 9) > 0;
+            for weight in &mut owned.weights[..convolution] {
+                *weight = if sign(&mut random) { 127 } else { -127 };
+            }
+            image.fill_with(|| if sign(&mut random) { 0 } else { 255 });
+        }
+        let ordered = Ordered::of(WeightLayout::Packed, &layers, input, &owned);
+        let expected = interpreted(&layers, input, &owned.parameters(), &image);
+        let packed = interpreted(&layers, input, &ordered.parameters(&owned), &image);
+        prop_assert_eq!(packed, expected);
     }
 }
 

@@ -227,10 +227,8 @@ fn what_would_not_be_read_is_not_written() {
     let mut owned = Owned::random(&mut Random(9), network.layers, INPUT, 2);
     let refusal = |owned: &Owned, network: &'static Description, names: &[&str]| {
         let parameters = owned.parameters();
-        let layout = WeightLayout::Portable;
         Contents {
             network,
-            layout,
             parameters,
             names,
         }

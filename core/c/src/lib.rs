@@ -32,24 +32,24 @@ pub const V96_MEMORY_ALIGNMENT: usize = 8;
 
 /// Bytes of memory for `V96_EDGE`.
 #[cfg(target_pointer_width = "32")]
-pub const V96_EDGE_BYTES: usize = 14700;
+pub const V96_EDGE_BYTES: usize = 15008;
 /// Bytes of memory for `V96_EDGE`.
 #[cfg(target_pointer_width = "64")]
-pub const V96_EDGE_BYTES: usize = 14776;
+pub const V96_EDGE_BYTES: usize = 15088;
 
 /// Bytes of memory for `V96_EDGE_DENSE`.
 #[cfg(target_pointer_width = "32")]
-pub const V96_EDGE_DENSE_BYTES: usize = 8604;
+pub const V96_EDGE_DENSE_BYTES: usize = 9696;
 /// Bytes of memory for `V96_EDGE_DENSE`.
 #[cfg(target_pointer_width = "64")]
-pub const V96_EDGE_DENSE_BYTES: usize = 8680;
+pub const V96_EDGE_DENSE_BYTES: usize = 9776;
 
 /// Bytes of memory for `V96_EDGE_ENCODER`.
 #[cfg(target_pointer_width = "32")]
-pub const V96_EDGE_ENCODER_BYTES: usize = 6060;
+pub const V96_EDGE_ENCODER_BYTES: usize = 7152;
 /// Bytes of memory for `V96_EDGE_ENCODER`.
 #[cfg(target_pointer_width = "64")]
-pub const V96_EDGE_ENCODER_BYTES: usize = 6136;
+pub const V96_EDGE_ENCODER_BYTES: usize = 7232;
 
 const _: () = {
     assert!(V96_SIDE == vae96::SIDE);

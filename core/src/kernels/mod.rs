@@ -5,11 +5,36 @@
 //! and weights whose lengths do not belong together give an incomplete answer, never a panic;
 //! the callers pass what was checked before.
 
+#[cfg(thumb1)]
+#[expect(unsafe_code, reason = "kernels in assembly")]
+mod armv6m;
+#[cfg(thumb2)]
+#[expect(unsafe_code, reason = "kernels in assembly")]
+mod armv7em;
+#[cfg(helium)]
+#[expect(unsafe_code, reason = "kernels in assembly")]
+mod helium;
+mod packed;
+#[cfg_attr(
+    thumb1,
+    expect(dead_code, reason = "all its convolutions are armv6m's")
+)]
 mod portable;
+#[cfg(not(thumb2))]
+mod wide;
 
-pub(crate) use portable::{
-    add_columns, average, conv_row, linear, linear_row, max_pool_row, requantise_row,
-};
+#[cfg(thumb1)]
+pub(crate) use armv6m::conv_row;
+#[cfg(dsp)]
+pub(crate) use armv7em::{add_columns, linear, max_pool_row};
+#[cfg(helium)]
+pub(crate) use helium::conv_row;
+pub(crate) use packed::conv_row as packed_conv_row;
+#[cfg(not(any(thumb1, helium)))]
+pub(crate) use portable::conv_row;
+#[cfg(not(dsp))]
+pub(crate) use portable::{add_columns, linear, max_pool_row};
+pub(crate) use portable::{average, linear_row, requantise_row};
 
 use crate::layer::Window;
 use crate::requantise;
@@ -57,6 +82,9 @@ pub(crate) struct Channels<'a> {
     pub min: i8,
     /// The greatest output value.
     pub max: i8,
+    /// Whether all that is narrow, as it is where weights are packed: then no sum overflows, and
+    /// requantisation makes all smaller.
+    pub narrow: bool,
 }
 
 /// One channel's entries.
@@ -83,10 +111,31 @@ impl Channels<'_> {
     #[inline(always)]
     fn activation(&self, sum: i32, channel: Channel) -> i8 {
         let sum = channel.bias.wrapping_add(sum);
+        if self.narrow {
+            return self.clamp(self.narrow_activation(sum, channel));
+        }
         requantise::multiply(sum, channel.multiplier, channel.shift)
             .saturating_add(self.zero_point.into())
             .min(self.max.into())
             .max(self.min.into()) as i8
+    }
+
+    /// A value as an activation.
+    #[inline(always)]
+    fn clamp(&self, value: i32) -> i8 {
+        // One instruction clamps to all there is.
+        if (self.min, self.max) == (i8::MIN, i8::MAX) {
+            value.clamp(i8::MIN.into(), i8::MAX.into()) as i8
+        } else {
+            value.min(self.max.into()).max(self.min.into()) as i8
+        }
+    }
+
+    /// The same for a narrow sum that has its bias, before it is clamped.
+    #[inline(always)]
+    fn narrow_activation(&self, sum: i32, channel: Channel) -> i32 {
+        requantise::multiply_narrow(sum, channel.multiplier, channel.shift)
+            .wrapping_add(self.zero_point.into())
     }
 }
 

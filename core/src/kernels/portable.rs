@@ -14,9 +14,10 @@ pub(crate) fn conv_row(
     window: Window,
     weights: &[i8],
     channels: &Channels<'_>,
-    scratch: &mut [i16],
+    scratch: &mut [i32],
     output: &mut [i8],
 ) {
+    let scratch: &mut [i16] = bytemuck::must_cast_slice_mut(scratch);
     let taps = taps(window, rows.channels);
     let count = channels.bias.len();
     let Some((left, scratch)) = scratch.split_at_mut_checked(taps) else {

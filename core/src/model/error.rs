@@ -42,6 +42,10 @@ pub enum ModelError {
     Shift,
     /// A weight is −128.
     Weight,
+    /// Packed weights are not such as packing makes them.
+    Packing,
+    /// A bias, or a multiplier and its shift, is too great for packed weights.
+    Wide,
     /// It is a model of another network than asked for.
     OtherNetwork,
 }
@@ -68,6 +72,8 @@ impl core::fmt::Display for ModelError {
             Self::Multiplier => "a multiplier of the model is negative",
             Self::Shift => "a shift of the model is out of range",
             Self::Weight => "a weight of the model is −128",
+            Self::Packing => "the model's packed weights are not packed as they must be",
+            Self::Wide => "a bias or multiplier of the model is too great for packed weights",
             Self::OtherNetwork => "the model is of another network than asked for",
         })
     }

@@ -12,6 +12,9 @@ use super::{ModelError, Sections};
 pub enum WeightLayout {
     /// `output channel, row, column, input channel`: for the portable kernels.
     Portable,
+    /// [Packed](super#packed-weights) two taps to a word where the kernels for Cortex-M3, M4, M7
+    /// and M33 want it; as `Portable` for all other layers.
+    Packed,
 }
 
 impl WeightLayout {
@@ -19,6 +22,15 @@ impl WeightLayout {
     pub const fn id(self) -> u8 {
         match self {
             Self::Portable => 0,
+            Self::Packed => 1,
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Packed => "packed",
         }
     }
 
@@ -26,6 +38,7 @@ impl WeightLayout {
     pub const fn from_id(id: u8) -> Option<Self> {
         match id {
             0 => Some(Self::Portable),
+            1 => Some(Self::Packed),
             _ => None,
         }
     }

@@ -11,6 +11,22 @@
 //! | weights | of each layer with weights, `output channels × window rows × window columns × input channels`, i8 in [−127, 127]; without gaps |
 //! | bias | an i32 for each output channel |
 //!
+//! # Packed weights
+//!
+//! In a file of [`WeightLayout::Packed`], the weights of convolutions of 3×3 (stride 1 or 2,
+//! padding 1) and 5×5 (stride 2, padding 2) whose rows divide into the pixels that are computed
+//! together are words of 32 bits, and every other layer's weights end at a multiple of 4 bytes.
+//! With z = 2²², an output channel is the sums of the weights over the padding to the left and to
+//! the right of a row, and for each row of the window and each input channel the words
+//!
+//! | window | words |
+//! | --- | --- |
+//! | 3×3, stride 1 | `(w₂ + 128) + 2⁸w₀ + w₁z` |
+//! | 3×3, stride 2 | `w₂ + w₀z`, `w₁` |
+//! | 5×5, stride 2 | `w₄ + w₂z`, `w₀z`, `w₃ + w₁z` |
+//!
+//! # Arithmetic
+//!
 //! A layer's accumulator starts at its bias, which holds `−zero point of the input × sum of the
 //! channel's weights` already, and adds `input value × weight` for each tap, padding being the
 //! input's zero point. [`requantise`](crate::requantise) says what follows. The image's byte x
@@ -19,6 +35,7 @@
 
 mod error;
 mod header;
+mod order;
 mod parameters;
 mod sections;
 mod write;
@@ -30,6 +47,7 @@ pub use header::{Header, WeightLayout};
 pub use parameters::{INPUT_SCALE, INPUT_ZERO_POINT, Parameters, Record};
 pub use write::Contents;
 
+pub(crate) use order::weights;
 pub(crate) use sections::Sections;
 
 use crate::layer::Layer;
@@ -42,7 +60,6 @@ pub const ALIGNMENT: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'m> {
     network: &'static Description,
-    layout: WeightLayout,
     parameters: Parameters<'m>,
     names: &'m [u8],
     length: usize,
@@ -74,8 +91,8 @@ impl<'m> Model<'m> {
             return Err(ModelError::Classes);
         }
         let names = usize::try_from(header.names).map_err(|_| ModelError::Sections)?;
-        let sections =
-            Sections::of(network.layers, INPUT, classes, names).ok_or(ModelError::Sections)?;
+        let sections = Sections::of(network.layers, INPUT, classes, layout, names)
+            .ok_or(ModelError::Sections)?;
         if !header.states(&sections, file) {
             return Err(ModelError::Sections);
         }
@@ -87,6 +104,7 @@ impl<'m> Model<'m> {
         let section = |range: Range<usize>| file.get(range).ok_or(ModelError::Sections);
         let parameters = Parameters {
             classes,
+            layout,
             records: section(sections.records)?.as_chunks().0,
             multipliers: words(section(sections.multipliers)?)?,
             shifts: bytes(section(sections.shifts)?)?,
@@ -96,7 +114,6 @@ impl<'m> Model<'m> {
         parameters.check(network.layers, INPUT)?;
         Ok(Self {
             network,
-            layout,
             parameters,
             names: checked_names(section(sections.names)?, classes)?,
             length: file.len(),
@@ -137,7 +154,7 @@ impl<'m> Model<'m> {
 
     /// Which kernels the weights are ordered for.
     pub const fn layout(&self) -> WeightLayout {
-        self.layout
+        self.parameters.layout
     }
 
     /// Classes it tells apart; 0 for an encoder.

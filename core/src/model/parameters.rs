@@ -1,6 +1,8 @@
 //! The numbers that a network's layers compute with.
 
 use super::ModelError;
+use super::WeightLayout;
+use super::order::{Weights, weights};
 use super::sections::Counts;
 use crate::layer::{Layer, Shape};
 use crate::requantise::SHIFTS;
@@ -53,6 +55,8 @@ impl Record {
 pub struct Parameters<'a> {
     /// Classes told apart; 0 for an encoder.
     pub classes: usize,
+    /// How the weights are ordered.
+    pub layout: WeightLayout,
     /// A [`Record`] a layer.
     pub records: &'a [[u8; Record::BYTES]],
     /// A multiplier an output channel.
@@ -69,9 +73,11 @@ impl Parameters<'_> {
     /// Checks that these are the parameters of `layers`, all of them, and in range.
     ///
     /// # Errors
-    /// [`ModelError`] `Incomplete`, `Scale`, `Clamp`, `Padding`, `Multiplier`, `Shift`, `Weight`.
+    /// [`ModelError`] `Incomplete`, `Scale`, `Clamp`, `Padding`, `Multiplier`, `Shift`, `Weight`,
+    /// `Packing`, `Wide`, `Misaligned`.
     pub fn check(&self, layers: &[Layer], input: Shape) -> Result<(), ModelError> {
-        let count = Counts::of(layers, input, self.classes).ok_or(ModelError::Incomplete)?;
+        let count =
+            Counts::of(layers, input, self.classes, self.layout).ok_or(ModelError::Incomplete)?;
         if self.records.len() != count.records
             || self.multipliers.len() != count.channels
             || self.shifts.len() != count.channels
@@ -98,9 +104,54 @@ impl Parameters<'_> {
         if self.shifts.iter().any(|shift| !SHIFTS.contains(shift)) {
             return Err(ModelError::Shift);
         }
-        if self.weights.contains(&-128) {
-            return Err(ModelError::Weight);
+        self.check_weights(layers, input)
+    }
+
+    fn check_weights(&self, layers: &[Layer], input: Shape) -> Result<(), ModelError> {
+        let (mut shape, mut rest, mut channel) = (input, self.weights, 0);
+        for layer in layers {
+            let own = weights(layer, shape, self.classes);
+            let (bytes, more) = (own.bytes(self.layout))
+                .and_then(|count| rest.split_at_checked(count))
+                .ok_or(ModelError::Incomplete)?;
+            if let Some(packing) = own.packing(self.layout) {
+                let words: &[i32] =
+                    bytemuck::try_cast_slice(bytes).map_err(|_| ModelError::Misaligned)?;
+                let mut words = words.chunks_exact(packing.channel_words());
+                if !words.all(|words| packing.is_packed(words)) {
+                    return Err(ModelError::Packing);
+                }
+            } else {
+                let (bytes, padding) =
+                    (bytes.split_at_checked(own.count())).ok_or(ModelError::Incomplete)?;
+                if bytes.contains(&-128) {
+                    return Err(ModelError::Weight);
+                }
+                if padding.iter().any(|&byte| byte != 0) {
+                    return Err(ModelError::Padding);
+                }
+            }
+            if self.layout == WeightLayout::Packed {
+                self.check_narrow(&own, channel)?;
+            }
+            (rest, channel) = (more, channel + own.channels);
+            shape = layer.output(shape, self.classes);
         }
         Ok(())
+    }
+
+    /// Checks that the kernels of packed weights may be used for the layer whose first channel that is.
+    pub(super) fn check_narrow(&self, own: &Weights, channel: usize) -> Result<(), ModelError> {
+        let range = channel..channel + own.channels;
+        let narrow = own.are_narrow(
+            self.bias.get(range.clone()).ok_or(ModelError::Incomplete)?,
+            (self.multipliers.get(range.clone())).ok_or(ModelError::Incomplete)?,
+            self.shifts.get(range).ok_or(ModelError::Incomplete)?,
+        );
+        if narrow {
+            Ok(())
+        } else {
+            Err(ModelError::Wide)
+        }
     }
 }

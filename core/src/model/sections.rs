@@ -3,7 +3,8 @@
 
 use core::ops::Range;
 
-use super::{ALIGNMENT, Header, ModelError, Record};
+use super::order::weights;
+use super::{ALIGNMENT, Header, ModelError, Record, WeightLayout};
 use crate::layer::{Layer, Shape};
 
 /// The bytes that each part of a file takes.
@@ -21,8 +22,14 @@ pub(crate) struct Sections {
 
 impl Sections {
     /// The sections of a file for those layers. `None` where they are longer than memory.
-    pub fn of(layers: &[Layer], input: Shape, classes: usize, names: usize) -> Option<Self> {
-        let count = Counts::of(layers, input, classes)?;
+    pub fn of(
+        layers: &[Layer],
+        input: Shape,
+        classes: usize,
+        layout: WeightLayout,
+        names: usize,
+    ) -> Option<Self> {
+        let count = Counts::of(layers, input, classes, layout)?;
         let mut at = Header::BYTES;
         let names = take(&mut at, Some(names), ALIGNMENT)?;
         let records = take(&mut at, count.records.checked_mul(Record::BYTES), ALIGNMENT)?;
@@ -71,12 +78,17 @@ pub(super) struct Counts {
     pub records: usize,
     /// Their output channels.
     pub channels: usize,
-    /// Their weights.
+    /// Bytes of their weights.
     pub weights: usize,
 }
 
 impl Counts {
-    pub fn of(layers: &[Layer], input: Shape, classes: usize) -> Option<Self> {
+    pub fn of(
+        layers: &[Layer],
+        input: Shape,
+        classes: usize,
+        layout: WeightLayout,
+    ) -> Option<Self> {
         let mut shape = input;
         let mut count = Self {
             records: 0,
@@ -87,7 +99,7 @@ impl Counts {
             let channels = layer.weighted_channels(classes);
             count.records += usize::from(channels > 0);
             count.channels = count.channels.checked_add(channels)?;
-            let weights = channels.checked_mul(layer.fan_in(shape))?;
+            let weights = weights(layer, shape, classes).bytes(layout)?;
             count.weights = count.weights.checked_add(weights)?;
             shape = layer.output(shape, classes);
         }

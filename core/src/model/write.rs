@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::header::seal;
-use super::{Header, ModelError, Parameters, Sections, WeightLayout};
+use super::{Header, ModelError, Parameters, Sections};
 use crate::network::{Description, INPUT, MAX_CLASSES};
 
 /// What a model file is made of.
@@ -11,8 +11,6 @@ use crate::network::{Description, INPUT, MAX_CLASSES};
 pub struct Contents<'a> {
     /// The network.
     pub network: &'static Description,
-    /// How the weights are ordered.
-    pub layout: WeightLayout,
     /// The numbers.
     pub parameters: Parameters<'a>,
     /// A name a class; none at all for an encoder, or to leave classes without names.
@@ -40,7 +38,7 @@ impl Contents<'_> {
         let header = Header {
             network: self.network.architecture.id,
             kind: self.network.kind.id(),
-            layout: self.layout.id(),
+            layout: self.parameters.layout.id(),
             classes: u16::try_from(self.parameters.classes).map_err(|_| ModelError::Classes)?,
             names: u32::try_from(sections.names.len()).map_err(|_| ModelError::Names)?,
         };
@@ -99,6 +97,7 @@ impl Contents<'_> {
         }
         self.parameters.check(self.network.layers, INPUT)?;
         let names = self.names.iter().map(|name| name.len() + 1).sum();
-        Sections::of(self.network.layers, INPUT, classes, names).ok_or(ModelError::Length)
+        let layout = self.parameters.layout;
+        Sections::of(self.network.layers, INPUT, classes, layout, names).ok_or(ModelError::Length)
     }
 }

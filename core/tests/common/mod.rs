@@ -1,9 +1,17 @@
 //! Random models, and the same networks in plain loops over whole planes.
 #![allow(dead_code, reason = "no test file uses all of it")]
 
+// Firmware runs it too, without std.
+extern crate alloc;
+
 pub mod reference;
 
-use vae96::model::{Contents, Parameters, Record, WeightLayout};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+
+use vae96::model::{ALIGNMENT, Contents, Parameters, Record, WeightLayout};
 use vae96::requantise::quantise_multiplier;
 use vae96::{Description, IMAGE_BYTES, INPUT, Layer, Network, Shape};
 
@@ -65,7 +73,7 @@ impl Owned {
                 };
                 owned.records.push(record.to_bytes());
             }
-            let spread = (fan_in as f64).sqrt() * 74.0 * 74.0;
+            let spread = (fan_in.isqrt() as f64) * 74.0 * 74.0;
             for _ in 0..channels {
                 let real = random.within(20, 120) as f64 / spread;
                 let (multiplier, shift) = quantise_multiplier(real);
@@ -84,6 +92,7 @@ impl Owned {
     pub fn parameters(&self) -> Parameters<'_> {
         Parameters {
             classes: self.classes,
+            layout: WeightLayout::Portable,
             records: &self.records,
             multipliers: &self.multipliers,
             shifts: &self.shifts,
@@ -93,21 +102,57 @@ impl Owned {
     }
 }
 
-/// A model file in memory, where a model file may lie: `u128` is aligned to 16 bytes.
+/// Weights in a layout of words, in memory that such words may lie in.
+pub struct Ordered {
+    layout: WeightLayout,
+    words: Vec<i32>,
+    length: usize,
+}
+
+impl Ordered {
+    /// The weights of those layers in that layout.
+    pub fn of(layout: WeightLayout, layers: &[Layer], input: Shape, owned: &Owned) -> Self {
+        let length = layout.bytes(layers, input, owned.classes).unwrap();
+        let mut words = vec![0; length.div_ceil(4)];
+        let bytes: &mut [i8] = &mut bytemuck::cast_slice_mut(&mut words)[..length];
+        let parameters = owned.parameters();
+        layout.order(layers, input, &parameters, bytes).unwrap();
+        Self {
+            layout,
+            words,
+            length,
+        }
+    }
+
+    /// `owned`, with these weights.
+    pub fn parameters<'a>(&'a self, owned: &'a Owned) -> Parameters<'a> {
+        Parameters {
+            layout: self.layout,
+            weights: &bytemuck::cast_slice(&self.words)[..self.length],
+            ..owned.parameters()
+        }
+    }
+}
+
+/// A model file in memory, where a model file may lie.
 pub struct File {
-    blocks: Vec<u128>,
+    memory: Vec<u8>,
+    start: usize,
     length: usize,
 }
 
 impl File {
     /// A copy of those bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let mut blocks = vec![0; bytes.len().div_ceil(16)];
-        bytemuck::cast_slice_mut(&mut blocks)[..bytes.len()].copy_from_slice(bytes);
-        Self {
-            blocks,
+        let memory = vec![0; bytes.len() + ALIGNMENT];
+        let address = memory.as_ptr().addr();
+        let mut file = Self {
+            start: address.next_multiple_of(ALIGNMENT) - address,
             length: bytes.len(),
-        }
+            memory,
+        };
+        file.bytes_mut().copy_from_slice(bytes);
+        file
     }
 
     /// A random model of that network, with class names if `named`.
@@ -123,14 +168,24 @@ impl File {
 
     /// A model of that network with those parameters.
     pub fn holding(network: &'static Description, owned: &Owned, named: bool) -> Self {
+        Self::ordered(network, owned, named, WeightLayout::Portable)
+    }
+
+    /// The same with its weights in that layout.
+    pub fn ordered(
+        network: &'static Description,
+        owned: &Owned,
+        named: bool,
+        layout: WeightLayout,
+    ) -> Self {
+        let ordered = Ordered::of(layout, network.layers, INPUT, owned);
         let names: Vec<String> = (0..if named { owned.classes } else { 0 })
             .map(|class| format!("classe n° {class}"))
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let contents = Contents {
             network,
-            layout: WeightLayout::Portable,
-            parameters: owned.parameters(),
+            parameters: ordered.parameters(owned),
             names: &names,
         };
         let mut bytes = vec![0; contents.length().unwrap()];
@@ -139,11 +194,11 @@ impl File {
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.blocks)[..self.length]
+        &self.memory[self.start..][..self.length]
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.blocks)[..self.length]
+        &mut self.memory[self.start..][..self.length]
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use vae96::INPUT;
+use vae96::model::WeightLayout;
 use vae96::network::{Description, Kind};
 
 use super::config::Config;
@@ -12,9 +13,10 @@ use super::folder::stages;
 use super::source::{self, Parts};
 use super::trained::Trained;
 use super::{Answer, inspect};
-use crate::cli::{ExportCommand, ExportKind};
+use crate::cli::{ExportCommand, ExportKind, Target};
 use crate::data::loader::{Loader, Samples};
 use crate::data::{Dataset, Images};
+use crate::evaluate::Aligned;
 use crate::export::{Format, Subject, onnx, tflite};
 use crate::files;
 use crate::quantise::integers::Integers;
@@ -54,7 +56,12 @@ pub fn run(arguments: &ExportCommand, progress: Progress) -> Result<Answer> {
         images: arguments.calibration_images,
         names: !arguments.no_names,
     };
-    let (format, out) = target(arguments);
+    let (format, out) = destination(arguments);
+    ensure!(
+        format == Format::V96 || arguments.target == Target::Portable,
+        "--target orders the weights of a .v96 file; {} has no such order",
+        format.name()
+    );
     let stage = match arguments.kind {
         Some(ExportKind::Encoder) => stages::PRETRAIN,
         _ => stages::FINETUNE,
@@ -70,8 +77,14 @@ pub fn run(arguments: &ExportCommand, progress: Progress) -> Result<Answer> {
         network: export.network,
         notes: export.notes(of_run.as_ref())?,
     };
+    let mut note = "";
     let file = match format {
-        Format::V96 => export.model(&integers()?)?,
+        Format::V96 => {
+            let file = export.model(&integers()?)?;
+            let (file, said) = ordered(file, arguments.target)?;
+            note = said;
+            file
+        }
         Format::Tflite => tflite::file(&subject, &integers()?)?,
         Format::Onnx => {
             let (layers, classes) = (export.network.layers, export.classes.len());
@@ -82,13 +95,13 @@ pub fn run(arguments: &ExportCommand, progress: Progress) -> Result<Answer> {
     };
     files::write(&out, &file)?;
     match format {
-        Format::V96 => answer_of_model(&out, &file),
+        Format::V96 => answer_of_model(&out, &file, note),
         _ => Ok(export.answer(format, &out, &file)),
     }
 }
 
 /// The file's format and place.
-fn target(arguments: &ExportCommand) -> (Format, PathBuf) {
+fn destination(arguments: &ExportCommand) -> (Format, PathBuf) {
     let said = arguments.out.as_deref().map(Format::of);
     let format = arguments.format.or(said).unwrap_or(Format::V96);
     let default = || Path::new("model").with_extension(format.ending());
@@ -117,6 +130,22 @@ fn calibration(arguments: &ExportCommand, of_run: Option<&Config>) -> Result<Con
         config.data = Some(data.clone());
     }
     Ok(config)
+}
+
+/// The file with its weights as the target's kernels take them, and a note where they cannot.
+fn ordered(file: Vec<u8>, target: Target) -> Result<(Vec<u8>, &'static str)> {
+    let layout = match target {
+        Target::Portable => return Ok((file, "")),
+        Target::CortexM4 => WeightLayout::Packed,
+    };
+    let aligned = Aligned::new(&file);
+    Ok(match quantise::order::order(aligned.bytes(), layout)? {
+        Some(ordered) => (ordered, ""),
+        None => (
+            file,
+            "; portable weights, for sums of this model are too great for packed ones",
+        ),
+    })
 }
 
 /// The configuration of the run that `path` is, or lies in.
@@ -259,11 +288,12 @@ impl<'a> Export<'a> {
     }
 }
 
-fn answer_of_model(out: &Path, file: &[u8]) -> Result<Answer> {
+fn answer_of_model(out: &Path, file: &[u8], note: &str) -> Result<Answer> {
     let needs = crate::evaluate::needs(file)?;
-    let text = format!("{}: {}", out.display(), inspect::summary(&needs));
+    let text = format!("{}: {}{note}", out.display(), inspect::summary(&needs));
     let json = json!({
         "model": out,
+        "layout": needs.layout,
         "flash_bytes": needs.flash_bytes,
         "ram_bytes": needs.ram_bytes,
         "macs": needs.macs,

@@ -99,6 +99,7 @@ fn json(needs: &Needs) -> Value {
         "network": needs.network,
         "kind": needs.kind,
         "classes": needs.classes,
+        "layout": needs.layout,
         "flash_bytes": needs.flash_bytes,
         "ram_bytes": needs.ram_bytes,
         "fits_on_chip": needs.flash_bytes <= LARGEST_FLASH,
@@ -114,6 +115,7 @@ fn text(needs: &Needs) -> Result<String> {
     if needs.classes > 0 {
         write!(text, ", {} classes", needs.classes)?;
     }
+    write!(text, ", {} weights", needs.layout)?;
     if needs.flash_bytes > LARGEST_FLASH {
         write!(
             text,

@@ -15,6 +15,8 @@ pub struct Needs {
     pub kind: String,
     /// Classes told apart; 0 for an encoder.
     pub classes: usize,
+    /// How the weights are ordered.
+    pub layout: &'static str,
     /// Bytes of the file.
     pub flash_bytes: usize,
     /// Bytes of all state while an image is classified; the stack is not counted.
@@ -50,6 +52,7 @@ pub fn needs(file: &[u8]) -> Result<Needs> {
         network: model.architecture().name,
         kind: model.kind().to_string(),
         classes: model.classes(),
+        layout: model.layout().name(),
         flash_bytes: model.flash_bytes(),
         ram_bytes: model.network().ram_bytes,
         macs: model.network().macs(model.classes()),
@@ -64,13 +67,14 @@ fn layers(model: &Model<'_>) -> Vec<LayerNeeds> {
         let weights = layer.weights(input, classes);
         let channels = layer.weighted_channels(classes);
         let record = if channels > 0 { Record::BYTES } else { 0 };
+        let bytes = (model.layout()).bytes(std::slice::from_ref(layer), input, classes);
         let needs = LayerNeeds {
             name: layer.name,
             out: layer.output(input, classes),
             macs: layer.macs(input, classes),
             weights,
             // A multiplier, a shift and a bias a channel.
-            flash_bytes: weights + channels * (4 + 1 + 4) + record,
+            flash_bytes: bytes.unwrap_or(weights) + channels * (4 + 1 + 4) + record,
             ram_bytes: model.network().layer_ram_bytes(index),
         };
         input = needs.out;

@@ -1,9 +1,11 @@
 //! From trained float weights to an int8 model file: [`fold`] BatchNorm, [`calibrate`] the ranges
-//! of activations on training images, make [`integers`] of both, [`pack`] them into a file.
+//! of activations on training images, make [`integers`] of both, [`pack`] them into a file, [`order`]
+//! its weights for a processor.
 
 pub mod calibrate;
 pub mod fold;
 pub mod integers;
+pub mod order;
 pub mod pack;
 
 use anyhow::Result;

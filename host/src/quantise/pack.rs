@@ -36,9 +36,9 @@ pub fn pack(
     let bias: Vec<_> = weighted().flat_map(Integers::folded_bias).collect();
     let contents = Contents {
         network,
-        layout: WeightLayout::Portable,
         parameters: Parameters {
             classes,
+            layout: WeightLayout::Portable,
             records: &records,
             multipliers: &multipliers,
             shifts: &shifts,

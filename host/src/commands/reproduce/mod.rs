@@ -158,7 +158,7 @@ impl Reproduction<'_> {
         let images = &self.data.unlabelled;
         let vae = pretrain::stage(self.config, self.backend, images, folder, self.progress)?;
         finished::forget_checkpoint(folder)?;
-        let shared = parameters::encoder(self.config.network.architecture());
+        let shared = parameters::encoder(self.config.autoencoder()?);
         let tensors = vae.0.into_iter();
         let shared = tensors.filter(|(name, _)| shared.iter().any(|p| p.name == *name));
         Ok(Weights(shared.collect()))

@@ -1,0 +1,15 @@
+//! Kernels for Cortex-M3 and above; pools and linear layers for those with the instructions for
+//! signal processing.
+
+mod conv;
+#[cfg(dsp)]
+mod linear;
+#[cfg(dsp)]
+mod pool;
+
+pub(crate) use conv::{halving3, halving5, unit3};
+#[cfg(dsp)]
+pub(crate) use {
+    linear::linear,
+    pool::{add_columns, max_pool_row},
+};
