@@ -460,11 +460,13 @@ impl Basis {
             finetune.epochs = 20;
             finetune.labels_per_class = 16;
         }
-        if self.scratch || stage == Stage::Reproduce {
+        if recipe == Recipe::Default && (self.scratch || stage == Stage::Reproduce) {
             // The baseline, and the paper's experiments: what labels alone can teach.
-            finetune.consistency = 0.0;
+            finetune = finetune.labels_alone();
         }
         if stage == Stage::Reproduce {
+            // The two layers that the paper hands over have as much to learn as the others.
+            finetune.encoder_rate = 1.0;
             // Each of its classifiers has its own number.
             finetune.labels_per_class = 0;
             if self.built_in {

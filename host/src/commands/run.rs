@@ -16,6 +16,7 @@ use crate::data::loader::Samples;
 use crate::evaluate::{self, Predictions};
 use crate::files;
 use crate::train::progress::Progress;
+use crate::train::recipe::{Finetune, Recipe};
 use crate::train::run::Folder;
 
 /// Pre-trains, trains the baseline, fine-tunes, exports, evaluates, reports.
@@ -55,7 +56,7 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
         let label = Label::classifier(config, &data.classes)?;
         anyhow::Ok(Trained { weights, label })
     };
-    let baseline = classifier(None, stages::BASELINE, &labels_alone(&config))?;
+    let from_scratch = classifier(None, stages::BASELINE, &baseline(&config))?;
     let finetuned = classifier(Some(&encoder), stages::FINETUNE, &config)?;
     let model = export::classifier(&finetuned, &config, &data, &export::Options::default())?;
     files::write(&folder.file(stages::MODEL), &model)?;
@@ -70,7 +71,7 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
     };
     let outcome = Outcome {
         latent: latent_space::views(&*backend, &encoder, &config, &data)?,
-        baseline: float(&baseline)?,
+        baseline: float(&from_scratch)?,
         finetuned: float(&finetuned)?,
         int8: evaluate::model(&model, &data.val)?,
         model,
@@ -78,13 +79,19 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
     answer(&config, &data, &folder, &outcome)
 }
 
-/// The same options for a classifier that sees no unlabelled image: the baseline.
-fn labels_alone(config: &Config) -> Config {
-    let mut config = config.clone();
-    if let Some(finetune) = &mut config.finetune {
-        finetune.consistency = 0.0;
+/// The options of the baseline, which sees no unlabelled image.
+fn baseline(config: &Config) -> Config {
+    let labels_alone = |finetune: &Finetune| match config.recipe {
+        Recipe::Default => finetune.labels_alone(),
+        Recipe::Paper => Finetune {
+            consistency: 0.0,
+            ..finetune.clone()
+        },
+    };
+    Config {
+        finetune: config.finetune.as_ref().map(labels_alone),
+        ..config.clone()
     }
-    config
 }
 
 fn answer(config: &Config, data: &Dataset, folder: &Folder, outcome: &Outcome) -> Result<Answer> {

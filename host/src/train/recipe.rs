@@ -343,15 +343,15 @@ impl Finetune {
                 batch: 64,
                 optimiser: Optimiser::Adamw,
                 rate: 5e-3,
-                encoder_rate: 0.2,
+                encoder_rate: 0.05,
                 layer_decay: 1.0,
                 probe: 0.0,
                 schedule: Schedule::Cosine,
                 warmup: 0.1,
                 weight_decay: 0.05,
                 clip: 0.0,
-                smoothing: 0.1,
-                average: 0.0,
+                smoothing: 0.0,
+                average: 0.99,
                 side: 80,
                 crop: 0.25,
                 flip: true,
@@ -408,6 +408,16 @@ impl Finetune {
                 keep: Keep::Best,
                 patience: 0,
             },
+        }
+    }
+
+    /// The same without unlabelled images: what is known to work best for labels alone.
+    pub fn labels_alone(&self) -> Self {
+        Self {
+            smoothing: 0.1,
+            average: 0.0,
+            consistency: 0.0,
+            ..self.clone()
         }
     }
 
