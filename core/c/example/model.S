@@ -14,3 +14,5 @@ model_length:
 #else
     .word length
 #endif
+
+    .section .note.GNU-stack, "", %progbits

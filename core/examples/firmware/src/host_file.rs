@@ -41,6 +41,7 @@ impl File {
     ///
     /// # Errors
     /// [`FileError::Open`].
+    #[inline(never)]
     fn open(path: &str, mode: Mode) -> Result<Self, FileError> {
         // The host wants a zero after the path, which its length does not count.
         let mut name = [0u8; 256];

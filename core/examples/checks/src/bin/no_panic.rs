@@ -5,6 +5,10 @@
 //! at link time, the call must be gone. The program is not meant to be run.
 #![no_std]
 #![no_main]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "of `entry`: each static becomes one"
+)]
 
 use core::fmt::Write;
 use core::hint::black_box as unknown;
@@ -73,10 +77,10 @@ fn classifier<N: Classifies>(place: &mut Option<Classifier<'static, N>>, bytes: 
     if let Ok(logits) = classifier.finish() {
         score(&logits);
     }
-    if let Ok(frame) = Frame::grey(bytes, unknown(1), unknown(1)) {
-        if let Ok(logits) = classifier.classify(frame) {
-            score(&logits);
-        }
+    if let Ok(frame) = Frame::grey(bytes, unknown(1), unknown(1))
+        && let Ok(logits) = classifier.classify(frame)
+    {
+        score(&logits);
     }
 }
 
@@ -91,10 +95,10 @@ fn encoder<N: Encodes>(place: &mut Option<Encoder<'static, N>>, bytes: &'static 
     if let Ok(mean) = encoder.finish() {
         reals(mean);
     }
-    if let Ok(frame) = Frame::grey(bytes, unknown(1), unknown(1)) {
-        if let Ok(mean) = encoder.encode(frame) {
-            reals(mean);
-        }
+    if let Ok(frame) = Frame::grey(bytes, unknown(1), unknown(1))
+        && let Ok(mean) = encoder.encode(frame)
+    {
+        reals(mean);
     }
 }
 
