@@ -1,8 +1,8 @@
 //! Networks in plain integer loops, layer by layer over whole planes. Zero points are subtracted
 //! from the values here, padding is left out, and rounding is written from its definition.
 
-use alloc::vec;
-use alloc::vec::Vec;
+use super::alloc::vec;
+use super::alloc::vec::Vec;
 
 use vae96::model::{INPUT_ZERO_POINT, Parameters, Record};
 use vae96::{Layer, Op, Shape};
