@@ -264,3 +264,70 @@ impl PackedWindow {
         *right = right.wrapping_add(more_right);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WINDOWS: [PackedWindow; 3] = [
+        PackedWindow::Unit3,
+        PackedWindow::Halving3,
+        PackedWindow::Halving5,
+    ];
+
+    #[test]
+    fn words_are_as_documented() {
+        let taps = [-3, 5, -7, 11, -13];
+        let z = 1 << SHIFT;
+        let words = WINDOWS.map(|window| window.pack(taps));
+        assert_eq!(words[0], [-7 + 128 - 3 * 256 + 5 * z, 0, 0]);
+        assert_eq!(words[1], [-7 - 3 * z, 5, 0]);
+        assert_eq!(words[2], [-13 - 7 * z, -3 * z, 11 + 5 * z]);
+    }
+
+    #[test]
+    fn the_layers_of_edge_are_packed() {
+        let plane = Shape::plane;
+        let packing = |window, input, output| Packing::of(window, input, output).unwrap();
+        let conv1 = packing(Window::new(5, 2, 2), plane(96, 96, 3), plane(48, 48, 16));
+        let conv3 = packing(Window::new(3, 1, 1), plane(24, 24, 32), plane(24, 24, 64));
+        assert_eq!((conv1.run, conv1.runs), (15, 1));
+        assert_eq!((conv3.run, conv3.runs), (24, 4));
+        assert_eq!(conv3.channel_words(), 2 + 96);
+        let odd = Packing::of(Window::new(3, 1, 1), plane(24, 22, 32), plane(24, 22, 64));
+        assert_eq!(odd, None);
+    }
+
+    proptest! {
+        #[test]
+        fn taps_come_back(taps in prop::array::uniform5(-127i32..=127)) {
+            for window in WINDOWS {
+                let mut taps = taps;
+                for tap in &mut taps[window.columns()..] {
+                    *tap = 0;
+                }
+                prop_assert_eq!(window.unpack(&window.pack(taps)), taps);
+            }
+        }
+
+        #[test]
+        fn what_packing_did_not_make_is_told(
+            kind in 0usize..3,
+            weights in prop::collection::vec(-127i8..=127, 75),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let window = WINDOWS[kind];
+            let columns = window.columns();
+            let packing = Packing { window, inputs: 3, run: columns * 3, runs: 1 };
+            let mut words = [0; EDGES + 5 * 3 * 3];
+            let words = &mut words[..packing.channel_words()];
+            packing.pack(&weights[..columns * columns * 3], words);
+            prop_assert!(packing.is_packed(words));
+            let place = at.index(words.len());
+            // No tap is as great as that, and no sum of edges is another one.
+            words[place] = words[place].wrapping_add(1 << 30);
+            prop_assert!(!packing.is_packed(words));
+        }
+    }
+}

@@ -331,6 +331,7 @@ fn channels<'p>(
         zero_point: record.zero_point,
         min: record.min,
         max: record.max,
+        #[cfg(dsp)]
         narrow: parameters.layout == WeightLayout::Packed,
     };
     let (start, length) = match (parameters.layout, place.packing) {

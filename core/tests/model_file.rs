@@ -250,6 +250,45 @@ fn what_would_not_be_read_is_not_written() {
 }
 
 #[test]
+fn packed_weights_are_checked() {
+    let network = description::<Edge>();
+    let mut owned = Owned::random(&mut Random(10), network.layers, INPUT, 2);
+    let file = File::ordered(network, &owned, true, WeightLayout::Packed);
+    let model = Model::parse(file.bytes()).unwrap();
+    assert_eq!(model.layout(), WeightLayout::Packed);
+    assert_eq!(
+        WeightLayout::Packed.bytes(network.layers, INPUT, 2),
+        Some(word(&file, 44))
+    );
+    let weights = word(&file, 40);
+    // The sums over the padding to the left and to the right, and the first step.
+    for at in [weights, weights + 4, weights + 8] {
+        let changed = word(&file, at) as u32 ^ 1 << 30;
+        let error = forged(&file, &[(at, &changed.to_le_bytes())]);
+        assert_eq!(error, Some(ModelError::Packing), "{at}");
+    }
+    let bias = word(&file, 48);
+    let error = forged(&file, &[(bias, &(1i32 << 30).to_le_bytes())]);
+    assert_eq!(error, Some(ModelError::Wide));
+
+    owned.bias[20] = -1 << 30;
+    let mut words = vec![0i32; word(&file, 44) / 4];
+    let ordered = bytemuck::cast_slice_mut(&mut words);
+    let order = |owned: &Owned, ordered: &mut [i8]| {
+        WeightLayout::Packed.order(network.layers, INPUT, &owned.parameters(), ordered)
+    };
+    assert_eq!(order(&owned, ordered), Err(ModelError::Wide));
+    owned.bias[20] = 0;
+    owned.shifts[20] = 0;
+    assert_eq!(order(&owned, ordered), Err(ModelError::Wide));
+    // What multiplies by nothing is not too wide.
+    owned.multipliers[20] = 0;
+    assert_eq!(order(&owned, ordered), Ok(()));
+    let shorter = order(&owned, &mut ordered[1..]);
+    assert_eq!(shorter, Err(ModelError::Incomplete));
+}
+
+#[test]
 fn networks_are_found_by_their_numbers() {
     for network in &vae96::network::NETWORKS {
         let found = Description::find(network.architecture.id, network.kind.id()).unwrap();

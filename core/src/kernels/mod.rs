@@ -82,8 +82,9 @@ pub(crate) struct Channels<'a> {
     pub min: i8,
     /// The greatest output value.
     pub max: i8,
-    /// Whether all that is narrow, as it is where weights are packed: then no sum overflows, and
+    /// Whether all that is narrow, as it is in files of packed weights: no sum overflows, and
     /// requantisation makes all smaller.
+    #[cfg(dsp)]
     pub narrow: bool,
 }
 
@@ -111,31 +112,50 @@ impl Channels<'_> {
     #[inline(always)]
     fn activation(&self, sum: i32, channel: Channel) -> i8 {
         let sum = channel.bias.wrapping_add(sum);
-        if self.narrow {
-            return self.clamp(self.narrow_activation(sum, channel));
-        }
         requantise::multiply(sum, channel.multiplier, channel.shift)
             .saturating_add(self.zero_point.into())
             .min(self.max.into())
             .max(self.min.into()) as i8
     }
 
-    /// A value as an activation.
+    /// The activations of sums without their bias, a channel each.
+    #[cfg(dsp)]
     #[inline(always)]
-    fn clamp(&self, value: i32) -> i8 {
-        // One instruction clamps to all there is.
-        if (self.min, self.max) == (i8::MIN, i8::MAX) {
-            value.clamp(i8::MIN.into(), i8::MAX.into()) as i8
+    fn activations(
+        &self,
+        sums: &[i32],
+        channels: &mut impl Iterator<Item = Channel>,
+        output: &mut [i8],
+    ) {
+        let each = output.iter_mut().zip(sums).zip(channels);
+        if self.narrow && !self.clamps() {
+            for ((output, &sum), channel) in each {
+                let sum = channel.bias.wrapping_add(sum);
+                *output = self.narrow_activation::<false>(sum, channel);
+            }
         } else {
-            value.min(self.max.into()).max(self.min.into()) as i8
+            for ((output, &sum), channel) in each {
+                *output = self.activation(sum, channel);
+            }
         }
     }
 
-    /// The same for a narrow sum that has its bias, before it is clamped.
+    /// Whether the output has not the whole range of 8 bits.
     #[inline(always)]
-    fn narrow_activation(&self, sum: i32, channel: Channel) -> i32 {
-        requantise::multiply_narrow(sum, channel.multiplier, channel.shift)
-            .wrapping_add(self.zero_point.into())
+    fn clamps(&self) -> bool {
+        (self.min, self.max) != (i8::MIN, i8::MAX)
+    }
+
+    /// The activation of a narrow sum that has its bias; `CLAMPS` as [`clamps`](Self::clamps) says.
+    #[inline(always)]
+    fn narrow_activation<const CLAMPS: bool>(&self, sum: i32, channel: Channel) -> i8 {
+        let value = requantise::multiply_narrow(sum, channel.multiplier, channel.shift)
+            .wrapping_add(self.zero_point.into());
+        if CLAMPS {
+            value.min(self.max.into()).max(self.min.into()) as i8
+        } else {
+            value.clamp(i8::MIN.into(), i8::MAX.into()) as i8
+        }
     }
 }
 

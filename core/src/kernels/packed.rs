@@ -101,7 +101,13 @@ impl Row<'_> {
         let Some(carries) = scratch.get_mut(..packing.carries() * count) else {
             return;
         };
-        let halves = halves.map(|halves| (halves as i32).wrapping_mul(HALF as i32));
+        // What is taken off a sum when it begins: for a carry, what the next pixels add as well.
+        let own = halves.map(|halves| (halves as i32).wrapping_mul(HALF as i32));
+        let mut halves = own;
+        for (halves, next) in halves.iter_mut().skip(pixels).zip(own) {
+            *halves = halves.wrapping_add(next);
+        }
+        let first = own.get(behind).copied().unwrap_or_default();
 
         // The first column is padding.
         let padding = i32::from(self.rows.ring.first().copied().unwrap_or_default());
@@ -112,7 +118,7 @@ impl Row<'_> {
         {
             let left = words.first().copied().unwrap_or_default();
             if let Some(carry) = carry.last_mut() {
-                *carry = bias.wrapping_add(left.wrapping_mul(padding));
+                *carry = (bias.wrapping_add(left.wrapping_mul(padding))).wrapping_sub(first);
             }
         }
 
@@ -123,12 +129,9 @@ impl Row<'_> {
             let carries = carries.chunks_exact_mut(packing.carries());
             let channels = self.channels.iter().zip(self.words()).zip(carries);
             for (at, ((channel, words), carry)) in channels.enumerate() {
-                let mut sums = [channel.bias; SUMS];
+                let mut sums = halves.map(|halves| channel.bias.wrapping_sub(halves));
                 for (sum, &carried) in sums.iter_mut().zip(carry.iter()) {
                     *sum = carried;
-                }
-                for (sum, halves) in sums.iter_mut().zip(halves) {
-                    *sum = sum.wrapping_sub(halves);
                 }
                 let steps = words.get(2..).unwrap_or_default();
                 self.sum(packed, steps, starts, &mut sums);
@@ -153,7 +156,9 @@ impl Row<'_> {
             for (at, ((channel, words), carry)) in channels.enumerate() {
                 let right = words.get(1).copied().unwrap_or_default();
                 let carry = carry.first().copied().unwrap_or_default();
+                // There are no next pixels that would add to it.
                 let sum = carry.wrapping_add(right.wrapping_mul(padding));
+                let sum = sum.wrapping_add(own.first().copied().unwrap_or_default());
                 self.finish(&[sum], channel, last.wrapping_add(at), output);
             }
         }
@@ -210,10 +215,26 @@ impl Row<'_> {
     /// Puts the activations of one channel, from place `at` of the output on.
     #[inline(always)]
     fn finish(&self, sums: &[i32], channel: Channel, at: usize, output: &mut [i8]) {
+        // One instruction clamps to all there is: the choice is made outside the loop.
+        if self.channels.clamps() {
+            self.put::<true>(sums, channel, at, output);
+        } else {
+            self.put::<false>(sums, channel, at, output);
+        }
+    }
+
+    #[inline(always)]
+    fn put<const CLAMPS: bool>(
+        &self,
+        sums: &[i32],
+        channel: Channel,
+        at: usize,
+        output: &mut [i8],
+    ) {
         for (pixel, &sum) in sums.iter().enumerate() {
             let place = at.wrapping_add(pixel.wrapping_mul(self.channels.bias.len()));
             if let Some(output) = output.get_mut(place) {
-                *output = (self.channels).clamp(self.channels.narrow_activation(sum, channel));
+                *output = self.channels.narrow_activation::<CLAMPS>(sum, channel);
             }
         }
     }

@@ -53,9 +53,7 @@ pub(crate) fn linear(input: &[i8], weights: &[i8], channels: &Channels<'_>, outp
                 skip,
             );
         }
-        for ((output, sum), channel) in output.iter_mut().zip(sums).zip(&mut each) {
-            *output = channels.activation(sum, channel);
-        }
+        channels.activations(&sums, &mut each, output);
     }
 }
 
