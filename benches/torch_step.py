@@ -1,10 +1,12 @@
-"""Times whole training steps of the `edge` networks, ours and PyTorch's, on this machine's CPU.
+"""Times whole training steps, ours and PyTorch's, on this machine's CPU.
 
     python3 benches/torch_step.py --json
 
 Both run the same step (forward, loss, backward, AdamW) on the same batch, in f32, on the same number
 of threads, in turn: a few steps of one, a few of the other, round after round. A figure is the median
-over all rounds. PyTorch runs in its default memory format and in channels_last; the faster counts.
+over all rounds, a ratio the median of the rounds' ratios. PyTorch runs in its default memory format,
+in channels_last and through torch.compile (which needs a C++ compiler), always with its fused AdamW;
+the fastest counts. Every one is a process of its own, so that its memory can be told.
 
 PyTorch is installed from PyPI into benches/.venv on the first call; --python names an interpreter
 that has it already.
@@ -21,45 +23,42 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BATCH = {"edge_vae": 128, "edge_classifier": 64}
+BATCH = {"edge_vae": 128, "edge_classifier": 64, "paper_vae": 128, "paper_classifier": 256}
+CLASSES = {"edge_classifier": 10, "paper_classifier": 1000}
+LATENT = {"edge_vae": 64, "paper_vae": 1024}
+WAYS = ["default", "channels_last", "compiled"]
+WARM_UP = 3
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--networks", nargs="+", choices=BATCH, default=list(BATCH))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="PyTorch's ways")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="timed steps a round")
+    parser.add_argument("--program", help="a train_step that is built already")
     parser.add_argument("--python", help="an interpreter with torch")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main():
     args = arguments()
-    if args.python or not has_torch():
-        python = args.python or install()
-        rest = [a for a in sys.argv[1:] if a != "--python" and a != args.python]
-        os.execv(python, [python, __file__, *rest])
-    build = ["cargo", "build", "--release", "-p", "benches", "--bin", "train_step",
-             "--message-format", "json"]
-    lines = subprocess.run(build, cwd=HERE.parent, check=True, stdout=subprocess.PIPE).stdout
-    messages = map(json.loads, lines.splitlines())
-    program = next(m["executable"] for m in messages if m.get("executable"))
-    result = {name: measure(program, name, args) for name in BATCH}
+    if args.serve:
+        serve(*args.serve, args.threads)
+        return
+    python = args.python or install()
+    program = args.program or build()
+    result = {name: measure(program, python, name, args) for name in args.networks}
     if args.json:
         print(json.dumps(result))
         return
     for name, row in result.items():
         print(f"{name}: ours {row['ours_ms']:.0f} ms, PyTorch {row['torch_ms']:.0f} ms "
-              f"({row['torch_format']}), ratio {row['ratio']:.2f}")
-
-
-def has_torch():
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        return False
-    return True
+              f"({row['torch_way']}), ratio {row['ratio']:.2f}; "
+              f"memory {row['ours_mb']:.0f} and {row['torch_mb']:.0f} MB")
 
 
 def install():
@@ -74,67 +73,127 @@ def install():
     return str(python)
 
 
-def measure(program, name, args):
-    import torch
+def build():
+    command = ["cargo", "build", "--release", "-p", "benches", "--bin", "train_step",
+               "--message-format", "json"]
+    lines = subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE).stdout
+    messages = map(json.loads, lines.splitlines())
+    return next(m["executable"] for m in messages if m.get("executable"))
 
-    torch.set_num_threads(args.threads)
-    formats = {
-        "default": Torch(name, torch.contiguous_format),
-        "channels_last": Torch(name, torch.channels_last),
-    }
-    times = {"ours": [], **{name: [] for name in formats}}
-    for round_number in range(args.rounds + 1):
-        for label, step in formats.items():
-            found = [step() for _ in range(args.steps)]
-            if round_number > 0:
-                times[label] += found
-        times["ours"] += ours(program, name, args)
-        print(f"{name}: round {round_number} of {args.rounds}", file=sys.stderr)
-    medians = {label: statistics.median(found) for label, found in times.items()}
-    best = min(formats, key=medians.get)
+
+def measure(program, python, name, args):
+    threads = str(args.threads)
+    env = dict(os.environ, RAYON_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
+    children = {"ours": Child([program, name, "--batch", str(BATCH[name])], env)}
+    for way in args.ways:
+        command = [python, __file__, "--threads", threads, "--serve", name, way]
+        children[way] = Child(command, env)
+    rounds = []
+    for number in range(args.rounds):
+        found = {label: child.steps(args.steps) for label, child in children.items()}
+        for label in [label for label, times in found.items() if times is None]:
+            if label == "ours":
+                sys.exit(f"{name}: our steps failed")
+            print(f"{name}: PyTorch's way {label} failed and is left out", file=sys.stderr)
+            del children[label], found[label]
+        rounds.append({label: statistics.median(times) for label, times in found.items()})
+        print(f"{name}: round {number + 1} of {args.rounds}: {rounds[-1]}", file=sys.stderr)
+    medians = {label: statistics.median(r[label] for r in rounds) for label in children}
+    ways = [way for way in args.ways if way in children]
+    best = min(ways, key=medians.get)
+    memory = {label: child.peak_mb for label, child in children.items()}
+    for child in children.values():
+        child.close()
     return {
         "ours_ms": medians["ours"],
         "torch_ms": medians[best],
-        "ratio": medians["ours"] / medians[best],
-        "torch_format": best,
-        "ours_min_ms": min(times["ours"]),
-        "torch_min_ms": min(min(times[label]) for label in formats),
+        "ratio": statistics.median(r["ours"] / r[best] for r in rounds),
+        "torch_way": best,
+        "torch_ways_ms": {way: medians[way] for way in ways},
+        "ours_mb": memory["ours"],
+        "torch_mb": memory[best],
         "batch": BATCH[name],
         "threads": args.threads,
-        "torch": torch.__version__,
     }
 
 
-def ours(program, name, args):
-    command = [program, name, "--batch", str(BATCH[name]), "--steps", str(args.steps)]
-    env = dict(os.environ, RAYON_NUM_THREADS=str(args.threads))
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=env).stdout
-    return json.loads(out)["ms"]
+class Child:
+    """A process that answers numbers of steps with their times."""
+
+    def __init__(self, command, env):
+        self.process = subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.peak_mb = None
+
+    def steps(self, count):
+        """The milliseconds of so many steps; None if the process has ended."""
+        try:
+            self.process.stdin.write(f"{count}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        line = self.process.stdout.readline()
+        if not line:
+            return None
+        answer = json.loads(line)
+        self.peak_mb = answer["peak_mb"]
+        return answer["ms"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-class Torch:
+def serve(name, way, threads):
+    """PyTorch's side of a Child. Its memory is counted from where its libraries are loaded."""
+    import torch
+
+    torch.set_num_threads(threads)
+    before = peak_mb()
+    step = Step(name, way)
+    for _ in range(WARM_UP):
+        step()
+    for line in sys.stdin:
+        times = [step() for _ in range(int(line))]
+        print(json.dumps({"ms": times, "peak_mb": peak_mb() - before}), flush=True)
+
+
+def peak_mb():
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class Step:
     """A network of PyTorch's with its optimiser; a call is a step, and returns milliseconds."""
 
-    def __init__(self, name, memory_format):
+    def __init__(self, name, way):
         import torch
 
-        self.vae = name == "edge_vae"
-        self.net = (vae() if self.vae else classifier()).to(memory_format=memory_format)
+        torch.manual_seed(1)
         count = BATCH[name]
-        self.images = torch.rand(count, 3, 96, 96).contiguous(memory_format=memory_format)
-        self.noise = torch.randn(count, 64)
-        self.labels = torch.arange(count) % 10
+        layout = torch.contiguous_format if way == "default" else torch.channels_last
+        self.net = NETWORKS[name]().to(memory_format=layout)
+        self.images = torch.rand(count, 3, 96, 96).contiguous(memory_format=layout)
+        if name in LATENT:
+            self.noise = torch.randn(count, LATENT[name])
+            self.loss = self.vae_loss
+        else:
+            self.labels = torch.arange(count) % CLASSES[name]
+            self.loss = self.classifier_loss
+        if way == "compiled":
+            self.loss = torch.compile(self.loss)
         parameters = list(self.net.parameters())
         groups = [
             dict(params=[p for p in parameters if p.dim() > 1], weight_decay=0.01),
             dict(params=[p for p in parameters if p.dim() == 1], weight_decay=0.0),
         ]
-        self.optimiser = torch.optim.AdamW(groups, lr=1e-3)
+        self.optimiser = torch.optim.AdamW(groups, lr=1e-3, fused=True)
 
     def __call__(self):
         start = time.perf_counter()
         self.optimiser.zero_grad()
-        loss = self.vae_loss() if self.vae else self.classifier_loss()
+        loss = self.loss()
         loss.backward()
         self.optimiser.step()
         loss.item()
@@ -156,28 +215,28 @@ class Torch:
         return functional.cross_entropy(logits, self.labels, label_smoothing=0.1)
 
 
-def conv(inputs, outputs, kernel, stride, padding):
+def conv(inputs, outputs, kernel, stride=1, padding=0, bias=False):
     from torch import nn
 
-    return [nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
+    return [nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=bias),
             nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-def hidden(inputs, outputs):
+def hidden(inputs, outputs, bias=False):
     from torch import nn
 
-    return [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]
+    return [nn.Linear(inputs, outputs, bias=bias), nn.BatchNorm1d(outputs), nn.ReLU()]
 
 
-def classifier():
+def edge_classifier():
     from torch import nn
 
     return nn.Sequential(*conv(3, 16, 5, 2, 2), *conv(16, 32, 3, 2, 1), *conv(32, 64, 3, 1, 1),
                          nn.MaxPool2d(2), *conv(64, 128, 3, 1, 1), nn.AdaptiveAvgPool2d(1),
-                         nn.Flatten(), nn.Linear(128, 10))
+                         nn.Flatten(), nn.Linear(128, CLASSES["edge_classifier"]))
 
 
-def vae():
+def edge_vae():
     from torch import nn
 
     plane = 32 * 24 * 24
@@ -188,6 +247,31 @@ def vae():
                             nn.ReLU(), nn.ConvTranspose2d(16, 3, 4, 2, 1), nn.Sigmoid())
     return nn.ModuleList([encoder, nn.Linear(128, 64), nn.Linear(128, 64), decoder])
 
+
+def paper_classifier():
+    from torch import nn
+
+    return nn.Sequential(*conv(3, 9, 5, bias=True), *conv(9, 9, 5, bias=True),
+                         *conv(9, 9, 5, bias=True), nn.MaxPool2d(2),
+                         *conv(9, 12, 5, bias=True), nn.MaxPool2d(2), nn.Flatten(),
+                         *hidden(12 * 19 * 19, 2048, bias=True),
+                         nn.Linear(2048, CLASSES["paper_classifier"]))
+
+
+def paper_vae():
+    from torch import nn
+
+    plane = 9 * 88 * 88
+    encoder = nn.Sequential(*conv(3, 9, 5, bias=True), *conv(9, 9, 5, bias=True), nn.Flatten(),
+                            *hidden(plane, 1024, bias=True))
+    decoder = nn.Sequential(*hidden(1024, plane, bias=True), nn.Unflatten(1, (9, 88, 88)),
+                            nn.ConvTranspose2d(9, 9, 5), nn.BatchNorm2d(9), nn.ReLU(),
+                            nn.ConvTranspose2d(9, 3, 5), nn.ReLU())
+    return nn.ModuleList([encoder, nn.Linear(1024, 1024), nn.Linear(1024, 1024), decoder])
+
+
+NETWORKS = {"edge_vae": edge_vae, "edge_classifier": edge_classifier,
+            "paper_vae": paper_vae, "paper_classifier": paper_classifier}
 
 if __name__ == "__main__":
     main()

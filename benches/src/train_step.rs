@@ -1,7 +1,10 @@
-//! Times whole training steps: `train_step edge_vae|edge_classifier --batch N --steps N`.
+//! Whole training steps, timed: `train_step NETWORK --batch N`.
 //!
-//! Prints one JSON object: the milliseconds of each step and their median, after three steps of warm-up.
+//! After three steps of warm-up it reads numbers of steps from standard input, one a line, and
+//! answers each with one JSON object: the milliseconds of those steps, and the most memory that
+//! this process has held so far.
 
+use std::io::{BufRead, stdin};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -10,16 +13,13 @@ use host::backend::{
     Backend, Batch, LayerRates, Optimiser, Target, Update, VaeObjective, Weights, parameters,
 };
 use serde_json::json;
-use vae96::{EDGE, Head, SIDE};
+use vae96::{Architecture, Autoencoder, EDGE, Head, PAPER, SIDE};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Steps before the clock counts.
 const WARM_UP: usize = 3;
-
-/// Classes of the timed classifier.
-const CLASSES: usize = 10;
 
 fn update() -> Update {
     Update {
@@ -28,35 +28,25 @@ fn update() -> Update {
             epsilon: 1e-8,
         },
         rate: 1e-3,
+        layer_rates: LayerRates::default(),
         weight_decay: 0.01,
         clip_norm: None,
-        layer_rates: LayerRates::default(),
     }
 }
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let network = arguments.first().context("name a network")?;
-    let (batch, steps) = (
-        option(&arguments, "--batch")?,
-        option(&arguments, "--steps")?,
-    );
-    let times = match network.as_str() {
-        "edge_vae" => vae(batch, steps)?,
-        "edge_classifier" => classifier(batch, steps)?,
-        _ => bail!("{network} is neither edge_vae nor edge_classifier"),
-    };
-    let mut sorted = times.clone();
-    sorted.sort_by(f64::total_cmp);
-    let summary = json!({
-        "network": network,
-        "batch": batch,
-        "steps": steps,
-        "median_ms": sorted[sorted.len() / 2],
-        "ms": times,
-    });
-    println!("{summary}");
-    Ok(())
+    let batch = option(&arguments, "--batch")?;
+    match network.as_str() {
+        "edge_vae" => vae(&EDGE.vae, batch),
+        "edge_classifier" => classifier(&EDGE, 10, batch),
+        "paper_vae" => vae(&PAPER.vae, batch),
+        "paper_classifier" => classifier(&PAPER, 1000, batch),
+        _ => {
+            bail!("{network} is none of edge_vae, edge_classifier, paper_vae and paper_classifier")
+        }
+    }
 }
 
 fn option(arguments: &[String], name: &str) -> Result<usize> {
@@ -68,11 +58,12 @@ fn option(arguments: &[String], name: &str) -> Result<usize> {
         .with_context(|| format!("{name} {value} is not a number"))
 }
 
-fn vae(count: usize, steps: usize) -> Result<Vec<f64>> {
-    let mut vae = Cpu.vae(&EDGE.vae, &Weights::initial(&parameters::vae(&EDGE.vae), 1))?;
+fn vae(autoencoder: &'static Autoencoder, count: usize) -> Result<()> {
+    let weights = Weights::initial(&parameters::vae(autoencoder), 1);
+    let mut vae = Cpu.vae(autoencoder, &weights)?;
+    drop(weights);
     let batch = images(count);
-    let update = update();
-    let noise = pattern(count * EDGE.vae.latent());
+    let noise = pattern(count * autoencoder.latent());
     let objective = VaeObjective {
         reconstruction_weight: 1.0,
         beta: 1.0,
@@ -80,41 +71,60 @@ fn vae(count: usize, steps: usize) -> Result<Vec<f64>> {
         contrast: None,
         scale: 1.0 / count as f64,
     };
-    time(steps, || {
+    let update = update();
+    serve(|| {
         vae.step(&batch, &batch, &noise, objective, &update)?;
         Ok(())
     })
 }
 
-fn classifier(count: usize, steps: usize) -> Result<Vec<f64>> {
-    let weights = Weights::initial(&parameters::classifier(&EDGE, Head::Conv, CLASSES), 1);
-    let mut classifier = Cpu.classifier(&EDGE, Head::Conv, CLASSES, &weights)?;
+fn classifier(architecture: &'static Architecture, classes: usize, count: usize) -> Result<()> {
+    let parameters = parameters::classifier(architecture, Head::Conv, classes);
+    let weights = Weights::initial(&parameters, 1);
+    let mut classifier = Cpu.classifier(architecture, Head::Conv, classes, &weights)?;
+    drop(weights);
     let batch = images(count);
     let target = |image: usize| Target {
-        class: image % CLASSES,
+        class: image % classes,
         smoothing: 0.1,
         weight: 1.0 / count as f32,
     };
     let targets: Vec<Target> = (0..count).map(target).collect();
     let update = update();
-    time(steps, || {
+    serve(|| {
         classifier.step(&batch, &targets, &update)?;
         Ok(())
     })
 }
 
-/// The milliseconds of each step.
-fn time(steps: usize, mut step: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+/// Answers each number of steps.
+fn serve(mut step: impl FnMut() -> Result<()>) -> Result<()> {
     for _ in 0..WARM_UP {
         step()?;
     }
-    (0..steps.max(1))
-        .map(|_| {
+    for line in stdin().lock().lines() {
+        let line = line?;
+        let steps: usize = line
+            .trim()
+            .parse()
+            .with_context(|| format!("{line} is not a number of steps"))?;
+        let mut times = Vec::with_capacity(steps);
+        for _ in 0..steps {
             let start = Instant::now();
             step()?;
-            Ok(start.elapsed().as_secs_f64() * 1e3)
-        })
-        .collect()
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        println!("{}", json!({ "ms": times, "peak_mb": peak_megabytes() }));
+    }
+    Ok(())
+}
+
+/// The most memory that this process has held, where Linux tells.
+fn peak_megabytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes / 1024.0)
 }
 
 fn images(count: usize) -> Batch {
