@@ -28,8 +28,8 @@ measure() {
     rustup target add "$target" >/dev/null 2>&1 || true
     # This mangling names the layers.
     RUSTFLAGS="-C symbol-mangling-version=v0 $flags" \
-        cargo build --quiet --release --locked --target "$target" --target-dir "target/$core" >&2
-    local elf=target/$core/$target/release/cortex_m_bench
+        cargo build --quiet --release --locked --target "$target" >&2
+    local elf=target/$target/release/cortex_m_bench
     local marks
     marks=$(arm-none-eabi-nm -C "$elf" | python3 table.py marks)
     qemu-system-arm -M "$machine" -nographic -monitor none -serial none \

@@ -102,11 +102,11 @@ impl Packing {
         self.steps() * self.window.pixel_words() + self.start_words() + self.carries() * outputs
     }
 
-    /// Words of the sums' first values where they depend on the pixels: two a pair of pixels,
+    /// Words of the sums' first values where they depend on the pixels: four sums of two words,
     /// for each two runs.
     pub const fn start_words(self) -> usize {
         match self.window {
-            PackedWindow::Unit3 => 4 * (self.runs / 2),
+            PackedWindow::Unit3 => 8 * (self.runs / 2),
             _ => 0,
         }
     }

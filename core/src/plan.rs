@@ -367,8 +367,8 @@ mod tests {
 
     #[test]
     fn edge_needs_the_words_counted_by_hand() {
-        // 4 pixels of 3 × 3 × 64, first sums of each 64 of 192 steps, two carries a channel.
-        let scratch: usize = 2 * 192 + 4 * 3 + 2 * 128;
+        // 4 pixels of 3 × 3 × 64, four first sums of each 64 of 192 steps, two carries a channel.
+        let scratch: usize = 2 * 192 + 8 * 3 + 2 * 128;
         let passing = 24 * 64; // a row of conv3; one of conv4 is as long
         let conv1 = 5 * 100 * 3;
         let conv2 = 3 * 50 * 16;

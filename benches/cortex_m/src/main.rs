@@ -72,7 +72,10 @@ fn main() -> ! {
     let expected = images
         .each_ref()
         .map(|image| reference::run(Edge::LAYERS, INPUT, &owned.parameters(), &image[..]));
-    for (name, layout) in [("portable", WeightLayout::Portable), ("packed", WeightLayout::Packed)] {
+    for (name, layout) in [
+        ("portable", WeightLayout::Portable),
+        ("packed", WeightLayout::Packed),
+    ] {
         let file = File::ordered(description::<Edge>(), &owned, false, layout);
         let Ok(mut classifier) = Classifier::<Edge>::new(file.bytes()) else {
             fail("the model file is refused")

@@ -244,18 +244,19 @@ impl Row<'_> {
 /// weight, and put back what goes with the weights between the fields.
 #[inline(always)]
 fn start(packed: &[i32], starts: &mut [i32]) {
-    let parts = starts.len() / 4;
+    let parts = starts.len() / 8;
     if parts == 0 {
         return;
     }
-    let starts = starts.chunks_exact_mut(4);
+    let starts = starts.chunks_exact_mut(8);
     for (start, packed) in starts.zip(packed.chunks_exact((packed.len() / parts).max(1))) {
         let (steps, _) = packed.as_chunks::<2>();
-        let sums = steps
+        let [a, b] = steps
             .iter()
             .fold([START + (HALF << 8); 2], |[a, b], &[x, y]| {
                 [a - 128 * i64::from(x), b - 128 * i64::from(y)]
             });
+        let sums = [a, b, HALF, HALF];
         let words = sums
             .iter()
             .flat_map(|&sum| [sum as i32, (sum >> 32) as i32]);

@@ -34,17 +34,16 @@ pub(crate) fn unit3(
     runs: usize,
 ) {
     let pixels = pixels.chunks_exact((2 * run).max(1)).take(runs);
-    let mut starts = starts.chunks_exact(4);
+    let mut starts = starts.chunks_exact(8);
     let mut all = [0i64; 2];
     let mut outer = [0i64; 2];
     let mut noted = [0i32; 2];
     for (index, (pixels, weights)) in pixels.zip(weights.chunks_exact(run.max(1))).enumerate() {
-        if index % 2 == 0 {
-            if let Some(&[a, b, c, d]) = starts.next() {
-                let long = |low: i32, high: i32| i64::from(high) << 32 | i64::from(low as u32);
-                all = [long(a, b), long(c, d)];
-            }
-            outer = [1 << (SHIFT - 1); 2];
+        if index % 2 == 0
+            && let Some(&[a, b, c, d, e, f, g, h]) = starts.next()
+        {
+            let long = |low: i32, high: i32| (i64::from(high) << 32) | i64::from(low as u32);
+            (all, outer) = ([long(a, b), long(c, d)], [long(e, f), long(g, h)]);
         }
         let (pixels, _) = pixels.as_chunks::<2>();
         for (pixels, &word) in pixels.iter().zip(weights) {

@@ -33,12 +33,12 @@ pub(crate) fn unit3(
         || run > 2 * UNIT3_TIMES
         || pixels.len() < 2 * run * runs
         || weights.len() < run * runs
-        || starts.len() < 2 * runs
+        || starts.len() < 4 * runs
         || sums.len() < 6
     {
         return;
     }
-    // SAFETY: the kernel reads 2 × run × runs words of pixels, run × runs of weights and 2 × runs
+    // SAFETY: the kernel reads 2 × run × runs words of pixels, run × runs of weights and 4 × runs
     // of starts, and reads and writes 6 sums: so many there are. It enters the loop within it.
     unsafe {
         unit3_kernel(
@@ -106,7 +106,7 @@ pub(crate) fn halving5(pixels: &[i32], weights: &[i32], sums: &mut [i32], run: u
 /// weights between the fields.
 ///
 /// # Safety
-/// `runs` is even and positive; there are 6 sums, 2 × runs words of starts, and the pixels and
+/// `runs` is even and positive; there are 6 sums, 4 × runs words of starts, and the pixels and
 /// weights of `runs` runs of the length that `skip` leaves of the loop.
 #[unsafe(naked)]
 unsafe extern "C" fn unit3_kernel(
@@ -129,12 +129,8 @@ unsafe extern "C" fn unit3_kernel(
         "strd r2, r4, [sp, #8]",
         "2:",
         "ldr r10, [sp, #12]",
-        "ldmia r10!, {{r2-r5}}",
+        "ldmia r10!, {{r2-r9}}",
         "str r10, [sp, #12]",
-        "mov.w r6, #0x200000",
-        "movs r7, #0",
-        "mov r8, r6",
-        "mov r9, r7",
         "ldr pc, [sp]",
         ".p2align 2",
         "3:",
