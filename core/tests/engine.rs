@@ -114,7 +114,11 @@ fn an_interpreter_runs_a_file_of_any_network() {
 fn edge_runs_in_16_kilobytes() {
     let bytes = size_of::<Classifier<Edge>>();
     assert!(bytes <= 16 * 1024, "{bytes} bytes");
-    assert_eq!(description::<Edge>().ram_bytes, bytes);
+    // What is stated is for 32 bits; examples/checks compares it on such machines.
+    let stated = description::<Edge>().ram_bytes;
+    let pointers = bytes - size_of::<<Edge as Network>::Buffer>();
+    let narrower = pointers / size_of::<usize>() * (size_of::<usize>() - 4);
+    assert_eq!(stated, bytes - narrower);
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn every_field_is_checked() {
         (14, &[0], ModelError::Network),
         (14, &[3], ModelError::Network),
         (15, &[0], ModelError::Kind),
-        (15, &[4], ModelError::Kind),
+        (15, &[9], ModelError::Kind),
         (15, &[3], ModelError::Classes),
         (15, &[2], ModelError::Sections),
         (16, &[9], ModelError::WeightLayout),

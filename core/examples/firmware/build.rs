@@ -52,7 +52,9 @@ fn network(model: &[u8]) -> Result<String, Box<dyn Error>> {
     let head = match model.kind() {
         Kind::ConvClassifier => "",
         Kind::DenseClassifier => "Dense",
-        Kind::Encoder => return Err("an encoder tells no classes apart".into()),
+        Kind::Encoder | Kind::DeepEncoder => {
+            return Err("an encoder tells no classes apart".into());
+        }
     };
     let (first, rest) = model.architecture().name.split_at(1);
     let name = format!("{}{rest}{head}", first.to_uppercase());

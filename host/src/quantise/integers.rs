@@ -192,9 +192,9 @@ mod tests {
 
     #[test]
     fn the_largest_weight_is_127_and_the_zero_point_goes_into_the_bias() {
-        let channel = Channel::of(&[0.5, -1.0, 0.25], 0.1, IMAGE);
+        let channel = Channel::of(&[0.5, -1.0, 0.25], 0.11, IMAGE);
         assert_eq!(channel.weights, [64, -127, 32]);
-        assert_eq!(channel.bias, (0.1 * 255.0 * 127.0f64).round() as i32);
+        assert_eq!(channel.bias, (0.11 * 255.0 * 127.0f64).round() as i32);
         assert_eq!(
             folded_in(&channel.weights, channel.bias, IMAGE),
             i64::from(channel.bias) + 128 * (64 - 127 + 32)

@@ -160,7 +160,10 @@ fn each_command_for_itself() {
         assert_eq!(float["top1"], found["top1"], "{run}");
         assert_eq!(float["loss"], found["loss"], "{run}");
         let exported = answer(at, &format!("export {run} --out {run}.v96"));
-        has_keys(&exported, &["model", "flash_bytes", "ram_bytes", "macs"]);
+        has_keys(
+            &exported,
+            &["model", "layout", "flash_bytes", "ram_bytes", "macs"],
+        );
         let int8 = answer(at, &format!("evaluate {run}.v96 --data data"));
         let apart = number(&float, "/loss") - number(&int8, "/loss");
         assert!(apart.abs() < 0.1, "{run}: float {float}, int8 {int8}");
@@ -237,6 +240,7 @@ fn inspect(at: &Path) {
             "network",
             "kind",
             "classes",
+            "layout",
             "flash_bytes",
             "ram_bytes",
             "fits_on_chip",

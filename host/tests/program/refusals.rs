@@ -384,7 +384,7 @@ fn foreign_weights(at: &Path, vae: &Weights, finetune: &str) {
     ] {
         refuses(at, &format!("{finetune} {line}.safetensors"), &parts);
         for command in ["evaluate", "export"] {
-            let nearest = [parts[0], "fit no network", "the VAE of edge"];
+            let nearest = [parts[0], "fit no network", "VAE of edge"];
             refuses(
                 at,
                 &format!("{command} {line}.safetensors --data data"),

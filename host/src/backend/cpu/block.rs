@@ -19,6 +19,7 @@ use super::ops::max_pool::max_pool;
 use super::ops::normalised::normalised;
 use super::parameter::{Parameter, Variable};
 use super::source::Values;
+use super::source::read_all;
 use super::tape::{Node, Tape};
 
 /// Share of a batch's statistics in the running ones, as in PyTorch.
@@ -322,8 +323,12 @@ fn without_weights<T: Tape>(op: Op, tape: &mut T, input: &Signal) -> Node {
         Op::MaxPool { size } => max_pool(tape, node, *shape, size),
         Op::AveragePool { size } => average_pool(tape, node, *shape, (size, size)),
         Op::GlobalAveragePool => average_pool(tape, node, *shape, (shape.height, shape.width)),
-        // The linear layer before it has put its outputs in a plane's order.
-        Op::Unflatten { .. } => node.clone(),
+        // The linear layer before it has put its outputs in a plane's order. Its values are read in
+        // pieces from now on, which a function of each one's place in the vector does not allow.
+        Op::Unflatten { .. } => Node {
+            values: Arc::new(read_all(node.values.as_ref(), shape.len()).into()),
+            key: node.key.clone(),
+        },
         Op::Conv { .. } | Op::ConvTransposed { .. } | Op::Linear { .. } => {
             unreachable!("a layer with weights")
         }

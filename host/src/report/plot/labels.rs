@@ -50,7 +50,7 @@ pub fn labels(title: &str, series: &[Series]) -> Element {
     let counts: BTreeSet<usize> = points().map(|point| point.labels).collect();
     let exponents = Axis::whole(counts.iter().map(|&count| log2(count)));
     let ends = points().flat_map(|point| {
-        let deviation = point.deviation.unwrap_or(0.0);
+        let deviation = finite_deviation(point).unwrap_or(0.0);
         [point.mean - deviation, point.mean + deviation]
     });
     // A mean less its deviation may lie below 0, where no accuracy is.
@@ -68,6 +68,10 @@ fn finite(points: &[Point]) -> impl Iterator<Item = &Point> {
     points.iter().filter(|point| point.mean.is_finite())
 }
 
+fn finite_deviation(point: &Point) -> Option<f64> {
+    point.deviation.filter(|deviation| deviation.is_finite())
+}
+
 fn log2(labels: usize) -> f64 {
     (labels.max(1) as f64).log2()
 }
@@ -81,7 +85,7 @@ fn draw(series: &Series, x: Scale, y: Scale) -> Vec<Element> {
         let pen = if line.is_empty() { 'M' } else { 'L' };
         // Writing to a string cannot fail.
         let _ = write!(line, "{pen}{at:.1} {mean:.1}");
-        if let Some(deviation) = point.deviation.filter(|deviation| deviation.is_finite()) {
+        if let Some(deviation) = finite_deviation(point) {
             let ends = [point.mean + deviation, point.mean - deviation];
             let [high, low] = ends.map(|end| y.at(end.max(0.0)));
             let (left, right) = (at - CAP / 2.0, at + CAP / 2.0);
