@@ -412,7 +412,7 @@ fn foreign_weights(at: &Path, vae: &Weights, finetune: &str) {
     refuses(
         at,
         &format!("{pretrain} run"),
-        &["\"fc1.weight\"", "cannot begin"],
+        &["\"fc21.weight\"", "cannot begin"],
     );
     refuses(at, "evaluate vae.safetensors --data data", &["of a VAE"]);
     refuses(at, "export vae.safetensors", &["--data", "vae.safetensors"]);

@@ -41,7 +41,8 @@ impl Variable {
     pub fn approach(&mut self, other: &Self, decay: f32) {
         let values = Arc::make_mut(&mut self.values);
         for (value, other) in values.iter_mut().zip(other.values.iter()) {
-            *value = decay * *value + (1.0 - decay) * other;
+            // Equal values stay as they are, to the bit.
+            *value += (1.0 - decay) * (other - *value);
         }
     }
 
