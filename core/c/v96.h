@@ -47,14 +47,14 @@
 /*
  Bytes of memory for `V96_EDGE`.
  */
-#define V96_EDGE_BYTES 15008
+#define V96_EDGE_BYTES 15056
 #endif
 
 #if defined(V96_64_BITS)
 /*
  Bytes of memory for `V96_EDGE`.
  */
-#define V96_EDGE_BYTES 15088
+#define V96_EDGE_BYTES 15136
 #endif
 
 #if defined(V96_32_BITS)

@@ -20,7 +20,6 @@ install() {
 describe() {
     case $1 in
     microbit) core=M0 target=thumbv6m-none-eabi memory=microbit ;;
-    lm3s6965evb) core=M3 target=thumbv7m-none-eabi memory=lm3s6965evb ;;
     mps2-an385) core=M3 target=thumbv7m-none-eabi memory=mps2 ;;
     mps2-an386) core=M4F target=thumbv7em-none-eabihf memory=mps2 ;;
     mps2-an500) core=M7 target=thumbv7em-none-eabihf memory=mps2 ;;

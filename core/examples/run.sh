@@ -13,7 +13,7 @@ most_stack=1280
 
 machines=("$@")
 if [ ${#machines[@]} -eq 0 ]; then
-    machines=(microbit lm3s6965evb mps2-an386 mps2-an500 mps2-an505)
+    machines=(microbit mps2-an385 mps2-an386 mps2-an500 mps2-an505)
 fi
 
 output=$(mktemp)

@@ -229,7 +229,7 @@ pub enum Target {
     /// Any, with the smallest file.
     #[default]
     Portable,
-    /// Cortex-M3, M4, M7 and M33: a third more flash, and the fewest instructions.
+    /// Cortex-M3, M4, M7 and M33: two fifths more flash, and the fewest instructions.
     CortexM4,
 }
 

@@ -32,10 +32,10 @@ pub const V96_MEMORY_ALIGNMENT: usize = 8;
 
 /// Bytes of memory for `V96_EDGE`.
 #[cfg(target_pointer_width = "32")]
-pub const V96_EDGE_BYTES: usize = 15008;
+pub const V96_EDGE_BYTES: usize = 15056;
 /// Bytes of memory for `V96_EDGE`.
 #[cfg(target_pointer_width = "64")]
-pub const V96_EDGE_BYTES: usize = 15088;
+pub const V96_EDGE_BYTES: usize = 15136;
 
 /// Bytes of memory for `V96_EDGE_DENSE`.
 #[cfg(target_pointer_width = "32")]

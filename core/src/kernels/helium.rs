@@ -36,7 +36,7 @@ pub(crate) fn conv_row(
 ) {
     let taps = taps(window, rows.channels);
     let count = channels.bias.len();
-    let bytes: &mut [i8] = bytemuck::must_cast_slice_mut(scratch);
+    let bytes: &mut [i8] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
     let fitting = taps > 0
         && count.is_multiple_of(CHANNELS)
         && output.len().is_multiple_of((PIXELS * count).max(1))

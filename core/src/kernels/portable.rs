@@ -17,7 +17,7 @@ pub(crate) fn conv_row(
     scratch: &mut [i32],
     output: &mut [i8],
 ) {
-    let scratch: &mut [i16] = bytemuck::must_cast_slice_mut(scratch);
+    let scratch: &mut [i16] = bytemuck::try_cast_slice_mut(scratch).unwrap_or_default();
     let taps = taps(window, rows.channels);
     let count = channels.bias.len();
     let Some((left, scratch)) = scratch.split_at_mut_checked(taps) else {
