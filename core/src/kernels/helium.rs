@@ -49,7 +49,7 @@ pub(crate) fn conv_row(
     let width = window.kernel * rows.channels;
     let mut at = 0;
     for output in output.chunks_exact_mut((PIXELS * count).max(1)) {
-        for taps in windows.chunks_exact_mut(taps) {
+        for taps in windows.chunks_exact_mut(taps.max(1)) {
             for (taps, row) in taps
                 .chunks_exact_mut(width.max(1))
                 .zip(rows.top_to_bottom())
@@ -63,7 +63,7 @@ pub(crate) fn conv_row(
         let bias = channels.bias.as_chunks::<CHANNELS>().0.iter();
         let multipliers = channels.multipliers.as_chunks::<CHANNELS>().0.iter();
         let shifts = channels.shifts.as_chunks::<CHANNELS>().0.iter();
-        let weights = weights.chunks_exact(CHANNELS * taps);
+        let weights = weights.chunks_exact((CHANNELS * taps).max(1));
         let quads = bias.zip(multipliers.zip(shifts)).zip(weights).enumerate();
         for (index, ((bias, (multipliers, shifts)), weights)) in quads {
             let Some(output) = output.get_mut(CHANNELS * index..) else {

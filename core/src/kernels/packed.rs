@@ -113,7 +113,7 @@ impl Row<'_> {
         let padding = i32::from(self.rows.ring.first().copied().unwrap_or_default());
         let bias = self.channels.bias.iter();
         for (carry, (words, &bias)) in carries
-            .chunks_exact_mut(packing.carries())
+            .chunks_exact_mut(packing.carries().max(1))
             .zip(self.words().zip(bias))
         {
             let left = words.first().copied().unwrap_or_default();
@@ -122,11 +122,11 @@ impl Row<'_> {
             }
         }
 
-        let groups = (output.len() / count.max(1)) / pixels;
+        let groups = (output.len() / count.max(1)) / pixels.max(1);
         for group in 0..groups {
             self.pack(columns, group * stride, packed);
             start(packed, starts);
-            let carries = carries.chunks_exact_mut(packing.carries());
+            let carries = carries.chunks_exact_mut(packing.carries().max(1));
             let channels = self.channels.iter().zip(self.words()).zip(carries);
             for (at, ((channel, words), carry)) in channels.enumerate() {
                 let mut sums = halves.map(|halves| channel.bias.wrapping_sub(halves));
@@ -150,7 +150,7 @@ impl Row<'_> {
             }
         }
         if behind > 0 {
-            let carries = carries.chunks_exact(packing.carries());
+            let carries = carries.chunks_exact(packing.carries().max(1));
             let channels = self.channels.iter().zip(self.words()).zip(carries);
             let last = (groups * pixels).wrapping_sub(1).wrapping_mul(count);
             for (at, ((channel, words), carry)) in channels.enumerate() {
@@ -167,7 +167,8 @@ impl Row<'_> {
     /// The words of one output channel after the other.
     #[inline(always)]
     fn words(&self) -> impl Iterator<Item = &[i32]> {
-        self.weights.chunks_exact(self.packing.channel_words())
+        self.weights
+            .chunks_exact(self.packing.channel_words().max(1))
     }
 
     /// Packs the pixels of all steps from column `first` on.
@@ -249,7 +250,7 @@ fn start(packed: &[i32], starts: &mut [i32]) {
         return;
     }
     let starts = starts.chunks_exact_mut(8);
-    for (start, packed) in starts.zip(packed.chunks_exact((packed.len() / parts).max(1))) {
+    for (start, packed) in starts.zip(packed.chunks_exact((packed.len() / parts.max(1)).max(1))) {
         let (steps, _) = packed.as_chunks::<2>();
         let [a, b] = steps
             .iter()

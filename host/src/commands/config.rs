@@ -432,10 +432,14 @@ impl Basis {
             (None, Recipe::Default) => Network::Edge,
             (None, Recipe::Paper) => Network::Paper,
         };
+        let built_in = !over.contains_key("data");
         let depth = match option(over, "pretrain", "depth") {
             Some(depth) => depth.clone().try_into()?,
-            // The paper's experiments are about its own VAE.
-            None if stage == Stage::Reproduce || recipe == Recipe::Paper => Depth::Shallow,
+            // The paper's experiments are about its own VAE, and a few minutes are too short for
+            // another.
+            None if stage == Stage::Reproduce || recipe == Recipe::Paper || built_in => {
+                Depth::Shallow
+            }
             None if network.autoencoder(Depth::Deep).is_err() => Depth::Shallow,
             None => Depth::Deep,
         };
@@ -444,7 +448,7 @@ impl Basis {
             recipe,
             network,
             depth,
-            built_in: !over.contains_key("data"),
+            built_in,
             scratch: over.get("from").and_then(Value::as_str) == Some(SCRATCH),
         })
     }
@@ -460,13 +464,16 @@ impl Basis {
             finetune.epochs = 20;
             finetune.labels_per_class = 16;
         }
-        if recipe == Recipe::Default && (self.scratch || stage == Stage::Reproduce) {
-            // The baseline, and the paper's experiments: what labels alone can teach.
+        let short = self.built_in || stage == Stage::Reproduce;
+        if recipe == Recipe::Default && (self.scratch || short) {
+            // The baseline, the paper's experiments, a quick trial: what labels alone can teach.
             finetune = finetune.labels_alone();
         }
-        if stage == Stage::Reproduce {
+        if short {
             // The two layers that the paper hands over have as much to learn as the others.
             finetune.encoder_rate = 1.0;
+        }
+        if stage == Stage::Reproduce {
             // Each of its classifiers has its own number.
             finetune.labels_per_class = 0;
             if self.built_in {
