@@ -46,7 +46,7 @@ memory() {
 }
 
 cargo run -q -p tests --bin scenes -- "$files/images"
-parity edge-conv microbit mps2-an385 mps2-an386 mps2-an500 mps2-an505
+parity edge-conv mps2-an385-m0 mps2-an385 mps2-an386 mps2-an500 mps2-an505
 parity edge-dense mps2-an386
 
 for machine in mps2-an385 mps2-an386; do

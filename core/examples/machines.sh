@@ -16,10 +16,13 @@ install() {
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -qy --no-install-recommends "$@" >&2
 }
 
-# Sets `target`, `memory` (a file in memory/) and `core` for a machine.
+# Sets `target`, `memory` (a file in memory/), `core` and `board` (QEMU's name) for a machine.
 describe() {
+    board=$1
     case $1 in
     microbit) core=M0 target=thumbv6m-none-eabi memory=microbit ;;
+    # The M0's code where there is room for the stack that reading files takes.
+    mps2-an385-m0) core=M0 target=thumbv6m-none-eabi memory=mps2 board=mps2-an385 ;;
     mps2-an385) core=M3 target=thumbv7m-none-eabi memory=mps2 ;;
     mps2-an386) core=M4F target=thumbv7em-none-eabihf memory=mps2 ;;
     mps2-an500) core=M7 target=thumbv7em-none-eabihf memory=mps2 ;;
@@ -32,7 +35,7 @@ describe() {
 }
 
 build() {
-    local core target memory project=$examples/$2 program=$3
+    local core target memory board project=$examples/$2 program=$3
     describe "$1" || return
     shift 3
     (
@@ -44,8 +47,8 @@ build() {
 }
 
 emulate() {
-    local core target memory machine=$1 elf=$2 argument
-    describe "$machine" || return
+    local core target memory board elf=$2 argument
+    describe "$1" || return
     shift 2
     command -v qemu-system-arm >/dev/null || install qemu-system-arm || return
     local config=enable=on,target=native
@@ -56,7 +59,7 @@ emulate() {
     if [ "${COUNT:-1}" = 1 ] && nm "$elf" | grep -q ' mark_begin$'; then
         plugin=(-plugin "$(counter),$(marks "$elf")")
     fi
-    qemu-system-arm -M "$machine" -nographic -monitor none -serial none \
+    qemu-system-arm -M "$board" -nographic -monitor none -serial none \
         -semihosting-config "$config" "${plugin[@]}" -kernel "$elf"
 }
 
