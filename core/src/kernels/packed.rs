@@ -167,8 +167,10 @@ impl Row<'_> {
     /// The words of one output channel after the other.
     #[inline(always)]
     fn words(&self) -> impl Iterator<Item = &[i32]> {
-        self.weights
-            .chunks_exact(self.packing.channel_words().max(1))
+        let length = self.packing.channel_words().max(1);
+        let mut words = self.weights.chunks_exact(length);
+        // Zipped as they are, chunks are counted by a division whose panic the linker may keep.
+        core::iter::from_fn(move || words.next())
     }
 
     /// Packs the pixels of all steps from column `first` on.

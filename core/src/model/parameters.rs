@@ -117,7 +117,7 @@ impl Parameters<'_> {
             if let Some(packing) = own.packing(self.layout) {
                 let words: &[i32] =
                     bytemuck::try_cast_slice(bytes).map_err(|_| ModelError::Misaligned)?;
-                let mut words = words.chunks_exact(packing.channel_words());
+                let mut words = words.chunks_exact(packing.channel_words().max(1));
                 if !words.all(|words| packing.is_packed(words)) {
                     return Err(ModelError::Packing);
                 }

@@ -28,7 +28,7 @@ pub(crate) fn max_pool_row(
         return portable::max_pool_row(row, size, channels, first, output);
     };
     let windows = row_words.chunks_exact((size * words).max(1));
-    for (window, output) in windows.zip(output_words.chunks_exact_mut(words)) {
+    for (window, output) in windows.zip(&mut output_words.chunks_exact_mut(words)) {
         for (at, output) in output.iter_mut().enumerate() {
             let mut pixels = window.iter().skip(at).step_by(words);
             let mut max = match first {
@@ -54,7 +54,7 @@ pub(crate) fn add_columns(row: &[i8], size: usize, channels: usize, sums: &mut [
         return portable::add_columns(row, size, channels, sums);
     };
     let windows = row_words.chunks_exact((size * words).max(1));
-    for (window, sums) in windows.zip(sums.chunks_exact_mut(channels.max(1))) {
+    for (window, sums) in windows.zip(&mut sums.chunks_exact_mut(channels.max(1))) {
         let (sums, _) = sums.as_chunks_mut::<4>();
         for (at, sums) in sums.iter_mut().enumerate() {
             let pixels = window.iter().skip(at).step_by(words);

@@ -148,6 +148,7 @@ fn interpret(bytes: &'static [u8], buffer: &mut [i32]) {
     let words: &[i32] = unknown(&[]);
     let parameters = Parameters {
         classes: unknown(1),
+        layout: unknown(WeightLayout::Portable),
         records: unknown(bytes.as_chunks().0),
         multipliers: words,
         shifts: values,
@@ -171,7 +172,6 @@ fn run(mut network: Interpreter<'_>) {
 fn write(model: &Model<'_>, file: &mut [u8]) {
     let contents = Contents {
         network: unknown(&NETWORKS[0]),
-        layout: unknown(WeightLayout::Portable),
         parameters: *model.parameters(),
         names: unknown(&[""]),
     };
