@@ -187,7 +187,7 @@ impl Row<'_> {
         for (packed, row) in rows.zip(self.rows.top_to_bottom()) {
             let row = row.get(first * inputs..).unwrap_or_default();
             let (steps, _) = packed.as_chunks_mut::<WORDS>();
-            for (words, pixels) in steps.iter_mut().zip(row.windows(width)) {
+            for (words, pixels) in steps.iter_mut().zip(row.windows(width.max(1))) {
                 let pixel = |column| match pixels.get(column * inputs) {
                     Some(&value) => i32::from(value),
                     None => 0,
@@ -252,7 +252,9 @@ fn start(packed: &[i32], starts: &mut [i32]) {
         return;
     }
     let starts = starts.chunks_exact_mut(8);
-    for (start, packed) in starts.zip(packed.chunks_exact((packed.len() / parts.max(1)).max(1))) {
+    for (start, packed) in
+        starts.zip(&mut packed.chunks_exact((packed.len() / parts.max(1)).max(1)))
+    {
         let (steps, _) = packed.as_chunks::<2>();
         let [a, b] = steps
             .iter()

@@ -153,7 +153,10 @@ pub(crate) fn linear(input: &[i8], weights: &[i8], channels: &Channels<'_>, outp
 /// `at` of the `inputs` that the plane has; `weights` are `outputs × inputs`.
 #[inline(always)]
 pub(crate) fn linear_row(row: &[i8], at: usize, inputs: usize, weights: &[i8], sums: &mut [i32]) {
-    for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(inputs.max(1))) {
+    for (sum, weights) in sums
+        .iter_mut()
+        .zip(&mut weights.chunks_exact(inputs.max(1)))
+    {
         *sum = sum.wrapping_add(dot(row, weights.get(at..).unwrap_or_default()));
     }
 }

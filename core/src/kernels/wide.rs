@@ -38,7 +38,10 @@ pub(crate) fn unit3(
     let mut all = [0i64; 2];
     let mut outer = [0i64; 2];
     let mut noted = [0i32; 2];
-    for (index, (pixels, weights)) in pixels.zip(weights.chunks_exact(run.max(1))).enumerate() {
+    for (index, (pixels, weights)) in pixels
+        .zip(&mut weights.chunks_exact(run.max(1)))
+        .enumerate()
+    {
         if index % 2 == 0
             && let Some(&[a, b, c, d, e, f, g, h]) = starts.next()
         {
@@ -81,7 +84,7 @@ pub(crate) fn unit3(
 #[inline(always)]
 pub(crate) fn halving3(pixels: &[i32], weights: &[i32], sums: &mut [i32], run: usize, runs: usize) {
     let pixels = pixels.chunks_exact((8 * run).max(1)).take(runs);
-    for (pixels, weights) in pixels.zip(weights.chunks_exact((2 * run).max(1))) {
+    for (pixels, weights) in pixels.zip(&mut weights.chunks_exact((2 * run).max(1))) {
         let (pixels, _) = pixels.as_chunks::<8>();
         let (weights, _) = weights.as_chunks::<2>();
         let mut all = [START; 4];
@@ -102,7 +105,7 @@ pub(crate) fn halving3(pixels: &[i32], weights: &[i32], sums: &mut [i32], run: u
 #[inline(always)]
 pub(crate) fn halving5(pixels: &[i32], weights: &[i32], sums: &mut [i32], run: usize, runs: usize) {
     let pixels = pixels.chunks_exact((4 * run).max(1)).take(runs);
-    for (pixels, weights) in pixels.zip(weights.chunks_exact((3 * run).max(1))) {
+    for (pixels, weights) in pixels.zip(&mut weights.chunks_exact((3 * run).max(1))) {
         let (pixels, _) = pixels.as_chunks::<4>();
         let (weights, _) = weights.as_chunks::<3>();
         let mut outer = [START; 2];
