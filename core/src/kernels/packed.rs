@@ -252,9 +252,7 @@ fn start(packed: &[i32], starts: &mut [i32]) {
         return;
     }
     let starts = starts.chunks_exact_mut(8);
-    for (start, packed) in
-        starts.zip(&mut packed.chunks_exact((packed.len() / parts.max(1)).max(1)))
-    {
+    for (start, packed) in starts.zip(&mut packed.chunks_exact((packed.len() / parts).max(1))) {
         let (steps, _) = packed.as_chunks::<2>();
         let [a, b] = steps
             .iter()

@@ -36,9 +36,9 @@ pub(crate) fn linear(input: &[i8], weights: &[i8], channels: &Channels<'_>, outp
     let skip = (TIMES - length / BLOCK) * BLOCK_BYTES;
     let mut each = channels.iter();
     let blocks = output.chunks_mut(CHANNELS);
-    for (output, weights) in blocks.zip(&mut weights.chunks((CHANNELS * length).max(1))) {
+    for (output, weights) in blocks.zip(&mut weights.chunks(CHANNELS * length)) {
         let mut sums = [0; CHANNELS];
-        let count = output.len().min(weights.len() / length.max(1));
+        let count = output.len().min(weights.len() / length);
         if count == 0 {
             return;
         }

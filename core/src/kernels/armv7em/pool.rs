@@ -20,7 +20,7 @@ pub(crate) fn max_pool_row(
     if !channels.is_multiple_of(4) || channels == 0 {
         return portable::max_pool_row(row, size, channels, first, output);
     }
-    let words = (channels / 4).max(1);
+    let words = channels / 4;
     let (Ok(row_words), Ok(output_words)) = (
         bytemuck::try_cast_slice::<i8, u32>(row),
         bytemuck::try_cast_slice_mut::<i8, u32>(output),
@@ -49,12 +49,12 @@ pub(crate) fn add_columns(row: &[i8], size: usize, channels: usize, sums: &mut [
     if !channels.is_multiple_of(4) || channels == 0 || size > MOST_COLUMNS {
         return portable::add_columns(row, size, channels, sums);
     }
-    let words = (channels / 4).max(1);
+    let words = channels / 4;
     let Ok(row_words) = bytemuck::try_cast_slice::<i8, u32>(row) else {
         return portable::add_columns(row, size, channels, sums);
     };
     let windows = row_words.chunks_exact((size * words).max(1));
-    for (window, sums) in windows.zip(&mut sums.chunks_exact_mut(channels.max(1))) {
+    for (window, sums) in windows.zip(&mut sums.chunks_exact_mut(channels)) {
         let (sums, _) = sums.as_chunks_mut::<4>();
         for (at, sums) in sums.iter_mut().enumerate() {
             let pixels = window.iter().skip(at).step_by(words);
