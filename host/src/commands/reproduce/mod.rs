@@ -117,7 +117,7 @@ struct Reproduction<'a> {
 impl Reproduction<'_> {
     /// Does the trainings that are not finished, the VAE's first.
     fn train(&self) -> Result<()> {
-        let folder = Folder::make(&self.folder.file(stages::PRETRAIN))?;
+        let folder = self.folder.stage(stages::PRETRAIN)?;
         if folder.is_complete() && self.finished()?.len() == self.trainings.len() {
             return Ok(());
         }
@@ -201,7 +201,7 @@ impl Reproduction<'_> {
     }
 
     fn folder_of(&self, training: Training) -> Folder {
-        Folder::at(&self.folder.file(&training.folder()))
+        Folder::at(&self.folder.file(&training.folder())).with_events(self.config.tensorboard)
     }
 
     fn config_of(&self, training: Training) -> Result<Config> {
