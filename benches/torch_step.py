@@ -3,8 +3,9 @@
     python3 benches/torch_step.py --json
 
 Both run the same step (forward, loss, backward, AdamW) on the same batch, in f32, on the same number
-of threads, in turn: a few steps of one, a few of the other, round after round. A figure is the median
-over all rounds, a ratio the median of the rounds' ratios. PyTorch runs in its default memory format,
+of threads, in turn: a few steps of one, a few of the other, round after round, once all have warmed up
+and with a pause before each turn, since OpenMP's threads spin for a while after their work. A figure is
+the median over all rounds, a ratio the median of the rounds' ratios. PyTorch runs in its default memory format,
 in channels_last and through torch.compile (which needs a C++ compiler), always with its fused AdamW;
 the fastest counts. Every one is a process of its own, so that its memory can be told.
 
@@ -28,6 +29,7 @@ CLASSES = {"edge_classifier": 10, "paper_classifier": 1000}
 LATENT = {"edge_vae": 64, "paper_vae": 1024}
 WAYS = ["default", "channels_last", "compiled"]
 WARM_UP = 3
+PAUSE_S = 0.5
 
 
 def arguments():
@@ -88,6 +90,8 @@ def measure(program, python, name, args):
     for way in args.ways:
         command = [python, __file__, "--threads", threads, "--serve", name, way]
         children[way] = Child(command, env)
+    for child in children.values():
+        child.steps(0)
     rounds = []
     for number in range(args.rounds):
         found = {label: child.steps(args.steps) for label, child in children.items()}
@@ -127,6 +131,7 @@ class Child:
 
     def steps(self, count):
         """The milliseconds of so many steps; None if the process has ended."""
+        time.sleep(PAUSE_S)
         try:
             self.process.stdin.write(f"{count}\n")
             self.process.stdin.flush()

@@ -15,9 +15,15 @@ static IDLE: Mutex<VecDeque<Vec<f32>>> = Mutex::new(VecDeque::new());
 pub fn take(len: usize) -> Vec<f32> {
     if len >= LEAST {
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        // The one given back last, which caches may still hold.
-        let found = idle.iter().rposition(|buffer| buffer.len() == len);
-        if let Some(buffer) = found.and_then(|found| idle.remove(found)) {
+        // The smallest that fits and is not half empty; of several the one given back last, which
+        // caches may still hold.
+        let fits = |buffer: &Vec<f32>| (len..=len + len / 2).contains(&buffer.capacity());
+        let found = (idle.iter().enumerate().rev())
+            .filter(|(_, buffer)| fits(buffer))
+            .min_by_key(|(_, buffer)| buffer.capacity())
+            .map(|(index, _)| index);
+        if let Some(mut buffer) = found.and_then(|index| idle.remove(index)) {
+            buffer.resize(len, 0.0);
             return buffer;
         }
     }
@@ -26,7 +32,7 @@ pub fn take(len: usize) -> Vec<f32> {
 
 /// Gives back a buffer, wherever it came from.
 pub fn give(buffer: Vec<f32>) {
-    if buffer.len() < LEAST {
+    if buffer.capacity() < LEAST {
         return;
     }
     let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! vae, classifier ─▶ network ─▶ block ─▶ ops ─▶ kernel, gemm
-//!        └─▶ optimiser ─▶ parameter ─▶ layout
+//!        └─▶ optimiser ─▶ parameter ─▶ gradient, layout
 //! ```
 //! Activations lie as `image × row × column × channel`; weights are turned from PyTorch's layouts
 //! into ours, and back, at [`Learner`](super::Learner)'s door. Every sum has a fixed order, so the
@@ -12,6 +12,7 @@ mod block;
 mod buffers;
 mod classifier;
 mod gemm;
+mod gradient;
 #[allow(unsafe_code)]
 mod kernel;
 mod layout;

@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 use vae96::Shape;
 
 use super::block::Signal;
+use super::buffers;
 use super::network::Network;
 use super::optimiser::State;
 use super::parameter::Variable;
@@ -160,9 +161,11 @@ pub fn input(batch: &Batch) -> Result<Signal> {
         batch.count * shape.len(),
         batch.pixels.len()
     );
+    let mut pixels = buffers::take(batch.pixels.len());
+    pixels.copy_from_slice(&batch.pixels);
     Ok(Signal {
         shape,
-        node: Node::constant(batch.pixels.clone()),
+        node: Node::constant(pixels),
     })
 }
 

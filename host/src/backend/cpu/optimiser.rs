@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail, ensure};
-use rayon::prelude::*;
 
-use super::buffers;
-use super::parallel::{CHUNK, vectorised};
+use super::gradient::Gradient;
+use super::parallel::vectorised;
 use super::parameter::{Parameter, Variable};
 use super::tape::Gradients;
 use crate::backend::{Optimiser, Tensor, Update, Weights};
@@ -45,21 +44,23 @@ impl State {
         let mut moves = Vec::with_capacity(parameters.len());
         for (parameter, rate) in parameters {
             let name = &parameter.variable.name;
+            let rows = parameter.variable.shape[0];
             let gradient = parameter
                 .key
-                .take(gradients)
+                .take(gradients, rows)
                 .map_err(|error| anyhow!("dfdx's gradient of {name}: {error:?}"))?;
             if !gradient.is_empty() {
                 moves.push((parameter, rate, gradient));
             }
         }
-        let scale = match update.clip_norm {
-            Some(limit) => {
-                let squares: f64 = moves.iter().map(|(.., g)| sum_of_squares(g)).sum();
-                (limit / squares.sqrt()).min(1.0)
+        let mut scale = 1.0;
+        if let Some(limit) = update.clip_norm {
+            let mut squares = 0.0;
+            for (.., gradient) in &mut moves {
+                squares += gradient.sum_of_squares();
             }
-            None => 1.0,
-        };
+            scale = (limit / f64::sqrt(squares)).min(1.0);
+        }
         for (parameter, rate, gradient) in moves {
             let decay = if parameter.decays {
                 rate * update.weight_decay
@@ -67,9 +68,10 @@ impl State {
                 0.0
             };
             let values = Arc::make_mut(&mut parameter.variable.values);
+            let len = values.len();
             let move_ = Move {
                 values,
-                gradient: &gradient,
+                gradient,
                 scale: scale as f32,
                 keep: (1.0 - decay) as f32,
                 rate,
@@ -77,15 +79,14 @@ impl State {
             let memory = self.0.entry(parameter.variable.name.clone());
             match update.optimiser {
                 Optimiser::AdamW { betas, epsilon } => {
-                    let memory = memory.or_insert_with(|| Memory::adam(gradient.len()));
+                    let memory = memory.or_insert_with(|| Memory::adam(len));
                     move_.adam(memory, betas, epsilon);
                 }
                 Optimiser::Sgd { momentum } => {
-                    let memory = memory.or_insert_with(|| Memory::sgd(gradient.len()));
+                    let memory = memory.or_insert_with(|| Memory::sgd(len));
                     move_.sgd(memory, momentum);
                 }
             }
-            buffers::give(gradient);
         }
         Ok(())
     }
@@ -180,7 +181,7 @@ impl Memory {
 /// One parameter's move.
 struct Move<'a> {
     values: &'a mut [f32],
-    gradient: &'a [f32],
+    gradient: Gradient,
     /// What clipping leaves of the gradient.
     scale: f32,
     /// What decay leaves of the values.
@@ -209,12 +210,9 @@ impl Move<'_> {
         let [b1, b2] = betas.map(|beta| beta as f32);
         let [c1, c2] = betas.map(|beta| (1.0 - beta) as f32);
         let (scale, keep, epsilon) = (self.scale, self.keep, epsilon as f32);
-        self.values
-            .par_chunks_mut(CHUNK)
-            .zip(mean.par_chunks_mut(CHUNK))
-            .zip(square.par_chunks_mut(CHUNK))
-            .zip(self.gradient.par_chunks(CHUNK))
-            .for_each(|(((values, mean), square), gradient)| {
+        let arrays = [self.values, mean, square];
+        self.gradient
+            .zip(arrays, |[values, mean, square], gradient| {
                 let memory = mean.iter_mut().zip(square);
                 let values = values.iter_mut().zip(memory).zip(gradient);
                 vectorised!({
@@ -238,27 +236,15 @@ impl Move<'_> {
         };
         let (scale, keep) = (self.scale, self.keep);
         let (momentum, rate) = (momentum as f32, self.rate as f32);
-        self.values
-            .par_chunks_mut(CHUNK)
-            .zip(velocity.par_chunks_mut(CHUNK))
-            .zip(self.gradient.par_chunks(CHUNK))
-            .for_each(|((values, velocity), gradient)| {
-                let values = values.iter_mut().zip(velocity).zip(gradient);
-                vectorised!({
-                    values.for_each(|((value, v), g)| {
-                        *v = momentum * *v + g * scale;
-                        *value = *value * keep - rate * *v;
-                    });
+        let arrays = [self.values, velocity];
+        self.gradient.zip(arrays, |[values, velocity], gradient| {
+            let values = values.iter_mut().zip(velocity).zip(gradient);
+            vectorised!({
+                values.for_each(|((value, v), g)| {
+                    *v = momentum * *v + g * scale;
+                    *value = *value * keep - rate * *v;
                 });
             });
+        });
     }
-}
-
-fn sum_of_squares(values: &[f32]) -> f64 {
-    let run = |run: &[f32]| f64::from(run.iter().map(|v| v * v).sum::<f32>());
-    let parts: Vec<f64> = values
-        .par_chunks(CHUNK)
-        .map(|chunk| chunk.chunks(256).map(run).sum())
-        .collect();
-    parts.iter().sum()
 }

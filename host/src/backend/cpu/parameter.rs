@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
+use super::gradient::GradientKey;
 use super::layout::Layout;
-use super::tape::Key;
 use crate::backend::Tensor;
 
 /// A tensor under PyTorch's name, kept in our layout.
@@ -79,7 +79,7 @@ pub struct Parameter {
     /// Its values.
     pub variable: Variable,
     /// The key of its gradient.
-    pub key: Key,
+    pub key: GradientKey,
     /// Whether weight decay applies: to the weights of maps, not to biases and BatchNorm.
     pub decays: bool,
 }
@@ -89,7 +89,7 @@ impl Parameter {
     pub fn new(variable: Variable, decays: bool) -> Self {
         Self {
             variable,
-            key: Key::new(),
+            key: GradientKey::new(),
             decays,
         }
     }

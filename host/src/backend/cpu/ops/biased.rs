@@ -7,6 +7,7 @@ use super::activation::{Function, WithFunction, with};
 use super::columns::{Columns, repeat, task};
 use super::{Map, MapBackward};
 use crate::backend::cpu::buffers;
+use crate::backend::cpu::gradient::Gradient;
 use crate::backend::cpu::parallel::{CHUNK, vectorised};
 use crate::backend::cpu::parameter::Parameter;
 use crate::backend::cpu::tape::{Node, Tape};
@@ -35,7 +36,8 @@ pub fn biased<T: Tape>(
             let mut gradient = key.take(gradients)?;
             with(activation, Slope(&mut gradient, &outputs));
             if let Some((key, channels)) = bias {
-                key.add(gradients, column_sums(&gradient, channels))?;
+                let sums = Gradient::Values(column_sums(&gradient, channels));
+                key.file(gradients, sums)?;
             }
             backward.run(gradients, &gradient)?;
             buffers::give(gradient);

@@ -6,6 +6,7 @@ use vae96::{Shape, Window};
 use super::Map;
 use super::batch_norm::Moments;
 use super::windows::Windows;
+use crate::backend::cpu::gradient::Gradient;
 use crate::backend::cpu::parallel::{each_image, images_per_task, sum, tasks};
 use crate::backend::cpu::source::{Source, Values};
 
@@ -67,7 +68,7 @@ impl Map for ConvTransposed {
         weights: &[f32],
         gradient: &dyn Source,
         input_gradient: Option<&mut [f32]>,
-    ) -> Vec<f32> {
+    ) -> Gradient {
         let windows = self.0;
         let grid = windows.grid.len();
         let images = images_per_task(Source::len(inputs) / grid);
@@ -91,6 +92,6 @@ impl Map for ConvTransposed {
                 weights
             })
             .collect();
-        windows.unpack(&sum(parts))
+        Gradient::Values(windows.unpack(&sum(parts)))
     }
 }

@@ -27,9 +27,10 @@ use std::sync::Arc;
 
 use self::batch_norm::Moments;
 use super::buffers;
+use super::gradient::{Gradient, GradientKey};
 use super::parameter::Parameter;
 use super::source::{Source, Values};
-use super::tape::{Backwards, Gradients, Key, Node};
+use super::tape::{Backwards, Gradients, Node};
 
 /// A map that is linear in its input and in its weights.
 pub trait Map: Send + Sync {
@@ -56,7 +57,7 @@ pub trait Map: Send + Sync {
         weights: &[f32],
         gradient: &dyn Source,
         input_gradient: Option<&mut [f32]>,
-    ) -> Vec<f32>;
+    ) -> Gradient;
 }
 
 /// What a map's backward pass needs: its inputs, its weights, and where their gradients go.
@@ -64,7 +65,7 @@ struct MapBackward {
     map: Box<dyn Map>,
     inputs: Node,
     weights: Arc<Vec<f32>>,
-    weight_key: Key,
+    weight_key: GradientKey,
 }
 
 impl MapBackward {
@@ -84,7 +85,7 @@ impl MapBackward {
         let mut input_gradient = key.map(|_| buffers::take(Source::len(inputs.as_ref())));
         let out = input_gradient.as_deref_mut();
         let weights = self.map.backward(inputs, &self.weights, gradient, out);
-        self.weight_key.add(gradients, weights)?;
+        self.weight_key.file(gradients, weights)?;
         match (key, input_gradient) {
             (Some(key), Some(gradient)) => key.add(gradients, gradient),
             _ => Ok(()),

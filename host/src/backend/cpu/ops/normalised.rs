@@ -6,6 +6,7 @@ use vae96::Activation;
 use super::batch_norm::{Affine, Backward, Moments, Normalise};
 use super::{Map, MapBackward};
 use crate::backend::cpu::buffers;
+use crate::backend::cpu::gradient::Gradient;
 use crate::backend::cpu::parameter::Parameter;
 use crate::backend::cpu::source::Values;
 use crate::backend::cpu::tape::{Node, Tape};
@@ -40,9 +41,10 @@ pub fn normalised<T: Tape>(
             let gradient = key.take(gradients)?;
             let stored = values.stored();
             let (inner, sums) = Backward::new(stored, &moments, &affine, activation, &gradient);
-            let single = |sums: Vec<f64>| sums.into_iter().map(|s| s as f32).collect();
-            scale.add(gradients, single(sums.scale))?;
-            shift.add(gradients, single(sums.shift))?;
+            let single =
+                |sums: Vec<f64>| Gradient::Values(sums.into_iter().map(|s| s as f32).collect());
+            scale.file(gradients, single(sums.scale))?;
+            shift.file(gradients, single(sums.shift))?;
             backward.run(gradients, &inner)?;
             buffers::give(gradient);
             Ok(())

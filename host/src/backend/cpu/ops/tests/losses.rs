@@ -29,7 +29,7 @@ fn latent_gradients() {
             &mut tape, &nodes.0, &nodes.1, &noise, dimensions, divergence,
         );
         let keys = (nodes.0.key.expect("μ's key"), nodes.1.key.expect("σ's key"));
-        let found = gradients(tape, &output, c.clone(), &[&keys.0, &keys.1]);
+        let found = gradients(tape, &output, c.clone(), &[&keys.0, &keys.1], &[]);
         let loss = |mean: &[f32], log: &[f32]| {
             let (mean, log) = (input(mean), input(log));
             let (z, kl) = sample(&mut no_tape(), &mean, &log, &noise, dimensions, divergence);
@@ -54,7 +54,7 @@ fn free_bits_free_the_dimensions_below_them() {
         let (output, kl) = sample(&mut tape, &nodes.0, &nodes.1, &[0.0; 4], 2, divergence);
         assert!((kl - 1.04).abs() < 1e-6);
         let key = nodes.0.key.expect("μ's key");
-        gradients(tape, &output, vec![0.0; 4], &[&key]).remove(0)
+        gradients(tape, &output, vec![0.0; 4], &[&key], &[]).remove(0)
     };
     let close = |found: Vec<f32>, expected: [f32; 4]| {
         let pairs = found.iter().zip(&expected);

@@ -84,8 +84,7 @@ fn check_biased<M: Map + Copy + 'static>(rng: &mut ChaCha8Rng, case: Case<M>) {
     let map = Box::new(case.map);
     let output = biased(&mut tape, map, &inputs, &weights, Some(&bias), act);
     let key = inputs.key.clone().expect("an input's key");
-    let keys = [&key, &weights.key, &bias.key];
-    let found = gradients(tape, &output, c.clone(), &keys);
+    let found = gradients(tape, &output, c.clone(), &[&key], &[&weights, &bias]);
 
     let loss = |x: &[f32], w: &[f32], b: &[f32]| {
         let (w, b) = (parameter(w.to_vec()), parameter(b.to_vec()));
@@ -181,8 +180,8 @@ fn check_normalised(rng: &mut ChaCha8Rng, count: usize, channels: usize, act: Ac
     let (output, moments) = normalised(&mut tape, Box::new(map), &node, weights, gamma, beta, act);
     assert_eq!(moments.count, count);
     let key = node.key.clone().expect("an input's key");
-    let keys = [&key, &weights.key, &gamma.key, &beta.key];
-    let found = gradients(tape, &output, c.clone(), &keys);
+    let parameters = [weights, gamma, beta];
+    let found = gradients(tape, &output, c.clone(), &[&key], &parameters);
 
     let loss =
         |x: &[f32], w: &[f32], scale: &[f32], shift: &[f32]| reference(x, w, scale, shift, &c, act);

@@ -57,18 +57,26 @@ fn input(values: &[f32]) -> Node {
     }
 }
 
-/// The gradients of `keys` for the loss `Σ coefficients · output`.
+/// The gradients of `inputs`, then of `parameters`, for the loss `Σ coefficients · output`.
 fn gradients(
     mut tape: Recording,
     output: &Node,
     coefficients: Vec<f32>,
-    keys: &[&Key],
+    inputs: &[&Key],
+    parameters: &[&Parameter],
 ) -> Vec<Vec<f32>> {
     let key = output.key.clone().expect("a recorded output");
     tape.add_backward_op(move |gradients| key.add(gradients, coefficients));
     let mut gradients = backward(tape).expect("a backward pass");
-    let take = |key: &&Key| key.take(&mut gradients).expect("a gradient");
-    keys.iter().map(take).collect()
+    let mut all = Vec::new();
+    for key in inputs {
+        all.push(key.take(&mut gradients).expect("a gradient"));
+    }
+    for Parameter { key, variable, .. } in parameters {
+        let gradient = key.take(&mut gradients, variable.shape[0]);
+        all.push(gradient.expect("a gradient").into_values());
+    }
+    all
 }
 
 fn weigh(values: &[f32], coefficients: &[f32]) -> f64 {

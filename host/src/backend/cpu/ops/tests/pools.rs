@@ -19,7 +19,7 @@ fn max_pool_gradients() {
         let output = max_pool(&mut tape, &inputs, shape, size);
         let c = random(rng, output.values.len());
         let key = inputs.key.clone().expect("an input's key");
-        let found = gradients(tape, &output, c.clone(), &[&key]);
+        let found = gradients(tape, &output, c.clone(), &[&key], &[]);
         check("input", &x, &found[0], 1e-3, |x| {
             weigh(&max_pool(&mut no_tape(), &input(x), shape, size).values, &c)
         });
@@ -37,7 +37,7 @@ fn average_pool_gradients() {
         let output = average_pool(&mut tape, &inputs, shape, size);
         let c = random(rng, output.values.len());
         let key = inputs.key.clone().expect("an input's key");
-        let found = gradients(tape, &output, c.clone(), &[&key]);
+        let found = gradients(tape, &output, c.clone(), &[&key], &[]);
         check("input", &x, &found[0], 1e-2, |x| {
             weigh(
                 &average_pool(&mut no_tape(), &input(x), shape, size).values,
@@ -54,7 +54,7 @@ fn the_first_of_equals_wins() {
     let mut tape = Recording::default();
     let output = max_pool(&mut tape, &inputs, shape, 2);
     let key = inputs.key.clone().expect("an input's key");
-    let found = gradients(tape, &output, vec![3.0], &[&key]);
+    let found = gradients(tape, &output, vec![3.0], &[&key], &[]);
     assert_eq!(found[0], [3.0, 0.0, 0.0, 0.0]);
 }
 
