@@ -38,6 +38,9 @@
     )
 )]
 
+#[cfg(feature = "std")]
+extern crate std;
+
 #[cfg(target_endian = "big")]
 compile_error!("model files are used in place and are little-endian; this machine is not");
 
@@ -47,6 +50,8 @@ mod encoder;
 #[cfg(feature = "float")]
 pub mod float;
 pub mod frame;
+#[cfg(feature = "std")]
+mod interleaved;
 pub mod interpreter;
 mod kernels;
 pub mod layer;
@@ -64,6 +69,8 @@ pub use aligned::Aligned;
 pub use classifier::Classifier;
 pub use encoder::Encoder;
 pub use frame::{Frame, FrameStream};
+#[cfg(feature = "std")]
+pub use interleaved::{Interleaved, Line};
 pub use interpreter::{Interpreter, InterpreterError};
 pub use layer::{Activation, Features, Layer, Op, Shape, Window};
 pub use model::{Model, ModelError};

@@ -10,7 +10,7 @@ use crate::kernels::{self, Channels, Rows};
 use crate::layer::{Features, Layer, Op, Shape};
 use crate::model::{INPUT_ZERO_POINT, Parameters, Record, WeightLayout};
 use crate::network::{INPUT, MAX_CLASSES, Network, SIDE};
-use crate::plan::{self, COUNTERS, Place};
+use crate::plan::{self, COUNTERS, MAX_LAYERS, Place};
 use crate::rows::{ROW_BYTES, RowSource};
 
 /// Why an image's rows do not make an answer.
@@ -58,10 +58,18 @@ pub(crate) struct Fixed<N>(PhantomData<N>);
 
 /// The plan of layers known at run time.
 pub(crate) struct Described<'l> {
-    pub layers: &'l [Layer],
-    pub input: Shape,
-    pub classes: usize,
+    /// Those of the layers, and the output's for all that follow.
+    places: [Place; MAX_LAYERS + 1],
+    layers: usize,
+    scratch: usize,
+    interleaved: Interleaving<'l>,
 }
+
+/// Interleaved weights, where there is code that uses them.
+#[cfg(feature = "std")]
+type Interleaving<'l> = Option<crate::interleaved::Interleaved<'l>>;
+#[cfg(not(feature = "std"))]
+type Interleaving<'l> = core::marker::PhantomData<&'l ()>;
 
 impl<N> Fixed<N> {
     pub const fn new() -> Self {
@@ -91,7 +99,10 @@ impl<N: Network, const INDEX: usize> At<N, INDEX> {
         if INDEX >= N::LAYERS.len() {
             return None;
         }
-        step_place(&Self::PLACE, &Self::NEXT, Self::SCRATCH, parameters, words)
+        let (place, next) = (&Self::PLACE, &Self::NEXT);
+        step_place(place, next, Self::SCRATCH, parameters, words, |_, _, _| {
+            false
+        })
     }
 }
 
@@ -127,41 +138,88 @@ impl<N: Network> Plan for Fixed<N> {
     }
 }
 
-impl Described<'_> {
-    fn place(&self, index: usize) -> Place {
-        plan::place(self.layers, self.input, self.classes, index)
+impl<'l> Described<'l> {
+    /// The plan of `layers`, which must have passed [`plan::check`].
+    pub fn new(layers: &[Layer], input: Shape, classes: usize) -> Self {
+        let mut places = [plan::place(layers, input, classes, 0); MAX_LAYERS + 1];
+        for (index, place) in places.iter_mut().enumerate() {
+            *place = plan::place(layers, input, classes, index);
+        }
+        Self {
+            places,
+            layers: layers.len(),
+            scratch: plan::scratch(layers, input, classes),
+            interleaved: Interleaving::default(),
+        }
+    }
+
+    /// Takes these weights instead of the parameters'.
+    #[cfg(feature = "std")]
+    pub fn interleave(&mut self, weights: crate::interleaved::Interleaved<'l>) {
+        self.interleaved = Some(weights);
+    }
+
+    /// A row of layer `index` by its interleaved weights; whether there are any.
+    #[cfg(feature = "std")]
+    fn convolve(
+        &self,
+        index: usize,
+        rows: &Rows<'_>,
+        channels: &Channels<'_>,
+        output: &mut [i8],
+    ) -> bool {
+        let layer = self.interleaved.as_ref().and_then(|all| all.layer(index));
+        let Some(layer) = layer else {
+            return false;
+        };
+        layer.row(rows, channels, output);
+        true
+    }
+
+    #[cfg(not(feature = "std"))]
+    fn convolve(&self, _: usize, _: &Rows<'_>, _: &Channels<'_>, _: &mut [i8]) -> bool {
+        false
     }
 }
 
 impl Plan for Described<'_> {
     fn reset(&self, index: usize, parameters: &Parameters<'_>, words: &mut [i32]) -> Option<()> {
-        if index > self.layers.len() {
+        if index > self.layers {
             return None;
         }
-        reset_place(&self.place(index), parameters, words)
+        reset_place(self.places.get(index)?, parameters, words)
     }
 
     fn step(&self, index: usize, parameters: &Parameters<'_>, words: &mut [i32]) -> Option<()> {
-        if index >= self.layers.len() {
+        if index >= self.layers {
             return None;
         }
-        let scratch = plan::scratch(self.layers, self.input, self.classes);
-        let (place, next) = (self.place(index), self.place(index + 1));
-        step_place(&place, &next, scratch, parameters, words)
+        let (place, next) = (self.places.get(index)?, self.places.get(index + 1)?);
+        step_place(
+            place,
+            next,
+            self.scratch,
+            parameters,
+            words,
+            |rows, channels, output| self.convolve(index, rows, channels, output),
+        )
     }
 
     fn first(&self) -> Place {
-        self.place(0)
+        let [first, ..] = self.places;
+        first
     }
 
     fn last(&self) -> Place {
-        self.place(self.layers.len())
+        // The last of all is the output's, however many layers there are.
+        let [.., last] = self.places;
+        last
     }
 }
 
 /// A network in the course of an image.
 pub(crate) struct Stream<P, B> {
-    plan: P,
+    pub plan: P,
     words: B,
     rows: usize,
 }
@@ -345,7 +403,8 @@ fn channels<'p>(
     Some((channels, weights))
 }
 
-/// Computes one row of `place` into the buffer of `next`, if there are the rows for it.
+/// Computes one row of `place` into the buffer of `next`, if there are the rows for it. `convolve`
+/// is asked first whether it computes a convolution's row.
 #[inline(always)]
 fn step_place(
     place: &Place,
@@ -353,6 +412,7 @@ fn step_place(
     scratch: usize,
     parameters: &Parameters<'_>,
     words: &mut [i32],
+    convolve: impl FnOnce(&Rows<'_>, &Channels<'_>, &mut [i8]) -> bool,
 ) -> Option<()> {
     let (front, regions) = words.split_at_mut_checked(place.region)?;
     let (scratch, front) = front.split_at_mut_checked(scratch)?;
@@ -397,6 +457,7 @@ fn step_place(
                 channels: place.input.channels,
             };
             match place.packing {
+                _ if convolve(&rows, &channels, target) => {}
                 Some(packing) if parameters.layout == WeightLayout::Packed => {
                     let weights = bytemuck::try_cast_slice(weights).ok()?;
                     kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);

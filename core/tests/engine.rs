@@ -11,6 +11,8 @@ use vae96::{
     Interpreter, InterpreterError, Layer, MAX_CLASSES, Model, Network, Op, Paper, ROW_BYTES,
     RowError, Shape, Window,
 };
+#[cfg(feature = "std")]
+use vae96::{Interleaved, Line};
 
 /// The interpreter's answer, from a buffer that is exactly long enough and was used before.
 fn interpreted(
@@ -55,7 +57,23 @@ fn classifiers_agree<N: Classifies>(seed: u64, classes: usize, images: usize) {
         );
         let logits = from_packed.classify(&*image).unwrap();
         assert_eq!(logits.quantised().values, expected, "packed weights");
+        #[cfg(feature = "std")]
+        assert_eq!(by_interleaved(&file, &image[..]), Some(expected));
     }
+}
+
+/// The answer by interleaved weights, for the best instructions that this processor has.
+#[cfg(feature = "std")]
+fn by_interleaved(file: &File, image: &[u8]) -> Option<Vec<i8>> {
+    let model = Model::parse(file.bytes()).unwrap();
+    let mut lines = vec![Line::ZERO; Interleaved::lines(&model)];
+    let weights = Interleaved::of(&model, &mut lines).unwrap()?;
+    let mut buffer = vec![0x5a5a_5a5a; model.network().buffer_words(model.classes())];
+    let mut network = Interpreter::interleaved(&model, weights, &mut buffer).unwrap();
+    for row in image.chunks(ROW_BYTES) {
+        network.push(row).unwrap();
+    }
+    Some(network.finish().unwrap().values.to_vec())
 }
 
 #[test]
@@ -317,4 +335,17 @@ fn throughput() {
         }
         std::hint::black_box(interpreter.finish().unwrap());
     });
+    #[cfg(feature = "std")]
+    {
+        let mut lines = vec![Line::ZERO; Interleaved::lines(&model)];
+        let weights = Interleaved::of(&model, &mut lines).unwrap().unwrap();
+        let mut buffer = vec![0; model.network().buffer_words(10)];
+        let mut interpreter = Interpreter::interleaved(&model, weights, &mut buffer).unwrap();
+        report("interleaved", &mut || {
+            for row in image.chunks(ROW_BYTES) {
+                interpreter.push(row).unwrap();
+            }
+            std::hint::black_box(interpreter.finish().unwrap());
+        });
+    }
 }

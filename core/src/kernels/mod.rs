@@ -11,6 +11,9 @@ mod armv6m;
 #[cfg(thumb2)]
 #[expect(unsafe_code, reason = "kernels in assembly")]
 mod armv7em;
+#[cfg(feature = "std")]
+#[expect(unsafe_code, reason = "kernels in vector instructions")]
+pub(crate) mod dot;
 #[cfg(helium)]
 #[expect(unsafe_code, reason = "kernels in assembly")]
 mod helium;
@@ -89,7 +92,7 @@ pub(crate) struct Channels<'a> {
 }
 
 /// One channel's entries.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Channel {
     bias: i32,
     multiplier: i32,

@@ -140,8 +140,8 @@ impl Parameters<'_> {
         Ok(())
     }
 
-    /// Checks that the kernels of packed weights may be used for the layer whose first channel that is.
-    pub(super) fn check_narrow(&self, own: &Weights, channel: usize) -> Result<(), ModelError> {
+    /// Checks that kernels for narrow sums may be used for the layer whose first channel that is.
+    pub(crate) fn check_narrow(&self, own: &Weights, channel: usize) -> Result<(), ModelError> {
         let range = channel..channel + own.channels;
         let narrow = own.are_narrow(
             self.bias.get(range.clone()).ok_or(ModelError::Incomplete)?,
