@@ -127,7 +127,8 @@ impl<const CLASSES: usize, const FEATURES: usize> Prototypes<CLASSES, FEATURES> 
     /// See [`SavedError`]; nothing has changed then.
     pub fn load(&mut self, file: &[u8]) -> Result<(), SavedError> {
         let (header, records) = self.header(file)?;
-        let length = class_bytes(self.features);
+        // Never 0, which the compiler does not see.
+        let length = class_bytes(self.features).max(1);
         if records.len() != header.classes * length {
             return Err(SavedError::Inconsistent);
         }
