@@ -79,7 +79,7 @@ struct Header {
 impl<const CLASSES: usize, const FEATURES: usize> Prototypes<CLASSES, FEATURES> {
     /// Bytes that saving takes now.
     pub fn saved_bytes(&self) -> usize {
-        HEADER_BYTES + self.classes.len() * class_bytes(self.features)
+        saved_bytes(self.classes.len(), self.features)
     }
 
     /// Writes the classes to the beginning of `file`, and gives the number of bytes written.
@@ -245,6 +245,11 @@ impl<'f> Record<'f> {
 
 /// What fills a name's place after it.
 const ZEROS: [u8; NAME_BYTES] = [0; NAME_BYTES];
+
+/// Bytes that so many classes of so many features take when they are saved.
+pub const fn saved_bytes(classes: usize, features: usize) -> usize {
+    HEADER_BYTES + classes * class_bytes(features)
+}
 
 /// Bytes of a class of so many features.
 const fn class_bytes(features: usize) -> usize {

@@ -50,7 +50,7 @@ mod similarity;
 use heapless::{String, Vec};
 
 pub use calibration::Calibration;
-pub use file::SavedError;
+pub use file::{SavedError, saved_bytes};
 
 use crate::model::Model;
 use crate::quantised::Quantised;
