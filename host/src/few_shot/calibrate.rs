@@ -65,7 +65,7 @@ pub fn fit(
             let mut rng = rng(seed, Purpose::Episodes, 2, draw);
             let (ways, shots) = (rng.random_range(2..=ways), rng.random_range(1..=shots));
             let episode = episodes::draw(images, ways, shots, seed, draw);
-            let taught = teach(model, features, &episode)?;
+            let taught = episode.teach(model, features)?;
             ask(&taught, features, &episode)
         })
         .collect::<Result<Vec<_>>>()?
@@ -78,21 +78,6 @@ pub fn fit(
         similarity,
         frames,
     })
-}
-
-/// The prototypes of an episode.
-pub(super) fn teach(
-    model: &Model<'_>,
-    features: &Features,
-    episode: &Episode,
-) -> Result<Box<Taught>> {
-    let mut taught = Box::new(Taught::of(model)?);
-    for (class, images) in episode.taught.iter().enumerate() {
-        for &image in images {
-            taught.teach(&class.to_string(), &features.row(image))?;
-        }
-    }
-    Ok(taught)
 }
 
 fn ask(taught: &Taught, features: &Features, episode: &Episode) -> Result<Vec<Asked>> {
@@ -114,11 +99,12 @@ fn logistic_regression(asked: &[Asked]) -> Result<[f64; 3]> {
     // greatest value.
     const PRECISION: f64 = 1e-4;
     let unknown = asked.iter().filter(|asked| asked.none).count();
-    let share = |none: bool| if none { unknown } else { asked.len() - unknown } as f64;
     ensure!(
         unknown > 0 && unknown < asked.len(),
         "a calibration needs images of classes that are taught and of others"
     );
+    let half = 0.5 * asked.len() as f64;
+    let (of_known, of_unknown) = (half / (asked.len() - unknown) as f64, half / unknown as f64);
     let mut weights = [0.0; 3];
     for _ in 0..STEPS {
         let mut gradient = Mat::from_fn(3, 1, |i, _| -PRECISION * weights[i]);
@@ -127,8 +113,12 @@ fn logistic_regression(asked: &[Asked]) -> Result<[f64; 3]> {
             let inputs = one.inputs();
             let log_odds: f64 = inputs.iter().zip(weights).map(|(x, w)| x * w).sum();
             let probability = 1.0 / (1.0 + (-log_odds).exp());
-            let weight = 0.5 * asked.len() as f64 / share(one.none);
-            let error = weight * (f64::from(u8::from(one.none)) - probability);
+            let (weight, answer) = if one.none {
+                (of_unknown, 1.0)
+            } else {
+                (of_known, 0.0)
+            };
+            let error = weight * (answer - probability);
             let slope = weight * probability * (1.0 - probability);
             for (i, a) in inputs.iter().enumerate() {
                 gradient[(i, 0)] += error * a;

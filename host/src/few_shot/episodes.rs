@@ -2,7 +2,10 @@
 
 use anyhow::{Result, ensure};
 use rand::seq::SliceRandom;
+use vae96::model::Model;
 
+use super::Taught;
+use super::features::Features;
 use crate::data::random::{Purpose, rng};
 
 /// Images asked about, of each class that is taught.
@@ -20,6 +23,22 @@ pub struct Episode {
     pub known: Vec<(usize, usize)>,
     /// As many images of other classes, where there are so many.
     pub unknown: Vec<usize>,
+}
+
+impl Episode {
+    /// The prototypes of what is taught, as classes named by their numbers.
+    ///
+    /// # Errors
+    /// If the features are not the model's.
+    pub fn teach(&self, model: &Model<'_>, features: &Features) -> Result<Box<Taught>> {
+        let mut taught = Box::new(Taught::of(model)?);
+        for (class, images) in self.taught.iter().enumerate() {
+            for &image in images {
+                taught.teach(&class.to_string(), &features.row(image))?;
+            }
+        }
+        Ok(taught)
+    }
 }
 
 /// The images of each class that has some.

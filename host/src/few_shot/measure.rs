@@ -6,8 +6,7 @@ use vae96::Calibration;
 use vae96::model::Model;
 use vae96::prototypes::ONE;
 
-use super::calibrate::teach;
-use super::episodes::{self, OfClass};
+use super::episodes::{self, Episode, OfClass};
 use super::features::Features;
 use super::floats::Float;
 
@@ -88,46 +87,74 @@ pub fn measure(
         .into_par_iter()
         .map(|draw| {
             let episode = episodes::draw(images, ways, shots, seed, draw);
-            let mut taught = teach(model, features, &episode)?;
-            taught.calibrate(Some(calibration));
-            let floats = Float::all(features, &episode)?;
-            let mut right = [0usize; 4];
-            let mut none = Vec::new();
-            for &(image, class) in &episode.known {
-                let compared = taught.compare(&features.row(image))?;
-                let best = compared.best().map(|best| best.class);
-                right[0] += usize::from(best == Some(class));
-                for (right, float) in right.iter_mut().skip(1).zip(&floats) {
-                    *right += usize::from(float.classify(features, image) == class);
-                }
-                none.extend(
-                    compared
-                        .none_of_these()
-                        .map(|probability| (probability, false)),
-                );
-            }
-            for &image in &episode.unknown {
-                let compared = taught.compare(&features.row(image))?;
-                none.extend(
-                    compared
-                        .none_of_these()
-                        .map(|probability| (probability, true)),
-                );
-            }
-            let shares = right.map(|right| right as f64 / episode.known.len() as f64);
-            Ok((shares, none))
+            Outcome::of(&episode, model, calibration, features)
         })
         .collect::<Result<Vec<_>>>()?;
-    let spread = |which: usize| spread(outcomes.iter().map(|(shares, _)| shares[which]).collect());
-    let none = outcomes.iter().flat_map(|(_, none)| none);
+    let spread = |share: fn(&Outcome) -> f64| spread(outcomes.iter().map(share).collect());
+    let none = outcomes.iter().flat_map(|outcome| &outcome.none);
     Ok(Found {
         shots,
-        prototypes: spread(0),
-        float: spread(1),
-        mean: spread(2),
-        linear: spread(3),
+        prototypes: spread(|outcome| outcome.prototypes),
+        float: spread(|outcome| outcome.floats[0]),
+        mean: spread(|outcome| outcome.floats[1]),
+        linear: spread(|outcome| outcome.floats[2]),
         none: rejection(none.copied().collect()),
     })
+}
+
+/// What came of an episode.
+struct Outcome {
+    /// Share of the images of taught classes whose class the prototypes tell.
+    prototypes: f64,
+    /// The same of each float classifier.
+    floats: [f64; 3],
+    /// Of each image the probability × [`ONE`] that it is of none of the classes, and whether it is.
+    none: Vec<(i32, bool)>,
+}
+
+impl Outcome {
+    fn of(
+        episode: &Episode,
+        model: &Model<'_>,
+        calibration: Calibration,
+        features: &Features,
+    ) -> Result<Self> {
+        let mut taught = episode.teach(model, features)?;
+        taught.calibrate(Some(calibration));
+        let mut none = Vec::new();
+        let mut right = 0usize;
+        for &(image, class) in &episode.known {
+            let compared = taught.compare(&features.row(image))?;
+            right += usize::from(compared.best().is_some_and(|best| best.class == class));
+            none.extend(
+                compared
+                    .none_of_these()
+                    .map(|probability| (probability, false)),
+            );
+        }
+        for &image in &episode.unknown {
+            let compared = taught.compare(&features.row(image))?;
+            none.extend(
+                compared
+                    .none_of_these()
+                    .map(|probability| (probability, true)),
+            );
+        }
+        let share = |right: usize| right as f64 / episode.known.len() as f64;
+        let floats = Float::all(features, episode)?.map(|float| {
+            let known = episode.known.iter();
+            share(
+                known
+                    .filter(|&&(image, class)| float.classify(features, image) == class)
+                    .count(),
+            )
+        });
+        Ok(Self {
+            prototypes: share(right),
+            floats,
+            none,
+        })
+    }
 }
 
 fn spread(shares: Vec<f64>) -> Spread {
