@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the C examples against the static library and runs them, on this computer and on an
-# emulated Cortex-M4 and M3; logits are compared with the host's:
+# emulated Cortex-M4 and M3; logits and similarities are compared with the host's:
 #
 #     core/c/run.sh
 #
@@ -10,7 +10,9 @@ c=$(cd "$(dirname "$0")" && pwd)
 . "$c/../examples/machines.sh"
 cd "$c/../.."
 
-model=$PWD/tests/fixtures/edge-conv.v96
+fixtures=$PWD/tests/fixtures
+model=$fixtures/edge-conv.v96
+encoder=$fixtures/edge-deep-encoder
 files=$(mktemp -d)
 trap 'rm -rf "$files"' EXIT
 
@@ -18,7 +20,14 @@ command -v cc >/dev/null || install gcc libc6-dev
 command -v arm-none-eabi-gcc >/dev/null && [ -e /usr/lib/arm-none-eabi/newlib/libc.a ] ||
     install gcc-arm-none-eabi libnewlib-arm-none-eabi
 
-flags=(-std=c11 -O2 -Wall -Wextra -Werror "-DMODEL=\"$model\"")
+flags=(-std=c11 -O2 -Wall -Wextra -Werror)
+
+# What model.S brings into a program.
+declare -A files_of=(
+    [classify]="-DMODEL=\"$model\""
+    [refusals]="-DMODEL=\"$model\""
+    [teach]="-DMODEL=\"$encoder.v96\" -DCALIBRATED=\"$encoder.p96\""
+)
 
 # The library in a cargo target's folder of outputs.
 library() {
@@ -26,23 +35,28 @@ library() {
         --message-format=json-render-diagnostics | sed -n 's/.*"filenames":\["\([^"]*libv96\.a\)".*/\1/p'
 }
 
-# checks COMMAND...: runs both programs by COMMAND PROGRAM ARGUMENTS.
+# checks COMMAND...: runs the programs by COMMAND PROGRAM ARGUMENTS.
 checks() {
     "$@" "$files/refusals"
-    "$@" "$files/classify" "$files/images" "$files/answers"
-    cmp "$files/expected" "$files/answers" || {
-        echo "run.sh: answers unlike the host's" >&2
-        exit 1
-    }
+    for program in classify teach; do
+        "$@" "$files/$program" "$files/images" "$files/answers"
+        cmp "$files/$program.expected" "$files/answers" || {
+            echo "run.sh: $program answers unlike the host" >&2
+            exit 1
+        }
+    done
 }
 
 cargo run -q -p tests --bin scenes -- "$files/images"
-cargo run -q -p tests --bin answers -- "$model" "$files/images" "$files/expected"
+cargo run -q -p tests --bin answers -- "$model" "$files/images" "$files/classify.expected"
+cargo run -q -p tests --bin taught -- "$encoder.v96" "$encoder.p96" "$files/images" \
+    "$files/teach.expected"
 
 echo 'this computer'
 archive=$(library "$(rustc -vV | sed -n 's/^host: //p')")
-for program in classify refusals; do
-    cc "${flags[@]}" -o "$files/$program" "$c/example/$program.c" "$c/example/model.S" \
+for program in "${!files_of[@]}"; do
+    # shellcheck disable=SC2086 # no path of ours has a space in it
+    cc "${flags[@]}" ${files_of[$program]} -o "$files/$program" "$c/example/$program.c" "$c/example/model.S" \
         "$archive" -lpthread -ldl -lm
 done
 checks env
@@ -55,8 +69,8 @@ for machine in mps2-an386 mps2-an385; do
     M3) arch=(-mcpu=cortex-m3 -mfloat-abi=soft) ;;
     esac
     archive=$(library "$target")
-    for program in classify refusals; do
-        arm-none-eabi-gcc "${flags[@]}" "${arch[@]}" -mthumb -ffunction-sections -fdata-sections \
+    for program in "${!files_of[@]}"; do
+        arm-none-eabi-gcc "${flags[@]}" ${files_of[$program]} "${arch[@]}" -mthumb -ffunction-sections -fdata-sections \
             --specs=rdimon.specs -T "$c/example/mps2.ld" -Wl,--gc-sections -Wl,-z,noexecstack -o "$files/$program" \
             "$c/example/$program.c" "$c/example/model.S" "$c/example/start.c" "$archive"
         if nm -C "$files/$program" | grep -E 'panicking|rust_begin_unwind'; then

@@ -85,6 +85,64 @@
 #define V96_EDGE_ENCODER_BYTES 7232
 #endif
 
+#if defined(V96_32_BITS)
+/*
+ Bytes of memory for `V96_EDGE_DEEP_ENCODER`.
+ */
+#define V96_EDGE_DEEP_ENCODER_BYTES 14184
+#endif
+
+#if defined(V96_64_BITS)
+/*
+ Bytes of memory for `V96_EDGE_DEEP_ENCODER`.
+ */
+#define V96_EDGE_DEEP_ENCODER_BYTES 14264
+#endif
+
+/*
+ The most classes that can be taught.
+ */
+#define V96_MOST_CLASSES 16
+
+/*
+ The most frames that teach a class.
+ */
+#define V96_MOST_FRAMES 64
+
+/*
+ The most bytes of a class's name, with the zero at its end.
+ */
+#define V96_NAME_BYTES 25
+
+/*
+ What stands for 1 in similarities and probabilities.
+ */
+#define V96_ONE 32768
+
+/*
+ The most features of a network whose answers teach classes.
+ */
+#define V96_MOST_FEATURES 128
+
+/*
+ Bytes that `V96_MOST_CLASSES` classes take when they are saved, at the most.
+ */
+#define V96_SAVED_BYTES 4548
+
+#if defined(V96_32_BITS)
+/*
+ Bytes of memory for the classes.
+ */
+#define V96_CLASSES_BYTES 4636
+#endif
+
+#if defined(V96_64_BITS)
+/*
+ Bytes of memory for the classes.
+ */
+#define V96_CLASSES_BYTES 4776
+#endif
+
 /*
  What became of a call.
  */
@@ -157,12 +215,65 @@ typedef enum v96_status {
    The model's contents contradict each other.
    */
   V96_MODEL_INCONSISTENT = 28,
+  /*
+   The features are not as many as the network gives, or more than `V96_MOST_FEATURES`.
+   */
+  V96_FEATURES = 30,
+  /*
+   A class's name is empty, does not fit `V96_NAME_BYTES`, or is not UTF-8.
+   */
+  V96_CLASS_NAME = 31,
+  /*
+   There are `V96_MOST_CLASSES` classes already.
+   */
+  V96_CLASSES_FULL = 32,
+  /*
+   The class was taught `V96_MOST_FRAMES` frames already.
+   */
+  V96_CLASS_FRAMES = 33,
+  /*
+   There is no class of that name.
+   */
+  V96_NO_SUCH_CLASS = 34,
+  /*
+   The file is shorter than the header of a file of classes.
+   */
+  V96_CLASSES_TOO_SHORT = 40,
+  /*
+   The file holds no classes.
+   */
+  V96_CLASSES_MAGIC = 41,
+  /*
+   The file is damaged or cut off, or something follows it: its checksum does not match.
+   */
+  V96_CLASSES_CHECKSUM = 42,
+  /*
+   The file is of an older or newer version than this library reads.
+   */
+  V96_CLASSES_VERSION = 43,
+  /*
+   The classes were taught with another model.
+   */
+  V96_CLASSES_OTHER_MODEL = 44,
+  /*
+   The file's contents contradict each other.
+   */
+  V96_CLASSES_INCONSISTENT = 45,
+  /*
+   The memory to save to is too small.
+   */
+  V96_CLASSES_SPACE = 46,
 } v96_status;
 
 /*
  A network with its model and line buffers, in memory of the caller's.
  */
 typedef struct v96 v96;
+
+/*
+ Classes that are taught by a few frames each, in memory of the caller's.
+ */
+typedef struct v96_classes v96_classes;
 
 /*
  A network: what a model must be for. A program is linked with those alone that it names.
@@ -209,6 +320,24 @@ typedef struct v96_score {
   const char *name;
 } v96_score;
 
+/*
+ One class and how similar a frame is to it.
+ */
+typedef struct v96_match {
+  /*
+   The class, counted from 0 in the order in which they were first taught.
+   */
+  size_t class_;
+  /*
+   The cosine × `V96_ONE`, from −`V96_ONE` to `V96_ONE`.
+   */
+  int32_t similarity;
+  /*
+   Its name in UTF-8, and a zero.
+   */
+  char name[V96_NAME_BYTES];
+} v96_match;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -227,6 +356,11 @@ extern const struct v96_network V96_EDGE_DENSE;
  The encoder of the `edge` VAE: it gives the mean of the latent.
  */
 extern const struct v96_network V96_EDGE_ENCODER;
+
+/*
+ The encoder of the deep `edge` VAE: it gives the mean of the latent, from which classes are taught.
+ */
+extern const struct v96_network V96_EDGE_DEEP_ENCODER;
 
 /*
  Checks a model and makes a network of it ready in `memory`, of `size` bytes: the macro that is
@@ -281,6 +415,82 @@ enum v96_status v96_restart(struct v96 *network);
 enum v96_status v96_best(const struct v96 *network,
                          const struct v96_answer *answer,
                          struct v96_score *best);
+
+/*
+ Prepares `memory`, of `size` bytes, for classes that the answers of an encoder teach. There are
+ none yet; `v96_load_classes` brings some, and says when a frame is of none of them. There is
+ nothing to close.
+
+ # Safety
+ `network` is what `v96_open` gave; `memory` points to `size` bytes that are nobody else's as long
+ as the classes are used; `made` points to a pointer. Each may be NULL.
+ */
+enum v96_status v96_make_classes(const struct v96 *network,
+                                 uint8_t *memory,
+                                 size_t size,
+                                 struct v96_classes **made);
+
+/*
+ Adds a frame to the class of that name, which is added where there is none: `features` is what an
+ encoder gave of the frame.
+
+ # Safety
+ `classes` is what `v96_make_classes` gave, and nobody else uses it meanwhile; `name` is a string
+ that ends with a zero; `features` is the network's latest answer, and no row was pushed since.
+ Each may be NULL.
+ */
+enum v96_status v96_teach(struct v96_classes *classes,
+                          const char *name,
+                          const struct v96_answer *features);
+
+/*
+ Forgets the class of that name; those after it move up by one.
+
+ # Safety
+ `classes` is what `v96_make_classes` gave, and nobody else uses it meanwhile; `name` is a string
+ that ends with a zero. Each may be NULL.
+ */
+enum v96_status v96_forget(struct v96_classes *classes, const char *name);
+
+/*
+ Compares a frame with the classes: writes the most similar ones to `matches`, which has room for
+ `room` of them, the best first and of equal ones the lower class, how many they are to `found`,
+ and to `none` the probability × `V96_ONE` that the frame is of none of the classes, or −1 where
+ that was never calibrated.
+
+ # Safety
+ `classes` is what `v96_make_classes` gave; `features` is the network's latest answer, and no row
+ was pushed since; the others may be written to. Each may be NULL.
+ */
+enum v96_status v96_compare(const struct v96_classes *classes,
+                            const struct v96_answer *features,
+                            struct v96_match *matches,
+                            size_t room,
+                            size_t *found,
+                            int32_t *none);
+
+/*
+ Writes the classes to `file`, of `size` bytes, and to `length` how many bytes were written:
+ `V96_SAVED_BYTES` at the most.
+
+ # Safety
+ `classes` is what `v96_make_classes` gave; `file` points to `size` bytes, which like `length` may
+ be written to. Each may be NULL.
+ */
+enum v96_status v96_save_classes(const struct v96_classes *classes,
+                                 uint8_t *file,
+                                 size_t size,
+                                 size_t *length);
+
+/*
+ Takes the classes of a file of `length` bytes, and its calibration, in the place of those there
+ are. Where that fails, they stay. The file is not needed afterwards.
+
+ # Safety
+ `classes` is what `v96_make_classes` gave, and nobody else uses it meanwhile; `file` points to
+ `length` bytes. Each may be NULL.
+ */
+enum v96_status v96_load_classes(struct v96_classes *classes, const uint8_t *file, size_t length);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -24,7 +24,8 @@
 //! assert_eq!(foreign.err(), Some(ModelError::TooShort));
 //! ```
 //!
-//! [`Encoder`] gives a VAE's latent instead, [`Interpreter`] runs whatever network a file is of.
+//! [`Encoder`] gives a VAE's latent instead, from which [`Prototypes`] learn new classes on the
+//! device; [`Interpreter`] runs whatever network a file is of.
 //! Not supported: other image sizes, layers beyond [`Op`], big-endian machines.
 #![no_std]
 #![deny(unsafe_code)]
@@ -59,6 +60,7 @@ pub mod model;
 pub mod network;
 mod packing;
 pub mod plan;
+pub mod prototypes;
 mod quantised;
 pub mod requantise;
 pub mod rows;
@@ -80,6 +82,7 @@ pub use network::{
     PaperEncoder, SIDE,
 };
 pub use plan::PlanError;
+pub use prototypes::{Calibration, Match, Prototypes, SavedError, TeachError};
 pub use quantised::Quantised;
 pub use rows::{IMAGE_BYTES, ROW_BYTES, RowSource};
 pub use scores::{Logits, Score};

@@ -6,7 +6,7 @@ mod common;
 mod refusals;
 
 use common::{File, Random, description};
-use vae96::{Classifier, Edge};
+use vae96::{Classifier, Edge, Model};
 
 #[test]
 fn wrong_input_is_refused_by_name() {
@@ -17,4 +17,5 @@ fn wrong_input_is_refused_by_name() {
     refusals::models(memory.bytes_mut(), length, expect);
     refusals::rows(&mut Classifier::new(file.bytes()).unwrap(), expect);
     refusals::frames(expect);
+    refusals::taught(&Model::parse(file.bytes()).unwrap(), expect);
 }

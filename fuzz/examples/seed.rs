@@ -10,6 +10,7 @@ use vae96::{Description, Edge, EdgeDense, EdgeEncoder};
 use vae96_fuzz::common::{File, Random, description};
 use vae96_fuzz::data::{self, FOLDERS, PATCH};
 use vae96_fuzz::frame::{FORMATS, Input, Part};
+use vae96_fuzz::prototypes;
 
 fn main() -> io::Result<()> {
     let dir = env::args_os()
@@ -19,7 +20,9 @@ fn main() -> io::Result<()> {
     write(&dir.join("data"), folders())?;
     write(&dir.join("frame"), frames())?;
     write(&dir.join("model"), models())?;
-    write(&dir.join("network"), networks())
+    write(&dir.join("network"), networks())?;
+    let taught = [0, 1, 5].map(prototypes::taught).to_vec();
+    write(&dir.join("prototypes"), taught)
 }
 
 fn write(dir: &Path, seeds: Vec<Vec<u8>>) -> io::Result<()> {

@@ -11,6 +11,7 @@ pub mod data;
 pub mod frame;
 pub mod model;
 pub mod network;
+pub mod prototypes;
 
 /// Takes numbers off the front of an input; zero once it is at its end.
 pub struct Reader<'a>(pub &'a [u8]);

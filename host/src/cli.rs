@@ -65,6 +65,10 @@ pub enum Command {
     Evaluate(EvaluateCommand),
     /// The most probable classes of some images, by a model file.
     Classify(ClassifyCommand),
+    /// Teach an encoder's model file classes by a few images each, as a device would.
+    Teach(TeachCommand),
+    /// How right classes taught by a few images are, on draws of labelled images.
+    FewShot(FewShotCommand),
     /// What a model file holds, needs and costs.
     Inspect(InspectCommand),
 }
@@ -288,6 +292,74 @@ pub struct ClassifyCommand {
     /// Classes to tell of each.
     #[arg(long, value_name = "K", default_value_t = 5)]
     pub top: usize,
+    /// Classes that were taught, in the place of those the model was trained for: the model is an
+    /// encoder.
+    #[arg(long, value_name = "FILE")]
+    pub prototypes: Option<PathBuf>,
+}
+
+/// `vae96 teach`.
+#[derive(Clone, Debug, Args)]
+pub struct TeachCommand {
+    /// A model file of an encoder.
+    pub model: PathBuf,
+    /// The file of classes to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Begin with the classes and the calibration of this file.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Forget the class of that name; before any are taught.
+    #[arg(long, value_name = "NAME")]
+    pub remove: Vec<String>,
+    /// An image that teaches a class, or a folder of such images; again for each image and class.
+    #[arg(long, value_name = "NAME=IMAGE", value_parser = lesson)]
+    pub class: Vec<(String, PathBuf)>,
+    /// Find out how likely an image is of none of the classes, from the labelled images in
+    /// supervised/val of this folder, of any classes that the model was not trained on; without a
+    /// folder, from the built-in scenes.
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub calibrate: Option<Option<PathBuf>>,
+    /// What the calibration's draws follow from.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// A class's name and a path.
+fn lesson(argument: &str) -> Result<(String, PathBuf), String> {
+    match argument.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok((name.to_owned(), PathBuf::from(path)))
+        }
+        _ => Err("must be a class's name, = and an image or a folder".to_owned()),
+    }
+}
+
+/// `vae96 few-shot`.
+#[derive(Clone, Debug, Args)]
+pub struct FewShotCommand {
+    /// A model file of an encoder.
+    pub model: PathBuf,
+    /// Folder of photographs, with labelled images in supervised/val. Without it: the built-in
+    /// scenes.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Classes taught at a time.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub ways: usize,
+    /// The most images that teach a class: all numbers from 1 on are measured.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub shots: usize,
+    /// Draws of classes and images.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub draws: u64,
+    /// What the draws follow from.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Take the calibration of this file, and draw from all classes. Without it: half of the
+    /// classes calibrate, and the other half is drawn from.
+    #[arg(long, value_name = "FILE")]
+    pub prototypes: Option<PathBuf>,
 }
 
 /// `vae96 inspect`.

@@ -6,6 +6,8 @@
 //! data ─▶ train ─▶ quantise ─▶ model.v96        commands tie the stages together,
 //!           │ └▶ backend    └▶ export           report shows what they found
 //!           └▶ latent                           says which images to label first
+//!
+//! model.v96 ─▶ few_shot                         teaches it classes, as a device would
 //! ```
 #![deny(unsafe_code)]
 
@@ -15,6 +17,7 @@ pub mod commands;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+pub mod few_shot;
 pub mod files;
 pub mod latent;
 pub mod quantise;

@@ -1,6 +1,7 @@
 //! What the tests share: random weights and images.
 
 pub mod frames;
+pub mod lesson;
 pub mod torch;
 pub mod twin;
 

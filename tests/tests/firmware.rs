@@ -6,7 +6,7 @@ use std::path::Path;
 use tests::frames;
 
 const AGAIN: &str =
-    "cargo run -p tests --bin frames -- tests/fixtures/edge-conv.v96 core/examples/firmware/frames";
+    "cargo run -p tests --bin frames -- tests/fixtures core/examples/firmware/frames";
 
 #[test]
 fn the_examples_frames_and_answers_are_the_hosts() {
@@ -17,7 +17,11 @@ fn the_examples_frames_and_answers_are_the_hosts() {
         let committed = fs::read(&path).unwrap();
         assert!(committed == frame.bytes, "{}: {AGAIN}", path.display());
     }
-    let model = fs::read(tests.join("fixtures/edge-conv.v96")).unwrap();
-    let committed = fs::read_to_string(folder.join("report.txt")).unwrap();
-    assert_eq!(committed, frames::report(&model).unwrap(), "{AGAIN}");
+    let fixture = |name: &str| fs::read(tests.join("fixtures").join(name)).unwrap();
+    let committed = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let report = frames::report(&fixture("edge-conv.v96")).unwrap();
+    assert_eq!(committed("report.txt"), report, "{AGAIN}");
+    let encoder = fixture("edge-deep-encoder.v96");
+    let taught = frames::taught_report(&encoder, &fixture("edge-deep-encoder.p96")).unwrap();
+    assert_eq!(committed("taught.txt"), taught, "{AGAIN}");
 }

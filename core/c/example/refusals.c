@@ -9,6 +9,8 @@ static _Alignas(V96_MEMORY_ALIGNMENT) uint8_t memory[V96_EDGE_BYTES + V96_MEMORY
 static _Alignas(V96_MEMORY_ALIGNMENT) uint8_t dense[V96_EDGE_DENSE_BYTES];
 static _Alignas(V96_MODEL_ALIGNMENT) uint8_t copy[1 << 17];
 
+static _Alignas(V96_MEMORY_ALIGNMENT) uint8_t taught[V96_CLASSES_BYTES + V96_MEMORY_ALIGNMENT];
+
 static unsigned right, wrong;
 
 static void expect(v96_status expected, v96_status found, const char *what)
@@ -88,10 +90,64 @@ static void rows(void)
     expect(V96_OK, v96_best(network, &answer, &best), "the best class");
 }
 
+static void classes(void)
+{
+    static const uint8_t row[V96_ROW_BYTES];
+    static uint8_t file[V96_SAVED_BYTES];
+    v96 *network;
+    v96_answer answer;
+    v96_classes *made;
+    v96_match match;
+    size_t length, found;
+    int32_t none;
+    expect(V96_OK, open_model(model, model_length), "the model itself");
+    network = (v96 *)memory;
+    for (int y = 0; y < V96_SIDE; y++)
+        expect(V96_OK, v96_push_row(network, row, V96_ROW_BYTES), "a row");
+    expect(V96_OK, v96_finish(network, &answer), "an answer");
+
+    expect(V96_NULL, v96_make_classes(NULL, taught, V96_CLASSES_BYTES, &made), "no network");
+    expect(V96_NULL, v96_make_classes(network, NULL, V96_CLASSES_BYTES, &made), "no memory");
+    expect(V96_MEMORY_TOO_SMALL, v96_make_classes(network, taught, V96_CLASSES_BYTES - 1, &made),
+           "a byte of memory less");
+    expect(V96_MEMORY_MISALIGNED,
+           v96_make_classes(network, taught + 4, V96_CLASSES_BYTES, &made), "misaligned memory");
+    expect(V96_OK, v96_make_classes(network, taught, V96_CLASSES_BYTES, &made), "classes");
+    expect(V96_OK, v96_compare(made, &answer, &match, 1, &found, &none), "no classes yet");
+    expect(V96_OK, found == 0 && none == -1 ? V96_OK : V96_NULL, "nothing found");
+
+    expect(V96_NULL, v96_teach(made, NULL, &answer), "no name");
+    expect(V96_CLASS_NAME, v96_teach(made, "", &answer), "an empty name");
+    expect(V96_CLASS_NAME, v96_teach(made, "a name of 25 bytes, or so", &answer), "a long name");
+    expect(V96_CLASS_NAME, v96_teach(made, "\xff", &answer), "a name that is not UTF-8");
+    answer.count--;
+    expect(V96_FEATURES, v96_teach(made, "a", &answer), "a feature less");
+    answer.count++;
+    for (int frame = 0; frame < V96_MOST_FRAMES; frame++)
+        expect(V96_OK, v96_teach(made, "a", &answer), "a frame");
+    expect(V96_CLASS_FRAMES, v96_teach(made, "a", &answer), "a frame too many");
+    for (char name[] = "b"; name[0] < 'a' + V96_MOST_CLASSES; name[0]++)
+        expect(V96_OK, v96_teach(made, name, &answer), "a class");
+    expect(V96_CLASSES_FULL, v96_teach(made, "z", &answer), "a class too many");
+    expect(V96_NO_SUCH_CLASS, v96_forget(made, "z"), "no such class");
+    expect(V96_OK, v96_forget(made, "b"), "a class to forget");
+    expect(V96_OK, v96_compare(made, &answer, &match, 1, &found, &none), "a comparison");
+    expect(V96_OK, found == 1 && !strcmp(match.name, "a") ? V96_OK : V96_NULL, "a match");
+
+    expect(V96_CLASSES_SPACE, v96_save_classes(made, file, 100, &length), "a small place");
+    expect(V96_OK, v96_save_classes(made, file, sizeof file, &length), "a place");
+    expect(V96_OK, v96_load_classes(made, file, length), "the file itself");
+    expect(V96_CLASSES_TOO_SHORT, v96_load_classes(made, file, 35), "half a header");
+    expect(V96_CLASSES_CHECKSUM, v96_load_classes(made, file, length - 1), "a file cut off");
+    file[0] ^= 1;
+    expect(V96_CLASSES_MAGIC, v96_load_classes(made, file, length), "another file");
+}
+
 int main(void)
 {
     models();
     rows();
+    classes();
     printf("refusals: %u right, %u wrong\n", right, wrong);
     return wrong != 0;
 }

@@ -6,16 +6,18 @@
 #![allow(non_camel_case_types, reason = "the names are C's")]
 
 mod status;
+mod taught;
 
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
 use core::slice;
 
 pub use status::v96_status;
+pub use taught::*;
 use v96_status::*;
 use vae96::{
-    Classifier, Classifies, Edge, EdgeDense, EdgeEncoder, Encoder, Encodes, Logits, Model,
-    ModelError, Quantised, ROW_BYTES, RowError,
+    Classifier, Classifies, Edge, EdgeDeepEncoder, EdgeDense, EdgeEncoder, Encoder, Encodes,
+    Logits, Model, ModelError, Quantised, ROW_BYTES, RowError,
 };
 
 /// Rows of an image, and pixels of a row.
@@ -51,6 +53,13 @@ pub const V96_EDGE_ENCODER_BYTES: usize = 7152;
 #[cfg(target_pointer_width = "64")]
 pub const V96_EDGE_ENCODER_BYTES: usize = 7232;
 
+/// Bytes of memory for `V96_EDGE_DEEP_ENCODER`.
+#[cfg(target_pointer_width = "32")]
+pub const V96_EDGE_DEEP_ENCODER_BYTES: usize = 14184;
+/// Bytes of memory for `V96_EDGE_DEEP_ENCODER`.
+#[cfg(target_pointer_width = "64")]
+pub const V96_EDGE_DEEP_ENCODER_BYTES: usize = 14264;
+
 const _: () = {
     assert!(V96_SIDE == vae96::SIDE);
     assert!(V96_ROW_BYTES == vae96::ROW_BYTES);
@@ -58,6 +67,7 @@ const _: () = {
     assert!(V96_EDGE_BYTES == V96_EDGE.bytes);
     assert!(V96_EDGE_DENSE_BYTES == V96_EDGE_DENSE.bytes);
     assert!(V96_EDGE_ENCODER_BYTES == V96_EDGE_ENCODER.bytes);
+    assert!(V96_EDGE_DEEP_ENCODER_BYTES == V96_EDGE_DEEP_ENCODER.bytes);
 };
 
 /// A handle, or what is wrong with the model.
@@ -80,6 +90,11 @@ pub static V96_EDGE_DENSE: v96_network = v96_network::of::<Classifier<'static, E
 /// The encoder of the `edge` VAE: it gives the mean of the latent.
 #[unsafe(no_mangle)]
 pub static V96_EDGE_ENCODER: v96_network = v96_network::of::<Encoder<'static, EdgeEncoder>>();
+
+/// The encoder of the deep `edge` VAE: it gives the mean of the latent, from which classes are taught.
+#[unsafe(no_mangle)]
+pub static V96_EDGE_DEEP_ENCODER: v96_network =
+    v96_network::of::<Encoder<'static, EdgeDeepEncoder>>();
 
 /// A network with its model and line buffers, in memory of the caller's.
 pub struct v96 {

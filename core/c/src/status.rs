@@ -1,6 +1,6 @@
 //! Errors as numbers.
 
-use vae96::{ModelError, RowError};
+use vae96::{ModelError, RowError, SavedError, TeachError};
 
 /// What became of a call.
 #[repr(C)]
@@ -40,6 +40,30 @@ pub enum v96_status {
     V96_MODEL_MISALIGNED = 27,
     /// The model's contents contradict each other.
     V96_MODEL_INCONSISTENT = 28,
+    /// The features are not as many as the network gives, or more than `V96_MOST_FEATURES`.
+    V96_FEATURES = 30,
+    /// A class's name is empty, does not fit `V96_NAME_BYTES`, or is not UTF-8.
+    V96_CLASS_NAME = 31,
+    /// There are `V96_MOST_CLASSES` classes already.
+    V96_CLASSES_FULL = 32,
+    /// The class was taught `V96_MOST_FRAMES` frames already.
+    V96_CLASS_FRAMES = 33,
+    /// There is no class of that name.
+    V96_NO_SUCH_CLASS = 34,
+    /// The file is shorter than the header of a file of classes.
+    V96_CLASSES_TOO_SHORT = 40,
+    /// The file holds no classes.
+    V96_CLASSES_MAGIC = 41,
+    /// The file is damaged or cut off, or something follows it: its checksum does not match.
+    V96_CLASSES_CHECKSUM = 42,
+    /// The file is of an older or newer version than this library reads.
+    V96_CLASSES_VERSION = 43,
+    /// The classes were taught with another model.
+    V96_CLASSES_OTHER_MODEL = 44,
+    /// The file's contents contradict each other.
+    V96_CLASSES_INCONSISTENT = 45,
+    /// The memory to save to is too small.
+    V96_CLASSES_SPACE = 46,
 }
 
 impl From<RowError> for v96_status {
@@ -66,6 +90,32 @@ impl From<ModelError> for v96_status {
             ModelError::WeightLayout => Self::V96_MODEL_WEIGHT_LAYOUT,
             ModelError::Misaligned => Self::V96_MODEL_MISALIGNED,
             _ => Self::V96_MODEL_INCONSISTENT,
+        }
+    }
+}
+
+impl From<TeachError> for v96_status {
+    fn from(error: TeachError) -> Self {
+        match error {
+            TeachError::Name => Self::V96_CLASS_NAME,
+            TeachError::Full => Self::V96_CLASSES_FULL,
+            TeachError::Frames => Self::V96_CLASS_FRAMES,
+            _ => Self::V96_FEATURES,
+        }
+    }
+}
+
+impl From<SavedError> for v96_status {
+    fn from(error: SavedError) -> Self {
+        match error {
+            SavedError::TooShort => Self::V96_CLASSES_TOO_SHORT,
+            SavedError::Magic => Self::V96_CLASSES_MAGIC,
+            SavedError::Checksum => Self::V96_CLASSES_CHECKSUM,
+            SavedError::Version => Self::V96_CLASSES_VERSION,
+            SavedError::OtherModel => Self::V96_CLASSES_OTHER_MODEL,
+            SavedError::Full => Self::V96_CLASSES_FULL,
+            SavedError::Space => Self::V96_CLASSES_SPACE,
+            _ => Self::V96_CLASSES_INCONSISTENT,
         }
     }
 }

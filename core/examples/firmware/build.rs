@@ -1,4 +1,5 @@
-//! Checks the model file, and puts it and the machine's memory map where the build looks for them.
+//! Checks the model file, and puts it, the encoder, and the machine's memory map where the build
+//! looks for them.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         network(&bytes).map_err(|error| format!("{model}: {error}"))?,
     )?;
     fs::write(out.join("model.v96"), bytes)?;
+
+    for (variable, default, name) in [
+        ("VAE96_ENCODER", "edge-deep-encoder.v96", "encoder.v96"),
+        ("VAE96_CLASSES", "edge-deep-encoder.p96", "encoder.p96"),
+    ] {
+        let file = input(variable, &format!("../../../tests/fixtures/{default}"));
+        fs::write(out.join(name), read(&project.join(file))?)?;
+    }
 
     let map = format!("memory/{}.x", input("VAE96_MACHINE", "board"));
     fs::write(out.join("memory.x"), read(&project.join(map))?)?;

@@ -69,7 +69,7 @@ const MAGIC: [u8; 8] = *b"VAE96\0\0\0";
 const VERSION: u16 = 1;
 
 /// One table of 1 KB; the greater ones are not worth their flash.
-static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+pub(crate) static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// What a header says that does not follow from the rest of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

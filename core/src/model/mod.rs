@@ -47,6 +47,7 @@ pub use header::{Header, WeightLayout};
 pub use parameters::{INPUT_SCALE, INPUT_ZERO_POINT, Parameters, Record};
 pub use write::Contents;
 
+pub(crate) use header::CRC;
 pub(crate) use order::weights;
 pub(crate) use sections::Sections;
 
@@ -170,6 +171,36 @@ impl<'m> Model<'m> {
     /// Bytes of the file.
     pub const fn flash_bytes(&self) -> usize {
         self.length
+    }
+
+    /// How many values it makes of an image.
+    pub fn outputs(&self) -> usize {
+        let last = self.layers().last();
+        last.map_or(0, |layer| layer.weighted_channels(self.classes()))
+    }
+
+    /// A number that is that of the same weights in any [layout](WeightLayout), and almost
+    /// certainly another one for other weights: the CRC-32 of quantisation parameters and biases,
+    /// which all follow from the weights.
+    pub fn fingerprint(&self) -> u32 {
+        let Parameters {
+            records,
+            multipliers,
+            shifts,
+            bias,
+            ..
+        } = self.parameters;
+        let mut digest = CRC.digest();
+        for record in records {
+            digest.update(record);
+        }
+        for word in multipliers.iter().chain(bias) {
+            digest.update(&word.to_le_bytes());
+        }
+        for &shift in shifts {
+            digest.update(&[shift as u8]);
+        }
+        digest.finalize()
     }
 
     /// The classes' names in their order; nothing if the model names none.

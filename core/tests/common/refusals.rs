@@ -4,8 +4,9 @@
 use vae96::frame::{FrameError, PixelFormat};
 use vae96::model::ALIGNMENT;
 use vae96::{
-    Classifier, Edge, EdgeDense, EdgeEncoder, Encoder, Frame, FrameStream, Model, ModelError,
-    PaperDense, ROW_BYTES, RowError, SIDE,
+    Calibration, Classifier, Edge, EdgeDense, EdgeEncoder, Encoder, Frame, FrameStream, Model,
+    ModelError, PaperDense, Prototypes, Quantised, ROW_BYTES, RowError, SIDE, SavedError,
+    TeachError,
 };
 
 /// Bytes that [`models`] needs beyond the model file.
@@ -147,6 +148,153 @@ pub fn frames(mut expect: impl FnMut(&str, bool)) {
     expect(
         "a row below the frame",
         stream.push(&[0; 96]).err() == error,
+    );
+}
+
+/// The same for classes taught with the features of `model`, as many as 2 to 16, and for their
+/// file.
+pub fn taught(model: &Model<'_>, mut expect: impl FnMut(&str, bool)) {
+    let room = Prototypes::<2, 1>::of(model).err();
+    expect("a feature without room", room == Some(TeachError::Features));
+    let Ok(mut taught) = Prototypes::<2, 16>::of(model) else {
+        return expect("room for features", false);
+    };
+    let values = [7; 16];
+    let of = |values| Quantised {
+        values,
+        scale: 1.0,
+        zero_point: 0,
+    };
+    let features = of(&values[..model.outputs()]);
+    let few = of(&values[..model.outputs() - 1]);
+    expect(
+        "no class is like it",
+        taught.compare(&features).is_ok_and(|s| s.best().is_none()),
+    );
+    expect(
+        "too few features",
+        taught.teach("a", &few) == Err(TeachError::Features),
+    );
+    expect(
+        "too few to compare",
+        taught.compare(&few).err() == Some(TeachError::Features),
+    );
+    expect(
+        "no name",
+        taught.teach("", &features) == Err(TeachError::Name),
+    );
+    expect(
+        "a zero in a name",
+        taught.teach("a\0", &features) == Err(TeachError::Name),
+    );
+    let long = "a name of 25 bytes, all in";
+    expect(
+        "a long name",
+        taught.teach(&long[..25], &features) == Err(TeachError::Name),
+    );
+    expect(
+        "a name that just fits",
+        taught.teach(&long[..24], &features) == Ok(0),
+    );
+    expect("another class", taught.teach("b", &features) == Ok(1));
+    expect(
+        "a third of two classes",
+        taught.teach("c", &features) == Err(TeachError::Full),
+    );
+    for _ in 1..64 {
+        expect("a frame", taught.teach("b", &features) == Ok(1));
+    }
+    expect(
+        "a 65th frame",
+        taught.teach("b", &features) == Err(TeachError::Frames),
+    );
+    taught.calibrate(Some(Calibration::default()));
+
+    let mut memory = [0; 200];
+    let length = taught.saved_bytes();
+    expect(
+        "too small a place",
+        taught.save(&mut memory[..length - 1]) == Err(SavedError::Space),
+    );
+    expect("a place", taught.save(&mut memory) == Ok(length));
+    expect("the file itself", taught.load(&memory[..length]) == Ok(()));
+    expect("nothing", taught.load(&[]) == Err(SavedError::TooShort));
+    expect(
+        "half a header",
+        taught.load(&memory[..20]) == Err(SavedError::TooShort),
+    );
+    expect(
+        "a byte less",
+        taught.load(&memory[..length - 1]) == Err(SavedError::Checksum),
+    );
+    expect(
+        "a byte more",
+        taught.load(&memory[..=length]) == Err(SavedError::Checksum),
+    );
+    let room = Prototypes::<1, 16>::of(model).map(|mut one| one.load(&memory[..length]));
+    expect("a class too many", room == Ok(Err(SavedError::Full)));
+
+    let record = length - 26 - 2 * model.outputs();
+    let other = memory[20] ^ 1;
+    let mut changed = |what, at: usize, byte: u8, error| {
+        let before = memory[at];
+        memory[at] = byte;
+        seal(&mut memory[..length]);
+        expect(what, taught.load(&memory[..length]) == Err(error));
+        memory[at] = before;
+        seal(&mut memory[..length]);
+    };
+    changed("another sort of file", 0, b'W', SavedError::Magic);
+    changed("an older version", 12, 0, SavedError::Version);
+    changed("a newer version", 12, u8::MAX, SavedError::Version);
+    changed("a class that is not there", 14, 1, SavedError::Inconsistent);
+    changed("other features", 16, 1, SavedError::Inconsistent);
+    changed("half a calibration", 18, 2, SavedError::Inconsistent);
+    changed("another model", 20, other, SavedError::OtherModel);
+    changed("a class of no frames", record, 0, SavedError::Inconsistent);
+    changed("a class of 65 frames", record, 65, SavedError::Inconsistent);
+    changed(
+        "a class without a name",
+        record + 2,
+        0,
+        SavedError::Inconsistent,
+    );
+    changed(
+        "a name of two parts",
+        record + 4,
+        b'c',
+        SavedError::Inconsistent,
+    );
+    changed(
+        "a name that is not UTF-8",
+        record + 2,
+        0x80,
+        SavedError::Inconsistent,
+    );
+    changed(
+        "a sum of more than its frames",
+        length - 1,
+        0x7f,
+        SavedError::Inconsistent,
+    );
+
+    // Both classes of one name: the second takes the first one's.
+    memory.copy_within(
+        record - 24 - 2 * model.outputs()..record - 2 * model.outputs(),
+        record + 2,
+    );
+    seal(&mut memory[..length]);
+    expect(
+        "a name twice",
+        taught.load(&memory[..length]) == Err(SavedError::Inconsistent),
+    );
+    expect(
+        "the classes are there still",
+        taught.classes().map(|c| c.1).eq([1, 64]),
+    );
+    expect(
+        "a class to forget",
+        taught.remove("b") && !taught.remove("b"),
     );
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::Answer;
+use super::{Answer, taught};
 use crate::cli::ClassifyCommand;
 use crate::data::decode;
 use crate::evaluate::{self, Aligned, Predictions};
@@ -22,12 +22,15 @@ struct Score {
 pub fn run(arguments: &ClassifyCommand) -> Result<Answer> {
     ensure!(arguments.top > 0, "--top is 0; it must be at least 1");
     let file = Aligned::new(&files::read(&arguments.model)?);
+    if let Some(classes) = &arguments.prototypes {
+        return taught::classify(&file, arguments, classes);
+    }
     let model = evaluate::parse(file.bytes())
         .with_context(|| format!("cannot use {}", arguments.model.display()))?;
     let classes = model.classes();
     ensure!(
         classes > 0,
-        "{} is of an encoder, which tells no classes apart",
+        "{} is of an encoder, which tells no classes apart but those of --prototypes",
         arguments.model.display()
     );
     let mut buffer = vec![0; model.network().buffer_words(classes)];

@@ -4,6 +4,7 @@ mod classify;
 pub mod config;
 mod evaluate;
 mod export;
+mod few_shot;
 mod finetune;
 mod folder;
 mod infer;
@@ -15,6 +16,8 @@ mod reproduce;
 mod run;
 mod source;
 mod suggest;
+mod taught;
+mod teach;
 pub mod trained;
 
 use anyhow::Result;
@@ -50,6 +53,8 @@ pub fn dispatch(cli: Cli) -> Result<Answer> {
         Some(Command::Export(arguments)) => export::run(&arguments, progress),
         Some(Command::Evaluate(arguments)) => evaluate::run(&arguments, progress),
         Some(Command::Classify(arguments)) => classify::run(&arguments),
+        Some(Command::Teach(arguments)) => teach::run(&arguments, progress),
+        Some(Command::FewShot(arguments)) => few_shot::run(&arguments, progress),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),
     }
 }

@@ -32,6 +32,8 @@ pub enum Purpose {
     UnlabelledView = 11,
     /// Where k-means begins.
     Clusters = 12,
+    /// Which images teach classes, and which are asked about.
+    Episodes = 13,
 }
 
 /// The stream of random numbers of one draw. Different arguments give independent streams:

@@ -1,5 +1,5 @@
-//! Writes the frames of the firmware example, and what it should print of them with a model:
-//! `frames MODEL core/examples/firmware/frames`.
+//! Writes the frames of the firmware examples, and what they should print of them with the models of
+//! the fixtures: `frames tests/fixtures core/examples/firmware/frames`.
 
 use std::path::Path;
 use std::{env, fs};
@@ -9,8 +9,12 @@ use tests::frames;
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = env::args_os().skip(1).collect();
-    let [model, folder] = &arguments[..] else {
-        bail!("usage: frames MODEL FOLDER");
+    let [fixtures, folder] = &arguments[..] else {
+        bail!("usage: frames FIXTURES FOLDER");
+    };
+    let read = |name: &str| {
+        let path = Path::new(fixtures).join(name);
+        fs::read(&path).with_context(|| path.display().to_string())
     };
     let write = |name: &str, bytes: &[u8]| {
         let path = Path::new(folder).join(name);
@@ -19,6 +23,9 @@ fn main() -> Result<()> {
     for frame in frames::draw() {
         write(&format!("{}.rgb", frame.name), &frame.bytes)?;
     }
-    let file = fs::read(model).with_context(|| format!("{model:?}"))?;
-    write("report.txt", frames::report(&file)?.as_bytes())
+    let report = frames::report(&read("edge-conv.v96")?)?;
+    write("report.txt", report.as_bytes())?;
+    let encoder = read("edge-deep-encoder.v96")?;
+    let taught = frames::taught_report(&encoder, &read("edge-deep-encoder.p96")?)?;
+    write("taught.txt", taught.as_bytes())
 }

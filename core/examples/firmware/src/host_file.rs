@@ -74,12 +74,12 @@ impl File {
         }
     }
 
-    /// Writes all of `values`.
+    /// Writes all of `bytes`.
     ///
     /// # Errors
     /// [`FileError::Write`].
-    pub fn write(&mut self, values: &[i8]) -> Result<(), FileError> {
-        let request = [self.0, values.as_ptr().expose_provenance(), values.len()];
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        let request = [self.0, bytes.as_ptr().expose_provenance(), bytes.len()];
         // SAFETY: SYS_WRITE reads the three words of `request` and the slice that they describe.
         match unsafe { syscall(nr::WRITE, &request) } {
             0 => Ok(()),

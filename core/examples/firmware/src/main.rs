@@ -148,7 +148,9 @@ fn answer(classifier: &mut Eyes) -> Result<bool, Error> {
             classifier.push(&row)?;
         }
         let logits = classifier.finish()?;
-        answers.write(logits.quantised().values)?;
+        for logit in logits.quantised().values {
+            answers.write(&logit.to_le_bytes())?;
+        }
         count += 1;
     }
     hprintln!("images {}", count);

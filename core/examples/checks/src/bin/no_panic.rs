@@ -19,9 +19,10 @@ use vae96::frame::{FrameError, PixelFormat};
 use vae96::model::{Contents, Parameters, WeightLayout};
 use vae96::network::NETWORKS;
 use vae96::{
-    Classifier, Classifies, Edge, EdgeDense, EdgeEncoder, Encoder, Encodes, Frame, FrameStream,
-    Interpreter, InterpreterError, Layer, Logits, Model, ModelError, Network, Paper, PaperDense,
-    PaperEncoder, PlanError, Quantised, ROW_BYTES, RowError, RowSource, Shape, plan, requantise,
+    Calibration, Classifier, Classifies, Edge, EdgeDense, EdgeEncoder, Encoder, Encodes, Frame,
+    FrameStream, Interpreter, InterpreterError, Layer, Logits, Model, ModelError, Network, Paper,
+    PaperDense, PaperEncoder, PlanError, Prototypes, Quantised, ROW_BYTES, RowError, RowSource,
+    SavedError, Shape, TeachError, plan, requantise,
 };
 
 #[panic_handler]
@@ -40,6 +41,7 @@ fn main() -> ! {
     static mut PAPER: Option<Classifier<'static, Paper>> = None;
     static mut PAPER_DENSE: Option<Classifier<'static, PaperDense>> = None;
     static mut PAPER_ENCODER: Option<Encoder<'static, PaperEncoder>> = None;
+    static mut TAUGHT: Option<Prototypes<10, 128>> = None;
     static mut BUFFER: [i32; 1 << 14] = [0; 1 << 14];
     static mut FILE: [u8; 1 << 10] = [0; 1 << 10];
 
@@ -54,6 +56,7 @@ fn main() -> ! {
         inspect(&model);
         interpret_file(&model, unknown(&mut BUFFER[..]));
         write(&model, unknown(&mut FILE[..]));
+        taught(TAUGHT, &model, unknown(&mut FILE[..]));
     }
     interpret(bytes, unknown(&mut BUFFER[..]));
     frames(bytes);
@@ -179,6 +182,30 @@ fn write(model: &Model<'_>, file: &mut [u8]) {
     let _ = unknown(contents.write(file));
 }
 
+fn taught(place: &mut Option<Prototypes<10, 128>>, model: &Model<'_>, file: &mut [u8]) {
+    let Ok(taught) = Prototypes::of(model) else {
+        return;
+    };
+    let taught = place.insert(taught);
+    taught.calibrate(unknown(taught.calibration()));
+    let features = Quantised {
+        values: unknown(&[]),
+        scale: unknown(1.0),
+        zero_point: unknown(0),
+    };
+    let _ = unknown(taught.load(unknown(file)));
+    let _ = unknown(taught.teach(unknown("a name"), &features));
+    if let Ok(similarities) = taught.compare(&features) {
+        unknown(similarities.top_k::<3>());
+        unknown((similarities.best(), similarities.none_of_these()));
+        each(similarities.values().iter());
+    }
+    unknown(taught.remove(unknown("a name")));
+    each(taught.classes());
+    let _ = unknown((taught.save(file), taught.len(), taught.is_empty()));
+    taught.clear();
+}
+
 fn frames(bytes: &[u8]) {
     for frame in [
         Frame::new(unknown(PixelFormat::Yuyv), bytes, unknown(1), unknown(1)),
@@ -223,6 +250,8 @@ fn each<T>(values: impl Iterator<Item = T>) {
 fn arithmetic() {
     unknown(requantise::multiply(unknown(1), unknown(1), unknown(1)));
     unknown(requantise::quantise_multiplier(unknown(1.0)));
+    let calibration = unknown(Calibration::default());
+    unknown(calibration.probability(unknown(1), unknown(1)));
 }
 
 /// What errors say of themselves.
@@ -241,4 +270,6 @@ fn messages() {
     let _ = write!(Nowhere, "{}", unknown(PlanError::Window));
     let _ = write!(Nowhere, "{}", unknown(InterpreterError::Buffer));
     let _ = write!(Nowhere, "{}", unknown(FrameError::RowsWaiting));
+    let _ = write!(Nowhere, "{}", unknown(TeachError::Full));
+    let _ = write!(Nowhere, "{}", unknown(SavedError::Space));
 }

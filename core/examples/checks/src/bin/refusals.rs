@@ -32,7 +32,11 @@ fn main() -> ! {
     MEMORY[..LENGTH].copy_from_slice(MODEL);
     refusals::models(&mut MEMORY[..], LENGTH, &mut expect);
     match Classifier::new(MODEL) {
-        Ok(classifier) => refusals::rows(CLASSIFIER.insert(classifier), &mut expect),
+        Ok(classifier) => {
+            let classifier = CLASSIFIER.insert(classifier);
+            refusals::rows(classifier, &mut expect);
+            refusals::taught(classifier.model(), &mut expect);
+        }
         Err(_) => expect("the model is accepted", false),
     }
     refusals::frames(&mut expect);
