@@ -1,6 +1,8 @@
 //! What the tests share: random weights and images.
 
+pub mod emulator;
 pub mod frames;
+pub mod parity;
 pub mod torch;
 pub mod twin;
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! vae, classifier ─▶ network ─▶ block ─▶ ops ─▶ kernel, gemm
-//!        └─▶ optimiser ─▶ parameter ─▶ layout
+//!        └─▶ optimiser ─▶ parameter
 //! ```
 //! Activations lie as `image × row × column × channel`; weights are turned from PyTorch's layouts
 //! into ours, and back, at [`Learner`](super::Learner)'s door. Every sum has a fixed order, so the
@@ -14,7 +14,6 @@ mod classifier;
 mod gemm;
 #[allow(unsafe_code)]
 mod kernel;
-mod layout;
 mod model;
 mod network;
 mod ops;

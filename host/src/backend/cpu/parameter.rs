@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use super::layout::Layout;
 use super::tape::Key;
 use crate::backend::Tensor;
+use crate::backend::layout::Layout;
 
 /// A tensor under PyTorch's name, kept in our layout.
 #[derive(Clone, Debug)]

@@ -1,0 +1,30 @@
+//! The GPU backend on an emulated GPU: its kernels, launches and bookkeeping against the
+//! processor's backend.
+
+use std::rc::Rc;
+
+use anyhow::Result;
+use host::backend::cuda::Cuda;
+use host::backend::{Backend, Weights, parameters};
+use tests::emulator::Emulator;
+use tests::parity;
+use vae96::EDGE;
+
+fn emulated() -> Result<Option<Cuda>> {
+    Ok(Some(Cuda::on(Rc::new(Emulator::default()))))
+}
+
+tests::parity_tests!(emulated());
+
+#[test]
+fn memory_is_given_back() -> Result<()> {
+    let machine = Rc::new(Emulator::default());
+    let gpu = Cuda::on(machine.clone());
+    parity::averages(&gpu)?;
+    let weights = Weights::initial(&parameters::vae(&EDGE.vae), 1);
+    let vae = gpu.vae(&EDGE.vae, &weights)?;
+    assert!(machine.pieces() > 0);
+    drop(vae);
+    assert_eq!(machine.pieces(), 0);
+    Ok(())
+}
