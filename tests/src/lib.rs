@@ -2,6 +2,8 @@
 
 pub mod emulator;
 pub mod frames;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod parity;
 pub mod torch;
 pub mod twin;

@@ -279,6 +279,12 @@ fn step(
     vae.step(&inputs, &targets, &noise, objective, update)
 }
 
+/// One step of a usual training on `count` random images.
+pub fn train(vae: &mut dyn Vae, autoencoder: &Autoencoder, count: usize, seed: u64) -> Result<()> {
+    let sizes = [count, SIDE, autoencoder.latent()];
+    step(vae, sizes, OBJECTIVE, &update(ADAMW), seed).map(|_| ())
+}
+
 /// Losses, gradients, statistics, and inference after the step.
 fn vae_steps(
     gpu: &dyn Backend,

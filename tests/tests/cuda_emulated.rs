@@ -20,10 +20,12 @@ tests::parity_tests!(emulated());
 fn memory_is_given_back() -> Result<()> {
     let machine = Rc::new(Emulator::default());
     let gpu = Cuda::on(machine.clone());
-    parity::averages(&gpu)?;
     let weights = Weights::initial(&parameters::vae(&EDGE.vae), 1);
-    let vae = gpu.vae(&EDGE.vae, &weights)?;
-    assert!(machine.pieces() > 0);
+    let mut vae = gpu.vae(&EDGE.vae, &weights)?;
+    parity::train(&mut *vae, &EDGE.vae, 2, 0)?;
+    let held = machine.pieces();
+    parity::train(&mut *vae, &EDGE.vae, 2, 1)?;
+    assert!(held > 0 && machine.pieces() == held, "a step kept memory");
     drop(vae);
     assert_eq!(machine.pieces(), 0);
     Ok(())

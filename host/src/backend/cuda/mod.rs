@@ -22,6 +22,9 @@ mod optimiser;
 mod pack;
 #[allow(unsafe_code)]
 pub mod program;
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests;
 mod vae;
 
 use std::rc::Rc;
