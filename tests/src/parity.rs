@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::parameters;
 use host::backend::{
-    Backend, Batch, Classifier, Contrast, Latent, LayerRates, Learner, Optimiser, Outcome, Update,
-    Vae, VaeLoss, VaeObjective, Weights,
+    Backend, Batch, Classifier, Contrast, Latent, LayerRates, Learner, Optimiser, Outcome, Tensor,
+    Update, Vae, VaeLoss, VaeObjective, Weights,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -103,6 +103,8 @@ macro_rules! parity_tests {
             twenty_steps_of_a_classifier,
             state_goes_both_ways,
             equal_runs_are_equal_to_the_bit,
+            a_resumed_run_is_equal_to_the_bit,
+            what_is_wrong_is_said_alike,
             averages,
         }
     };
@@ -477,6 +479,96 @@ pub fn equal_runs_are_equal_to_the_bit(gpu: &dyn Backend) -> Result<()> {
         Ok((vae.weights()?, vae.optimiser_state()?, loss))
     };
     ensure!(run()? == run()?, "two runs differ");
+    Ok(())
+}
+
+/// A training that is stopped after two steps, and goes on from its files.
+pub fn a_resumed_run_is_equal_to_the_bit(gpu: &dyn Backend) -> Result<()> {
+    let sizes = [4, 32, DEEP.latent()];
+    let run = |vae: &mut dyn Vae, seed| step(vae, sizes, COMPARED, &update(ADAMW), seed);
+    let [mut whole, _] = vaes(gpu, DEEP)?;
+    run(&mut *whole, 1)?;
+    run(&mut *whole, 2)?;
+    let mut resumed = gpu.vae(DEEP, &whole.weights()?)?;
+    resumed.set_optimiser_state(&whole.optimiser_state()?)?;
+    ensure!(
+        run(&mut *whole, 3)? == run(&mut *resumed, 3)?,
+        "losses differ"
+    );
+    ensure!(whole.weights()? == resumed.weights()?, "weights differ");
+    let states = (whole.optimiser_state()?, resumed.optimiser_state()?);
+    ensure!(states.0 == states.1, "states differ");
+    Ok(())
+}
+
+/// Wrong weights, states and batches: each an error, in the words of the processor's backend, and
+/// nothing changes.
+pub fn what_is_wrong_is_said_alike(gpu: &dyn Backend) -> Result<()> {
+    let whole = Weights::initial(&parameters::vae(DEEP), 1);
+    let with = |name: &str, shape: &[usize]| {
+        let mut weights = whole.clone();
+        let tensor = Tensor::full(shape.to_vec(), 0.0);
+        weights.0.insert(name.to_owned(), tensor);
+        weights
+    };
+    let mut lacking = whole.clone();
+    lacking.0.remove("fc2_bn.running_var");
+    let weights = [
+        lacking,
+        with("conv9.weight", &[2]),
+        with("conv1.weight", &[16, 5, 5, 3]),
+    ];
+    let states = [
+        "conv9.weight.exp_avg",
+        "conv1.weight.exp_avg",
+        "conv1.weight.gamma",
+        "step",
+    ];
+    let all = |backend: &dyn Backend| -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        let mut say = |result: Result<()>| match result {
+            Ok(()) => said.push("nothing".to_owned()),
+            Err(error) => said.push(format!("{error:#}")),
+        };
+        for weights in &weights {
+            say(backend.vae(DEEP, weights).map(|_| ()));
+        }
+        let mut vae = backend.vae(DEEP, &whole)?;
+        for name in states {
+            let state = Weights([(name.to_owned(), Tensor::full([1], 0.0))].into());
+            say(vae.set_optimiser_state(&state));
+        }
+        let update = update(ADAMW);
+        let (two, three) = (images(2, 32, 1), images(3, 32, 1));
+        let noise = noise(3 * DEEP.latent(), 1);
+        say(vae
+            .step(&two, &three, &noise, OBJECTIVE, &update)
+            .map(|_| ()));
+        say(vae.step(&two, &two, &noise, OBJECTIVE, &update).map(|_| ()));
+        say(vae
+            .step(&three, &three, &noise, COMPARED, &update)
+            .map(|_| ()));
+        say(vae.encode(&images(1, 1, 1)).map(|_| ()));
+        say(vae.decode(&[0.0; 3]).map(|_| ()));
+        ensure!(vae.weights()? == whole, "an error changed the weights");
+        let weights = Weights::initial(&parameters::classifier(&EDGE, Head::Conv, CLASSES), 1);
+        let mut classifier = backend.classifier(&EDGE, Head::Conv, CLASSES, &weights)?;
+        say(classifier
+            .step(&two, &targets(&[0], 0.0), &update)
+            .map(|_| ()));
+        say(classifier
+            .step(&two, &targets(&[0, CLASSES], 0.0), &update)
+            .map(|_| ()));
+        let mut short = two.clone();
+        short.pixels.pop();
+        say(classifier.logits(&short).map(|_| ()));
+        Ok(said)
+    };
+    let (found, expected) = (all(gpu)?, all(&Cpu)?);
+    for (found, expected) in found.iter().zip(&expected) {
+        ensure!(expected != "nothing", "the processor's backend takes it");
+        ensure!(found == expected, "{found:?} instead of {expected:?}");
+    }
     Ok(())
 }
 

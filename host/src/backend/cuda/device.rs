@@ -1,7 +1,7 @@
 //! The GPU itself, through its driver: one stream, on which all work is done in its order.
 
 use std::collections::HashMap;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -16,6 +16,9 @@ use crate::files;
 
 /// The oldest architecture that the kernels are compiled for: Turing.
 const OLDEST: (i32, i32) = (7, 5);
+
+/// The oldest driver whose functions are all there.
+const OLDEST_DRIVER: c_int = 11_040;
 
 /// A GPU.
 pub struct Device {
@@ -34,6 +37,13 @@ impl Device {
             present,
             "NVIDIA's driver cannot be loaded: there is no libcuda in the library path"
         );
+        let driver = driver_version()?;
+        ensure!(
+            driver >= OLDEST_DRIVER,
+            "NVIDIA's driver is of CUDA {}; {} or later is needed",
+            release(driver),
+            release(OLDEST_DRIVER)
+        );
         let gpus = CudaContext::device_count().map_err(|error| refusal("finds no GPU", error))?;
         ensure!(
             i32::try_from(ordinal).is_ok_and(|ordinal| ordinal < gpus),
@@ -49,7 +59,7 @@ impl Device {
             OLDEST.0,
             OLDEST.1
         );
-        let functions = load(&context, &format!("sm_{major}{minor}"))?;
+        let functions = load(&context, &format!("sm_{major}{minor}"), driver)?;
         Ok(Self {
             stream: context.new_stream()?,
             functions,
@@ -66,11 +76,9 @@ impl Device {
 fn load(
     context: &Arc<CudaContext>,
     architecture: &str,
+    driver: c_int,
 ) -> Result<HashMap<&'static str, CudaFunction>> {
     let compiler = Compiler::find()?;
-    let mut driver = 0;
-    // SAFETY: the pointer is to a number that lives through the call.
-    unsafe { sys::cuDriverGetVersion(&mut driver) }.result()?;
     let folder = files::cache().map(|folder| folder.join("kernels"));
     let (code, cached) = compiler.cached(architecture, driver, folder.as_deref())?;
     let module = match context.load_module(Ptx::from_binary(code)) {
@@ -81,9 +89,28 @@ fn load(
         }
         loaded => loaded,
     };
-    let module = module.map_err(|error| refusal("does not load the kernels", error))?;
+    let module = module.map_err(|error| {
+        let what = format!(
+            "of CUDA {} does not load the kernels of {compiler}",
+            release(driver)
+        );
+        refusal(&what, error)
+    })?;
     let function = |name| Ok((name, module.load_function(name)?));
     kernels::NAMES.into_iter().map(function).collect()
+}
+
+/// The version of CUDA that the driver is of: 1000 times the major number and 10 times the minor.
+fn driver_version() -> Result<c_int> {
+    let mut version = 0;
+    // SAFETY: the pointer is to a number that lives through the call.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
+    Ok(version)
+}
+
+/// Such a version as it is written.
+fn release(version: c_int) -> String {
+    format!("{}.{}", version / 1000, version % 1000 / 10)
 }
 
 /// What the driver did not do, and what it says of it.

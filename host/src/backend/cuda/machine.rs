@@ -1,6 +1,6 @@
 //! What the networks need of a GPU: memory, copies, launches.
 //!
-//! The GPU itself is one implementation ([`device`](super::device)); the tests have another that
+//! The GPU itself is one implementation (`device`); the tests have another that
 //! runs the same kernels on the processor.
 
 use std::ffi::c_void;

@@ -179,6 +179,9 @@ impl State {
                     "the optimiser's state has {key}, which belongs to no weight of this network"
                 );
             };
+            if what != STEPS {
+                variable.check(key, tensor)?;
+            }
             let rule = match what {
                 MEAN | SQUARE | STEPS => Rule::Adam { steps: 0 },
                 VELOCITY => Rule::Sgd,
@@ -190,7 +193,6 @@ impl State {
                     *steps = tensor.data[0] as u64;
                 }
                 (Rule::Adam { .. }, MEAN | SQUARE) | (Rule::Sgd, VELOCITY) => {
-                    variable.check(key, tensor)?;
                     let buffer = match what {
                         SQUARE => &moments.second,
                         _ => &moments.first,

@@ -1,6 +1,7 @@
 //! The kernels, compiled for a GPU by NVRTC when the program starts, and kept for the next start.
 
 use std::ffi::{CString, c_int};
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
@@ -12,6 +13,9 @@ use cudarc::nvrtc::sys;
 
 use super::kernels;
 use crate::files;
+
+/// The first version that gives machine code.
+const OLDEST: (c_int, c_int) = (11, 1);
 
 /// The compiler.
 pub struct Compiler {
@@ -35,7 +39,14 @@ impl Compiler {
         let mut version = (0, 0);
         // SAFETY: both pointers are to numbers that live through the call.
         unsafe { sys::nvrtcVersion(&mut version.0, &mut version.1) }.result()?;
-        Ok(Self { version })
+        let compiler = Self { version };
+        ensure!(
+            version >= OLDEST,
+            "{compiler} is too old: {}.{} is the first that compiles the kernels",
+            OLDEST.0,
+            OLDEST.1
+        );
+        Ok(compiler)
     }
 
     /// All kernels as machine code for an architecture, such as `sm_90`.
@@ -54,9 +65,7 @@ impl Compiler {
         compiled.map_err(|error| {
             let log = program.log().unwrap_or_default();
             anyhow!(
-                "NVRTC {}.{} cannot compile the kernels for {architecture}: {error}: {}",
-                self.version.0,
-                self.version.1,
+                "{self} cannot compile the kernels for {architecture}: {error}: {}",
                 log.trim().replace('\n', "; ")
             )
         })?;
@@ -93,6 +102,13 @@ impl Compiler {
         kernels::program().hash(&mut hasher);
         let ((major, minor), hash) = (self.version, hasher.finish());
         format!("{architecture}-nvrtc{major}.{minor}-driver{driver}-{hash:016x}.cubin")
+    }
+}
+
+impl fmt::Display for Compiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor) = self.version;
+        write!(f, "NVRTC {major}.{minor}")
     }
 }
 
