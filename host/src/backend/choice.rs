@@ -22,6 +22,16 @@ pub enum Device {
     Cuda(usize),
 }
 
+impl Device {
+    /// Where to use what was trained there: a run may have come from a computer with more GPUs.
+    pub fn or_any(self) -> Self {
+        match self {
+            Self::Cuda(_) => Self::Auto,
+            device => device,
+        }
+    }
+}
+
 impl FromStr for Device {
     type Err = Error;
 

@@ -1,6 +1,8 @@
 //! Where a training runs, and what is said where it cannot.
 
-use crate::vae96::{answer_of, command, refuses};
+use std::fs;
+
+use crate::vae96::{answer, answer_of, command, refuses};
 
 const PRETRAIN: &str = "pretrain --unlabelled 32 --epochs 1 --batch 16";
 
@@ -63,4 +65,22 @@ fn the_processor_needs_no_reason() {
         !said.contains("GPU") && said.contains("training on CPU"),
         "{said}"
     );
+}
+
+#[test]
+fn a_run_from_a_computer_with_more_gpus_is_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    answer(
+        at,
+        "finetune --from scratch --labels-per-class 2 --epochs 1 --side 32 --device cpu --out run",
+    );
+    let before = answer(at, "evaluate run");
+    let config = at.join("run/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let moved = text.replace("device = \"cpu\"", "device = \"cuda:99\"");
+    assert_ne!(moved, text);
+    fs::write(&config, moved).unwrap();
+    let after = answer(at, "evaluate run");
+    assert_eq!(after["images"], before["images"]);
 }
