@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use anyhow::Result;
-use host::backend::cuda::Cuda;
+use host::backend::cuda::{Cuda, kernels};
 use host::backend::{Backend, Weights, parameters};
 use tests::emulator::Emulator;
 use tests::parity;
@@ -15,6 +15,20 @@ fn emulated() -> Result<Option<Cuda>> {
 }
 
 tests::parity_tests!(emulated());
+
+/// What is launched nowhere is compared with nothing.
+#[test]
+fn these_comparisons_launch_every_kernel() -> Result<()> {
+    let machine = Rc::new(Emulator::default());
+    let gpu = Cuda::on(machine.clone());
+    parity::steps_of_the_paper_vae(&gpu)?;
+    parity::steps_of_the_deep_vae_with_contrast(&gpu)?;
+    parity::steps_of_the_dense_classifier(&gpu)?;
+    parity::a_step_with_each_rule_and_clipping(&gpu)?;
+    parity::averages(&gpu)?;
+    assert_eq!(machine.launched(), kernels::NAMES);
+    Ok(())
+}
 
 #[test]
 fn memory_is_given_back() -> Result<()> {

@@ -6,7 +6,7 @@
 //! or of NVRTC.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::fmt::Write;
 use std::fs;
@@ -38,12 +38,18 @@ const GUARD: Line = Line([0x9e37_79b9; 64]);
 #[derive(Default)]
 pub struct Emulator {
     memory: RefCell<BTreeMap<u64, Vec<Line>>>,
+    launched: RefCell<BTreeSet<&'static str>>,
 }
 
 impl Emulator {
     /// Pieces of memory that have not been given back.
     pub fn pieces(&self) -> usize {
         self.memory.borrow().len()
+    }
+
+    /// The kernels that have run.
+    pub fn launched(&self) -> Vec<&'static str> {
+        self.launched.borrow().iter().copied().collect()
     }
 }
 
@@ -90,6 +96,7 @@ impl Machine for Emulator {
             grid,
             block,
         } = launch;
+        self.launched.borrow_mut().insert(kernel);
         // SAFETY: the program defines `emulate` with this type.
         let emulate = unsafe { program()?.get::<Emulate>(b"emulate")? };
         let name = CString::new(*kernel)?;
