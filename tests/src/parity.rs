@@ -155,7 +155,8 @@ fn distance(found: &[f32], expected: &[f32]) -> f64 {
     if off == 0.0 { 0.0 } else { (off / norm).sqrt() }
 }
 
-fn near(what: &str, found: &[f32], expected: &[f32], tolerance: f64) -> Result<()> {
+/// An error that names the values if they are further off than `tolerance` of their norm.
+pub fn near(what: &str, found: &[f32], expected: &[f32], tolerance: f64) -> Result<()> {
     ensure!(
         found.len() == expected.len(),
         "{what}: {} values, not {}",
