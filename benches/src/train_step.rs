@@ -1,4 +1,4 @@
-//! Whole training steps, timed: `train_step NETWORK --batch N`.
+//! Whole training steps, timed: `train_step NETWORK --batch N [--device cpu|cuda[:N]]`.
 //!
 //! After three steps of warm-up it reads numbers of steps from standard input, one a line, and
 //! answers each with one JSON object: the milliseconds of those steps, and the most memory that
@@ -8,9 +8,9 @@ use std::io::{BufRead, stdin};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use host::backend::cpu::Cpu;
 use host::backend::{
-    Backend, Batch, LayerRates, Optimiser, Target, Update, VaeObjective, Weights, parameters,
+    Backend, Batch, Device, LayerRates, Optimiser, Target, Update, VaeObjective, Weights, choose,
+    parameters,
 };
 use serde_json::json;
 use vae96::{Architecture, Autoencoder, EDGE, Head, PAPER, SIDE};
@@ -37,30 +37,37 @@ fn update() -> Update {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let network = arguments.first().context("name a network")?;
-    let batch = option(&arguments, "--batch")?;
+    let batch = option(&arguments, "--batch")?.context("--batch N is missing")?;
+    let batch = batch
+        .parse()
+        .with_context(|| format!("--batch {batch} is not a number"))?;
+    let device = option(&arguments, "--device")?.unwrap_or("cpu");
+    let backend = choose(device.parse::<Device>()?, |line| eprintln!("{line}"))?;
+    eprintln!("{}", backend.name());
     match network.as_str() {
-        "edge_vae" => vae(&EDGE.vae, batch),
-        "edge_classifier" => classifier(&EDGE, 10, batch),
-        "paper_vae" => vae(&PAPER.vae, batch),
-        "paper_classifier" => classifier(&PAPER, 1000, batch),
+        "edge_vae" => vae(&*backend, &EDGE.vae, batch),
+        "edge_classifier" => classifier(&*backend, &EDGE, 10, batch),
+        "paper_vae" => vae(&*backend, &PAPER.vae, batch),
+        "paper_classifier" => classifier(&*backend, &PAPER, 1000, batch),
         _ => {
             bail!("{network} is none of edge_vae, edge_classifier, paper_vae and paper_classifier")
         }
     }
 }
 
-fn option(arguments: &[String], name: &str) -> Result<usize> {
-    let index = arguments.iter().position(|argument| argument == name);
-    let value = index.and_then(|index| arguments.get(index + 1));
-    let value = value.with_context(|| format!("{name} N is missing"))?;
-    value
-        .parse()
-        .with_context(|| format!("{name} {value} is not a number"))
+/// The value of an option, if it is given.
+fn option<'a>(arguments: &'a [String], name: &str) -> Result<Option<&'a str>> {
+    let Some(index) = arguments.iter().position(|argument| argument == name) else {
+        return Ok(None);
+    };
+    let value = arguments.get(index + 1);
+    let value = value.with_context(|| format!("{name} is without a value"))?;
+    Ok(Some(value))
 }
 
-fn vae(autoencoder: &'static Autoencoder, count: usize) -> Result<()> {
+fn vae(backend: &dyn Backend, autoencoder: &'static Autoencoder, count: usize) -> Result<()> {
     let weights = Weights::initial(&parameters::vae(autoencoder), 1);
-    let mut vae = Cpu.vae(autoencoder, &weights)?;
+    let mut vae = backend.vae(autoencoder, &weights)?;
     drop(weights);
     let batch = images(count);
     let noise = pattern(count * autoencoder.latent());
@@ -78,10 +85,15 @@ fn vae(autoencoder: &'static Autoencoder, count: usize) -> Result<()> {
     })
 }
 
-fn classifier(architecture: &'static Architecture, classes: usize, count: usize) -> Result<()> {
+fn classifier(
+    backend: &dyn Backend,
+    architecture: &'static Architecture,
+    classes: usize,
+    count: usize,
+) -> Result<()> {
     let parameters = parameters::classifier(architecture, Head::Conv, classes);
     let weights = Weights::initial(&parameters, 1);
-    let mut classifier = Cpu.classifier(architecture, Head::Conv, classes, &weights)?;
+    let mut classifier = backend.classifier(architecture, Head::Conv, classes, &weights)?;
     drop(weights);
     let batch = images(count);
     let target = |image: usize| Target {

@@ -94,8 +94,8 @@ pub struct CommonArguments {
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Where to train.
-    #[arg(long)]
+    /// Where to train: `auto` takes a GPU where there is one, else the processor.
+    #[arg(long, value_name = "auto|cpu|cuda[:N]")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
     /// The most unlabelled images to use; 0 takes all there are.
@@ -193,8 +193,8 @@ pub struct SuggestCommand {
     /// Where k-means begins.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Where to encode.
-    #[arg(long, default_value = "auto")]
+    /// Where to encode: `auto` takes a GPU where there is one, else the processor.
+    #[arg(long, value_name = "auto|cpu|cuda[:N]", default_value = "auto")]
     pub device: Device,
     /// Write the chosen images as one PNG, ten a row, in the order of their ranks.
     #[arg(long, value_name = "FILE")]

@@ -7,7 +7,7 @@ mod predictions;
 use anyhow::{Result, anyhow, ensure};
 use rayon::prelude::*;
 use vae96::model::Model;
-use vae96::{INPUT, Interpreter, SIDE};
+use vae96::{INPUT, Interleaved, Interpreter, Line, SIDE};
 
 pub use needs::{LayerNeeds, Needs, needs};
 pub use predictions::Predictions;
@@ -57,20 +57,27 @@ pub fn model(file: &[u8], data: &Labelled) -> Result<Predictions> {
             label + 1
         );
     }
-    let rows = (0..data.labels.len())
+    let mut lines = vec![Line::ZERO; Interleaved::lines(&model)];
+    let weights = Interleaved::of(&model, &mut lines).map_err(|error| anyhow!("{error}"))?;
+    let count = data.labels.len();
+    let rows = (0..count)
         .into_par_iter()
-        .map_init(
-            || {
-                (
-                    vec![0; model.network().buffer_words(classes)],
-                    vec![0; IMAGE_BYTES],
-                )
-            },
-            |(buffer, image), index| {
-                data.images.read(index, image)?;
-                logits(&model, image, buffer)
-            },
-        )
+        .step_by(BATCH)
+        .map(|first| {
+            let mut buffer = vec![0; model.network().buffer_words(classes)];
+            let mut image = vec![0; IMAGE_BYTES];
+            let mut logits = Vec::with_capacity(BATCH * classes);
+            let mut network = match weights {
+                Some(weights) => Interpreter::interleaved(&model, weights, &mut buffer),
+                None => Interpreter::of(&model, &mut buffer),
+            }
+            .map_err(|error| anyhow!("{error}"))?;
+            for index in first..count.min(first + BATCH) {
+                data.images.read(index, &mut image)?;
+                logits.extend(answer(&mut network, &image)?);
+            }
+            Ok(logits)
+        })
         .collect::<Result<Vec<_>>>()?;
     Predictions::new(rows.concat(), data.labels.clone(), classes)
 }
@@ -78,6 +85,10 @@ pub fn model(file: &[u8], data: &Labelled) -> Result<Predictions> {
 /// The real numbers that the model gives for one image, 96×96 RGB bytes.
 pub fn logits(model: &Model<'_>, image: &[u8], buffer: &mut [i32]) -> Result<Vec<f32>> {
     let mut network = Interpreter::of(model, buffer).map_err(|error| anyhow!("{error}"))?;
+    answer(&mut network, image)
+}
+
+fn answer(network: &mut Interpreter<'_>, image: &[u8]) -> Result<Vec<f32>> {
     for row in image.chunks_exact(INPUT.row()) {
         network.push(row)?;
     }

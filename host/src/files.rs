@@ -1,10 +1,21 @@
 //! Files that are whole or not there.
 
+use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+/// Where files are kept that another run can make use of: in the user's cache folder, if there is
+/// one.
+pub fn cache() -> Option<PathBuf> {
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
+    let folder = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home)?;
+    Some(folder.join("vae96"))
+}
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {

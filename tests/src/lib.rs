@@ -1,7 +1,11 @@
 //! What the tests share: random weights and images.
 
+pub mod emulator;
 pub mod frames;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod lesson;
+pub mod parity;
 pub mod torch;
 pub mod twin;
 

@@ -4,7 +4,11 @@
 //! reports know nothing of the machine behind it, and a backend knows no recipe: it is told the
 //! rate, the decay and the noise of every step.
 
+mod choice;
 pub mod cpu;
+pub mod cuda;
+mod description;
+mod layout;
 pub mod parameters;
 mod weights;
 
@@ -12,10 +16,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 use vae96::{Architecture, Autoencoder, Head};
 
+pub use choice::{Device, choose};
 pub use weights::{Metadata, Tensor, Weights};
 
 /// A batch of images, `count × side × side × 3` values in [0, 1], channels innermost.
@@ -258,21 +261,4 @@ pub trait Backend {
         classes: usize,
         weights: &Weights,
     ) -> Result<Box<dyn Classifier>>;
-}
-
-/// Where to train.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// The best there is.
-    Auto,
-    /// This computer's processor.
-    Cpu,
-}
-
-/// The backend of a device.
-pub fn choose(device: Device) -> Result<Box<dyn Backend>> {
-    match device {
-        Device::Auto | Device::Cpu => Ok(Box::new(cpu::Cpu)),
-    }
 }

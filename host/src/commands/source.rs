@@ -1,12 +1,10 @@
 //! Where a run's images come from: a folder, or the built-in scenes.
 
-use std::env;
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
 
 use super::config::Config;
 use crate::data::{Dataset, folder, scenes};
+use crate::files;
 use crate::train::progress::Progress;
 
 /// Which images a command needs.
@@ -68,7 +66,7 @@ pub fn load(config: &Config, parts: Parts, progress: Progress) -> Result<Dataset
                 unlabelled: parts.unlabelled,
                 labels_per_class: labels,
                 max_unlabelled: (config.unlabelled > 0).then_some(config.unlabelled),
-                cache: cache(),
+                cache: files::cache(),
                 ..folder::Options::default()
             };
             let data = folder::read(root, &options, &bar)?;
@@ -152,13 +150,4 @@ fn tell_unlabelled_classes(data: &Dataset, progress: Progress) {
             without.join(", ")
         ));
     }
-}
-
-/// Where decoded images are kept for the next run: the user's cache folder, if there is one.
-fn cache() -> Option<PathBuf> {
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
-    let folder = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home)?;
-    Some(folder.join("vae96"))
 }

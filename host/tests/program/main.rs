@@ -1,6 +1,7 @@
 //! The program `vae96` as its users run it: whole commands on a small folder of photographs.
 
 mod commands;
+mod devices;
 mod few_shot;
 mod interop;
 mod labels;

@@ -211,7 +211,9 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize>(
         for v in 0..V {
             let channels = Block::new(task, block + v, lines.add(v * height), D::FLIP != 0);
             for (p, sums) in sums.iter().enumerate() {
-                channels.put(task, D::values(sums[v]), pixel + p);
+                if let Some(&sums) = sums.get(v) {
+                    channels.put(task, D::values(sums), pixel + p);
+                }
             }
         }
     }
@@ -259,14 +261,14 @@ impl Block {
     #[inline(always)]
     fn activations(&self, channels: &Channels<'_>, sums: [i32; CHANNELS]) -> [i8; CHANNELS] {
         let mut high = [0i32; CHANNELS];
-        for (i, high) in high.iter_mut().enumerate() {
-            let doubled = (self.bias[i].wrapping_add(sums[i])) << 1;
-            let product = i64::from(doubled) * i64::from(self.multipliers[i]);
+        let scaled = self.bias.iter().zip(sums).zip(&self.multipliers);
+        for (high, ((bias, sum), &multiplier)) in high.iter_mut().zip(scaled) {
+            let product = i64::from(bias.wrapping_add(sum) << 1) * i64::from(multiplier);
             *high = ((product + (1 << 31)) >> 32) as i32;
         }
         let mut values = [0i8; CHANNELS];
-        for (i, value) in values.iter_mut().enumerate() {
-            let rounded = (((high[i] + (high[i] >> 31)) >> self.shifts[i]) + 1) >> 1;
+        for (value, (high, shift)) in values.iter_mut().zip(high.into_iter().zip(self.shifts)) {
+            let rounded = (((high + (high >> 31)) >> shift) + 1) >> 1;
             *value = (rounded + i32::from(channels.zero_point))
                 .min(channels.max.into())
                 .max(channels.min.into()) as i8;

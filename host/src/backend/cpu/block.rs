@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use dfdx::tensor::NoneTape;
 use vae96::{Activation, Layer, Op, Shape};
 
-use super::layout::Layout;
 use super::ops::Map;
 use super::ops::activation::with;
 use super::ops::average_pool::average_pool;
@@ -21,6 +20,7 @@ use super::parameter::{Parameter, Variable};
 use super::source::Values;
 use super::source::read_all;
 use super::tape::{Node, Tape};
+use crate::backend::description::Described;
 
 /// Share of a batch's statistics in the running ones, as in PyTorch.
 const MOMENTUM: f64 = 0.1;
@@ -37,8 +37,7 @@ pub struct Signal {
 /// A layer with its weights.
 #[derive(Clone, Debug)]
 pub struct Block {
-    layer: Layer,
-    classes: usize,
+    description: Described,
     weighted: Option<Weighted>,
 }
 
@@ -59,78 +58,44 @@ struct Norm {
 }
 
 impl Block {
-    /// A layer for inputs of shape `input`, with weights of zero. `next` is the layer after it: a
-    /// linear layer before a plane puts its outputs in a plane's order.
-    pub fn new(layer: Layer, input: Shape, classes: usize, next: Option<Op>) -> Result<Self> {
-        let Layer { name, op, .. } = layer;
-        let output = layer.output(input, classes);
-        ensure!(!output.is_empty(), "layer {name} leaves nothing of {input}");
-        let order = match next {
-            Some(Op::Unflatten { height, width }) => {
-                Shape::plane(height, width, output.len() / (height * width))
-            }
-            _ => output,
-        };
-        let (channels, inputs) = (output.channels, input.channels);
-        let (shape, layout) = match op {
-            Op::Conv { window, .. } => (
-                vec![channels, inputs, window.kernel, window.kernel],
-                Layout::kernels(inputs, window.kernel * window.kernel),
-            ),
-            Op::ConvTransposed { window, .. } => (
-                vec![inputs, channels, window.kernel, window.kernel],
-                Layout::kernels(channels, window.kernel * window.kernel),
-            ),
-            Op::Linear { .. } => (
-                vec![output.len(), input.len()],
-                Layout::matrix(order, input),
-            ),
-            Op::MaxPool { .. }
-            | Op::AveragePool { .. }
-            | Op::GlobalAveragePool
-            | Op::Unflatten { .. } => {
-                let plain =
-                    !layer.bias && !layer.batch_norm && layer.activation == Activation::None;
-                ensure!(
-                    plain,
-                    "layer {name} has no weights and so no bias, BatchNorm or activation"
-                );
-                return Ok(Self {
-                    layer,
-                    classes,
-                    weighted: None,
-                });
-            }
-        };
-        let vector = |name: String| {
-            let order = if matches!(op, Op::Linear { .. }) {
-                order
-            } else {
-                Shape::vector(channels)
+    /// A layer with weights of zero.
+    pub fn new(description: Described) -> Self {
+        let Layer {
+            name,
+            bias,
+            batch_norm,
+            ..
+        } = description.layer;
+        let weighted = description.tensors.as_ref().map(|tensors| {
+            let vector = |name: String| {
+                Variable::new(name, vec![tensors.channels], tensors.channel_layout.clone())
             };
-            Variable::new(name, vec![channels], Layout::vector(order))
-        };
-        let learned = |name: String| Parameter::new(vector(name), false);
-        let weighted = Weighted {
-            weight: Parameter::new(Variable::new(format!("{name}.weight"), shape, layout), true),
-            bias: layer.bias.then(|| learned(format!("{name}.bias"))),
-            norm: layer.batch_norm.then(|| Norm {
-                scale: learned(format!("{name}_bn.weight")),
-                shift: learned(format!("{name}_bn.bias")),
-                mean: vector(format!("{name}_bn.running_mean")),
-                variance: vector(format!("{name}_bn.running_var")),
-            }),
-        };
-        Ok(Self {
-            layer,
-            classes,
-            weighted: Some(weighted),
-        })
+            let learned = |name: String| Parameter::new(vector(name), false);
+            let weight = Variable::new(
+                format!("{name}.weight"),
+                tensors.weight.clone(),
+                tensors.weight_layout.clone(),
+            );
+            Weighted {
+                weight: Parameter::new(weight, true),
+                bias: bias.then(|| learned(format!("{name}.bias"))),
+                norm: batch_norm.then(|| Norm {
+                    scale: learned(format!("{name}_bn.weight")),
+                    shift: learned(format!("{name}_bn.bias")),
+                    mean: vector(format!("{name}_bn.running_mean")),
+                    variance: vector(format!("{name}_bn.running_var")),
+                }),
+            }
+        });
+        Self {
+            description,
+            weighted,
+        }
     }
 
     /// The layer's name.
     pub fn name(&self) -> &'static str {
-        self.layer.name
+        self.description.layer.name
     }
 
     /// Whether there is anything to learn in it.
@@ -183,12 +148,12 @@ impl Block {
     /// The layer in training: BatchNorm by the batch's statistics, which move the running ones.
     pub fn train<T: Tape>(&mut self, tape: &mut T, input: &Signal) -> Result<Signal> {
         let shape = self.output(input.shape)?;
-        let map = map(self.layer.op, input.shape, shape);
+        let map = map(self.description.layer.op, input.shape, shape);
         let node = match (&mut self.weighted, map) {
             (Some(weighted), Some(map)) => {
-                weighted.train(tape, map, &input.node, self.layer.activation)
+                weighted.train(tape, map, &input.node, self.description.layer.activation)
             }
-            _ => without_weights(self.layer.op, tape, input),
+            _ => without_weights(self.description.layer.op, tape, input),
         };
         Ok(Signal { shape, node })
     }
@@ -196,33 +161,21 @@ impl Block {
     /// The layer in use: BatchNorm by its running statistics.
     pub fn infer(&self, input: &Signal) -> Result<Signal> {
         let shape = self.output(input.shape)?;
-        let map = map(self.layer.op, input.shape, shape);
+        let map = map(self.description.layer.op, input.shape, shape);
         let node = match (&self.weighted, map) {
-            (Some(weighted), Some(map)) => {
-                weighted.infer(map.as_ref(), &input.node.values, self.layer.activation)
-            }
-            _ => without_weights(self.layer.op, &mut NoneTape, input),
+            (Some(weighted), Some(map)) => weighted.infer(
+                map.as_ref(),
+                &input.node.values,
+                self.description.layer.activation,
+            ),
+            _ => without_weights(self.description.layer.op, &mut NoneTape, input),
         };
         Ok(Signal { shape, node })
     }
 
     /// The shape it makes of `input`.
     pub fn output(&self, input: Shape) -> Result<Shape> {
-        let name = self.layer.name;
-        if let (Op::Linear { .. }, Some(weighted)) = (self.layer.op, &self.weighted) {
-            let wanted = weighted.weight.variable.shape[1];
-            ensure!(
-                input.len() == wanted,
-                "layer {name} takes {wanted} values, not {input} = {}",
-                input.len()
-            );
-        }
-        let output = self.layer.output(input, self.classes);
-        ensure!(
-            !output.is_empty(),
-            "layer {name} leaves nothing of its input of {input}"
-        );
-        Ok(output)
+        self.description.output(input)
     }
 }
 

@@ -30,6 +30,13 @@ pub fn take(len: usize) -> Vec<f32> {
     vec![0.0; len]
 }
 
+/// A buffer of `len` zeros.
+pub fn zeros(len: usize) -> Vec<f32> {
+    let mut buffer = take(len);
+    buffer.fill(0.0);
+    buffer
+}
+
 /// Gives back a buffer, wherever it came from.
 pub fn give(buffer: Vec<f32>) {
     if buffer.capacity() < LEAST {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! vae, classifier ─▶ network ─▶ block ─▶ ops ─▶ kernel, gemm
-//!        └─▶ optimiser ─▶ parameter ─▶ gradient, layout
+//!        └─▶ optimiser ─▶ parameter ─▶ gradient
 //! ```
 //! Activations lie as `image × row × column × channel`; weights are turned from PyTorch's layouts
 //! into ours, and back, at [`Learner`](super::Learner)'s door. Every sum has a fixed order, so the
@@ -15,7 +15,6 @@ mod gemm;
 mod gradient;
 #[allow(unsafe_code)]
 mod kernel;
-mod layout;
 mod model;
 mod network;
 mod ops;

@@ -1,13 +1,14 @@
 //! A sequence of layers, built from their description.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use dfdx::tensor::NoneTape;
-use vae96::{Layer, Op, Shape};
+use vae96::{Layer, Shape};
 
 use super::block::{Block, Signal};
 use super::parameter::{Parameter, Variable};
 use super::tape::Recording;
 use crate::backend::LayerRates;
+use crate::backend::description::Described;
 
 /// Layers, one after the other.
 #[derive(Clone, Debug)]
@@ -20,24 +21,10 @@ pub struct Network {
 impl Network {
     /// The network of `layers` for inputs of shape `input`, with weights of zero.
     pub fn new(layers: &[Layer], input: Shape, classes: usize) -> Result<Self> {
-        let mut shape = input;
-        let mut blocks = Vec::with_capacity(layers.len());
-        for (index, layer) in layers.iter().enumerate() {
-            if let Op::Unflatten { .. } = layer.op {
-                let before = index.checked_sub(1).map(|before| layers[before].op);
-                ensure!(
-                    matches!(before, Some(Op::Linear { .. })),
-                    "layer {} makes a plane of something else than a linear layer",
-                    layer.name
-                );
-            }
-            let next = layers.get(index + 1).map(|next| next.op);
-            blocks.push(Block::new(*layer, shape, classes, next)?);
-            shape = layer.output(shape, classes);
-        }
+        let (layers, output) = Described::sequence(layers, input, classes)?;
         Ok(Self {
-            blocks,
-            output: shape,
+            blocks: layers.into_iter().map(Block::new).collect(),
+            output,
         })
     }
 

@@ -82,6 +82,7 @@ pub fn sum(parts: Vec<Vec<f32>>) -> Vec<f32> {
                 total.iter_mut().zip(part).for_each(|(a, b)| *a += b);
             }
         });
+    rest.into_iter().for_each(buffers::give);
     total
 }
 

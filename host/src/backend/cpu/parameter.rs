@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use super::gradient::GradientKey;
-use super::layout::Layout;
 use crate::backend::Tensor;
+use crate::backend::layout::Layout;
 
 /// A tensor under PyTorch's name, kept in our layout.
 #[derive(Clone, Debug)]

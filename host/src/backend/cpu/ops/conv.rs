@@ -6,6 +6,7 @@ use vae96::{Shape, Window};
 use super::Map;
 use super::batch_norm::Moments;
 use super::windows::Windows;
+use crate::backend::cpu::buffers;
 use crate::backend::cpu::gradient::Gradient;
 use crate::backend::cpu::parallel::{each_image, images_per_task, sum, tasks};
 use crate::backend::cpu::source::{Source, Values};
@@ -77,7 +78,7 @@ impl Map for Conv {
         let parts = tasks(input_gradient, images * plane, Source::len(inputs))
             .enumerate()
             .map(|(task, (len, mut input_gradient))| {
-                let mut weights = vec![0.0; weights.len()];
+                let mut weights = buffers::zeros(weights.len());
                 let (mut input, mut grid) = (padded.buffer(), padded_grid.buffer());
                 for index in 0..len / plane {
                     let image = task * images + index;
@@ -92,6 +93,9 @@ impl Map for Conv {
                 weights
             })
             .collect();
-        Gradient::Values(windows.unpack(&sum(parts)))
+        let total = sum(parts);
+        let weights = windows.unpack(&total);
+        buffers::give(total);
+        Gradient::Values(weights)
     }
 }

@@ -3,6 +3,7 @@
 
 use vae96::{Shape, Window};
 
+use crate::backend::cpu::buffers;
 use crate::backend::cpu::kernel::{Contraction, Left, Out, PANEL, Right};
 use crate::backend::cpu::source::Source;
 
@@ -131,9 +132,11 @@ impl Windows {
     /// From `kernel × kernel × plane channels × channels` to the order of the weights.
     pub fn unpack(&self, gradient: &[f32]) -> Vec<f32> {
         let (channels, depth) = (self.grid.channels, self.depth());
-        let mut weights = Vec::with_capacity(gradient.len());
-        for channel in 0..channels {
-            weights.extend((0..depth).map(|term| gradient[term * channels + channel]));
+        let mut weights = buffers::take(gradient.len());
+        for (channel, weights) in weights.chunks_mut(depth).enumerate() {
+            for (term, weight) in weights.iter_mut().enumerate() {
+                *weight = gradient[term * channels + channel];
+            }
         }
         weights
     }

@@ -14,9 +14,9 @@ use dfdx::tensor::{NoneTape, Tape as _};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::backend::cpu::layout::Layout;
 use crate::backend::cpu::parameter::{Parameter, Variable};
 use crate::backend::cpu::tape::{Key, Node, Recording, backward};
+use crate::backend::layout::Layout;
 
 /// Random shapes a test tries.
 const CASES: u64 = 12;

@@ -1,0 +1,120 @@
+//! Where to train.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Error, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::Backend;
+use super::cpu::Cpu;
+use super::cuda::Cuda;
+
+/// Where to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Device {
+    /// A GPU where there is one, else the processor.
+    Auto,
+    /// This computer's processor.
+    Cpu,
+    /// The GPU of this number, counted from 0.
+    Cuda(usize),
+}
+
+impl Device {
+    /// Where to use what was trained there: a run may have come from a computer with more GPUs.
+    pub fn or_any(self) -> Self {
+        match self {
+            Self::Cuda(_) => Self::Auto,
+            device => device,
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let number = text.strip_prefix("cuda:").map(str::parse);
+        Ok(match (text, number) {
+            ("auto", _) => Self::Auto,
+            ("cpu", _) => Self::Cpu,
+            ("cuda", _) => Self::Cuda(0),
+            (_, Some(Ok(number))) => Self::Cuda(number),
+            _ => bail!(
+                "{text:?} is no device: it is auto, cpu, cuda, or cuda:N for the GPU number N"
+            ),
+        })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(0) => f.write_str("cuda"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+/// The backend of a device. Where the choice is ours and falls on the processor, `tell` gets a
+/// line that says why.
+///
+/// # Errors
+/// Where there is no such device, or it cannot be used.
+pub fn choose(device: Device, tell: impl FnOnce(&str)) -> Result<Box<dyn Backend>> {
+    match device {
+        Device::Cpu => Ok(Box::new(Cpu)),
+        Device::Cuda(number) => match Cuda::new(number) {
+            Ok(gpu) => Ok(Box::new(gpu)),
+            Err(error) => Err(error.context(format!("cannot use the device {device}"))),
+        },
+        Device::Auto => match Cuda::new(0) {
+            Ok(gpu) => Ok(Box::new(gpu)),
+            Err(error) => {
+                tell(&format!("no GPU: {error:#}"));
+                Ok(Box::new(Cpu))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_they_are_written() {
+        for (text, device) in [
+            ("auto", Device::Auto),
+            ("cpu", Device::Cpu),
+            ("cuda", Device::Cuda(0)),
+            ("cuda:7", Device::Cuda(7)),
+        ] {
+            assert_eq!(text.parse::<Device>().unwrap(), device);
+            assert_eq!(device.to_string(), text);
+        }
+        assert_eq!("cuda:0".parse::<Device>().unwrap(), Device::Cuda(0));
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
+            let error = text.parse::<Device>().unwrap_err().to_string();
+            assert!(error.contains("cuda:N") && error.contains(text), "{error}");
+        }
+    }
+}

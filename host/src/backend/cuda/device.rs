@@ -1,0 +1,205 @@
+//! The GPU itself, through its driver: one stream, on which all work is done in its order.
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use cudarc::driver::sys::{self, CUresult};
+use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, result};
+use cudarc::nvrtc::Ptx;
+
+use super::kernels;
+use super::machine::{Launch, Machine};
+use super::program::Compiler;
+use crate::files;
+
+/// The oldest architecture that the kernels are compiled for: Turing.
+const OLDEST: (i32, i32) = (7, 5);
+
+/// The oldest driver whose functions are all there.
+const OLDEST_DRIVER: c_int = 11_040;
+
+/// A GPU.
+pub struct Device {
+    stream: Arc<CudaStream>,
+    functions: HashMap<&'static str, CudaFunction>,
+    name: String,
+}
+
+impl Device {
+    /// The GPU of this number, with the kernels loaded.
+    pub fn open(ordinal: usize) -> Result<Self> {
+        // Calls of a library that is not there would panic.
+        // SAFETY: loading the driver runs nothing but its own start.
+        let present = unsafe { sys::is_culib_present() };
+        ensure!(
+            present,
+            "NVIDIA's driver cannot be loaded: there is no libcuda in the library path"
+        );
+        let driver = driver_version()?;
+        ensure!(
+            driver >= OLDEST_DRIVER,
+            "NVIDIA's driver is of CUDA {}; {} or later is needed",
+            release(driver),
+            release(OLDEST_DRIVER)
+        );
+        let gpus = CudaContext::device_count().map_err(|error| refusal("finds no GPU", error))?;
+        ensure!(
+            i32::try_from(ordinal).is_ok_and(|ordinal| ordinal < gpus),
+            "there is no GPU number {ordinal}: the driver finds {gpus}, counted from 0"
+        );
+        let context = CudaContext::new(ordinal)
+            .map_err(|error| refusal(&format!("does not open GPU {ordinal}"), error))?;
+        let model = context.name().context("the GPU has no name")?;
+        let (major, minor) = context.compute_capability()?;
+        ensure!(
+            (major, minor) >= OLDEST,
+            "{model} is of compute capability {major}.{minor}; the kernels need {}.{} or later",
+            OLDEST.0,
+            OLDEST.1
+        );
+        let functions = load(&context, &format!("sm_{major}{minor}"), driver)?;
+        Ok(Self {
+            stream: context.new_stream()?,
+            functions,
+            name: format!("GPU {ordinal}, {model}"),
+        })
+    }
+
+    fn asynchronous(&self) -> bool {
+        self.stream.context().has_async_alloc()
+    }
+}
+
+/// The kernels as functions of a context.
+fn load(
+    context: &Arc<CudaContext>,
+    architecture: &str,
+    driver: c_int,
+) -> Result<HashMap<&'static str, CudaFunction>> {
+    let compiler = Compiler::find()?;
+    let folder = files::cache().map(|folder| folder.join("kernels"));
+    let (code, cached) = compiler.cached(architecture, driver, folder.as_deref())?;
+    let module = match context.load_module(Ptx::from_binary(code)) {
+        // What lies in the cache is no program: it is made anew.
+        Err(_) if cached => {
+            let code = compiler.compile(architecture)?;
+            context.load_module(Ptx::from_binary(code))
+        }
+        loaded => loaded,
+    };
+    let module = module.map_err(|error| {
+        let what = format!(
+            "of CUDA {} does not load the kernels of {compiler}",
+            release(driver)
+        );
+        refusal(&what, error)
+    })?;
+    let function = |name| Ok((name, module.load_function(name)?));
+    kernels::NAMES.into_iter().map(function).collect()
+}
+
+/// The version of CUDA that the driver is of: 1000 times the major number and 10 times the minor.
+fn driver_version() -> Result<c_int> {
+    let mut version = 0;
+    // SAFETY: the pointer is to a number that lives through the call.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
+    Ok(version)
+}
+
+/// Such a version as it is written.
+fn release(version: c_int) -> String {
+    format!("{}.{}", version / 1000, version % 1000 / 10)
+}
+
+/// What the driver did not do, and what it says of it.
+fn refusal(what: &str, error: DriverError) -> anyhow::Error {
+    let said = error.error_string().map(|said| said.to_string_lossy());
+    match said {
+        Ok(said) => anyhow!("NVIDIA's driver {what}: {said}"),
+        Err(_) => anyhow!("NVIDIA's driver {what}: {:?}", error.0),
+    }
+}
+
+impl Machine for Device {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        let address = if self.asynchronous() {
+            // SAFETY: the stream is alive, and all work on this memory is done on it. Its content
+            // is anything, which is what is promised.
+            unsafe { result::malloc_async(self.stream.cu_stream(), bytes) }
+        } else {
+            // SAFETY: its content is anything, which is what is promised.
+            unsafe { result::malloc_sync(bytes) }
+        };
+        match address {
+            Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
+                let (free, all) = self.stream.context().mem_get_info()?;
+                let megabytes = |bytes: usize| bytes.div_ceil(1 << 20);
+                bail!(
+                    "the GPU has {} MiB of its {} MiB free, and {} MiB more are needed; a smaller \
+                     batch needs less",
+                    megabytes(free),
+                    megabytes(all),
+                    megabytes(bytes)
+                )
+            }
+            address => address.map_err(|error| refusal("gives no memory", error)),
+        }
+    }
+
+    unsafe fn free(&self, address: u64) {
+        let freed = if self.asynchronous() {
+            // SAFETY: the caller's promise; it was allocated on this stream.
+            unsafe { result::free_async(address, self.stream.cu_stream()) }
+        } else {
+            let done = self.stream.synchronize();
+            // SAFETY: the caller's promise; the work on it is done.
+            done.and_then(|()| unsafe { result::free_sync(address) })
+        };
+        // A driver that gives nothing back any more says so again at the next call.
+        freed.ok();
+    }
+
+    unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<()> {
+        // SAFETY: the caller's promise of the address; the stream is alive, and `bytes` are there
+        // until the copy is done, for which we wait.
+        unsafe { result::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }
+            .and_then(|()| self.stream.synchronize())
+            .map_err(|error| refusal("does not copy to the GPU", error))
+    }
+
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: the caller's promise of the address; the stream is alive, and `bytes` are there
+        // until the copy is done, for which we wait.
+        unsafe { result::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()) }
+            .and_then(|()| self.stream.synchronize())
+            .map_err(|error| refusal("does not copy from the GPU", error))
+    }
+
+    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+        let Launch {
+            kernel,
+            grid: [gx, gy, gz],
+            block: [bx, by, bz],
+        } = *launch;
+        let function = (self.functions.get(kernel)).with_context(|| format!("no {kernel}"))?;
+        // SAFETY: the function's module lives as long as `self`, the stream too; the caller's
+        // promise of the arguments and of all memory that the kernel touches.
+        unsafe {
+            result::launch_kernel(
+                function.cu_function(),
+                (gx, gy, gz),
+                (bx, by, bz),
+                0,
+                self.stream.cu_stream(),
+                arguments,
+            )
+        }
+        .map_err(|error| refusal(&format!("does not start {kernel}"), error))
+    }
+}

@@ -1,0 +1,91 @@
+// What a step minimises, and its gradients.
+
+// Each dimension's KL divergence from N(0, 1) over a batch, −½ Σ (1 + log σ² − μ² − σ²)
+// (Kingma and Welling, 2014).
+KERNEL divergence(const float *mean, const float *log_variance, int count, int dimensions,
+                  double *totals) {
+    FOR_EACH(d, dimensions) {
+        double total = 0.0;
+        for (int image = 0; image < count; ++image) {
+            const double m = mean[image * dimensions + d], log = log_variance[image * dimensions + d];
+            total += -0.5 * (1.0 + log - m * m - exp(log));
+        }
+        totals[d] = total;
+    }
+}
+
+// z = μ + ε · exp(½ log σ²).
+KERNEL sample(const float *mean, const float *log_variance, const float *noise, int len,
+              float *out) {
+    FOR_EACH(i, len) {
+        out[i] = mean[i] + noise[i] * expf(0.5f * log_variance[i]);
+    }
+}
+
+// The gradients of μ (added to what it has, with `add`) and log σ² from that of z. A dimension
+// whose divergence is below `least` in all adds nothing.
+KERNEL sample_backward(const float *gradient, const float *mean, const float *log_variance,
+                       const float *noise, int len, int dimensions, const double *totals,
+                       float weight, double least, int add, float *by_mean, float *by_log) {
+    FOR_EACH(i, len) {
+        const float w = totals[i % dimensions] < least ? 0.0f : weight;
+        const float deviation = expf(0.5f * log_variance[i]);
+        const float by_divergence = w * (deviation * deviation - 1.0f);
+        by_mean[i] = (add ? by_mean[i] : 0.0f) + gradient[i] + w * mean[i];
+        by_log[i] = 0.5f * (gradient[i] * noise[i] * deviation + by_divergence);
+    }
+}
+
+// Σ (y − x)², a part a block, and its gradient, held `weight` times.
+KERNEL squared_error(const float *outputs, const float *targets, int len, int part, float weight,
+                     float *gradient, double *parts) {
+    const int begin = blockIdx.x * part, end = min(begin + part, len);
+    float sum = 0.0f;
+    for (int i = begin + threadIdx.x; i < end; i += THREADS) {
+        const float error = outputs[i] - targets[i];
+        sum += error * error;
+        gradient[i] = 2.0f * weight * error;
+    }
+    const double total = block_sum(sum);
+    if (threadIdx.x == 0) {
+        parts[blockIdx.x] = total;
+    }
+}
+
+// Softmax cross-entropy with label smoothing (Szegedy et al., 2016): a block an image. `targets`
+// are class, smoothing and weight; `outcomes` cross-entropy, and 1 where the first best logit is
+// the target's.
+KERNEL cross_entropy(const float *logits, int classes, const float *targets, float *gradient,
+                     double *outcomes) {
+    logits += blockIdx.x * classes;
+    gradient += blockIdx.x * classes;
+    targets += blockIdx.x * 3;
+    const int target = (int)targets[0];
+    const double smoothing = targets[1], weight = targets[2];
+    float top = logits[0];
+    int best = 0;
+    for (int c = threadIdx.x; c < classes; c += THREADS) {
+        if (logits[c] > top || c == threadIdx.x) {
+            top = logits[c];
+            best = c;
+        }
+    }
+    block_max(top, best);
+    double total = 0.0;
+    for (int c = threadIdx.x; c < classes; c += THREADS) {
+        total += exp((double)logits[c] - top);
+    }
+    total = block_sum(total);
+    double loss = 0.0;
+    for (int c = threadIdx.x; c < classes; c += THREADS) {
+        const double log_share = (double)logits[c] - top - log(total);
+        const double wanted = (c == target ? 1.0 - smoothing : 0.0) + smoothing / classes;
+        loss -= wanted * log_share;
+        gradient[c] = (exp(log_share) - wanted) * weight;
+    }
+    loss = block_sum(loss);
+    if (threadIdx.x == 0) {
+        outcomes[blockIdx.x * 2] = loss;
+        outcomes[blockIdx.x * 2 + 1] = best == target;
+    }
+}

@@ -1,0 +1,191 @@
+// Batch normalisation over the rows of a `rows × channels` array, with what follows it, and the
+// bias and activation of layers without it.
+//
+// Sums over rows are taken in parts of `part_rows` rows: a block has threads for some channels
+// (x) and for rows (y), and part `blockIdx.y`. A second kernel merges the parts in their order.
+
+// `host/src/backend/cpu`'s constants, PyTorch's too.
+constexpr double EPSILON = 1e-5;
+constexpr double MOMENTUM = 0.1;
+
+// Each part's mean and sum of squared deviations, a channel. All threads sum about the part's first
+// value, so nothing is lost where a mean is far from zero.
+KERNEL moments_parts(const float *values, int rows, int channels, int part_rows, Pair *parts) {
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    const int begin = blockIdx.y * part_rows, end = min(begin + part_rows, rows);
+    float sum = 0.0f, square = 0.0f, centre = 0.0f;
+    if (channel < channels) {
+        centre = values[begin * channels + channel];
+        for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
+            const float deviation = values[row * channels + channel] - centre;
+            sum += deviation;
+            square += deviation * deviation;
+        }
+    }
+    const Pair total = sum_of_rows({sum, square});
+    if (threadIdx.y == 0 && channel < channels) {
+        const double count = end - begin;
+        parts[blockIdx.y * channels + channel] = {
+            centre + total.first / count,
+            total.second - total.first * total.first / count,
+        };
+    }
+}
+
+// activation(γ · (x − mean) / deviation + β) as factor · x + offset.
+__device__ inline void set_affine(float *affine, int channels, int channel, float gamma, float beta,
+                                  double mean, double deviation) {
+    const double factor = gamma / deviation;
+    affine[channel] = factor;
+    affine[channels + channel] = beta - factor * mean;
+}
+
+// Merges the parts by the formula of Chan, Golub and LeVeque (1979); moves the running statistics.
+// `statistics` gets means and deviations, `affine` factors and offsets. The bias of the map, which
+// the values are without, is part of the running mean.
+KERNEL moments(const Pair *parts, int count, int rows, int channels, int part_rows,
+               const float *gamma, const float *beta, const float *bias, float *running_mean,
+               float *running_variance, double *statistics, float *affine) {
+    FOR_EACH(channel, channels) {
+        double mean = 0.0, square = 0.0;
+        for (int part = 0; part < count; ++part) {
+            const Pair other = parts[part * channels + channel];
+            const double before = (double)part * part_rows;
+            const double more = min(part_rows, rows - part * part_rows);
+            const double share = more / (before + more);
+            const double delta = other.first - mean;
+            mean += delta * share;
+            square += other.second + delta * delta * before * share;
+        }
+        const double unbiased = square / max(rows - 1, 1);
+        const double shifted = mean + (bias ? bias[channel] : 0.0f);
+        running_mean[channel] = (1.0 - MOMENTUM) * running_mean[channel] + MOMENTUM * shifted;
+        running_variance[channel] =
+            (1.0 - MOMENTUM) * running_variance[channel] + MOMENTUM * unbiased;
+        const double deviation = sqrt(square / rows + EPSILON);
+        statistics[channel] = mean;
+        statistics[channels + channel] = deviation;
+        set_affine(affine, channels, channel, gamma[channel], beta[channel], mean, deviation);
+    }
+}
+
+// The same from the running statistics.
+KERNEL running_affine(int channels, const float *gamma, const float *beta, const float *bias,
+                      const float *running_mean, const float *running_variance, float *affine) {
+    FOR_EACH(channel, channels) {
+        const double mean = (double)running_mean[channel] - (bias ? bias[channel] : 0.0f);
+        const double deviation = sqrt(running_variance[channel] + EPSILON);
+        set_affine(affine, channels, channel, gamma[channel], beta[channel], mean, deviation);
+    }
+}
+
+// out = activation(factor · x + offset).
+KERNEL normalise(const float *values, int len, int channels, const float *affine, int activation,
+                 float *out) {
+    FOR_EACH(i, len) {
+        const int channel = i % channels;
+        out[i] = activate(activation, affine[channel] * values[i] + affine[channels + channel]);
+    }
+}
+
+// The gradient before the activation.
+__device__ inline float inner(float gradient, float x, float factor, float offset, int activation) {
+    return gradient * slope(activation, activate(activation, factor * x + offset));
+}
+
+// Each part's Σ g · (x − mean) and Σ g, g the gradient before the activation.
+KERNEL norm_parts(const float *values, const float *gradient, int rows, int channels, int part_rows,
+                  const double *statistics, const float *affine, int activation, Pair *parts) {
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    const int begin = blockIdx.y * part_rows, end = min(begin + part_rows, rows);
+    float by_value = 0.0f, plain = 0.0f;
+    if (channel < channels) {
+        const float mean = statistics[channel];
+        const float factor = affine[channel], offset = affine[channels + channel];
+        for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
+            const float x = values[row * channels + channel];
+            const float g =
+                inner(gradient[row * channels + channel], x, factor, offset, activation);
+            by_value += g * (x - mean);
+            plain += g;
+        }
+    }
+    const Pair total = sum_of_rows({by_value, plain});
+    if (threadIdx.y == 0 && channel < channels) {
+        parts[blockIdx.y * channels + channel] = total;
+    }
+}
+
+// The gradients of γ and β, and slope and constant of
+// dx = factor · (g − Σg / n − x̂ · Σ(g · x̂) / n) = factor · g + slope · x + constant.
+KERNEL norm_gradients(const Pair *parts, int count, int rows, int channels,
+                      const double *statistics, const float *affine, float *gamma_gradient,
+                      float *beta_gradient, float *slopes) {
+    FOR_EACH(channel, channels) {
+        double by_value = 0.0, plain = 0.0;
+        for (int part = 0; part < count; ++part) {
+            by_value += parts[part * channels + channel].first;
+            plain += parts[part * channels + channel].second;
+        }
+        const double mean = statistics[channel], deviation = statistics[channels + channel];
+        const double scale = by_value / deviation;
+        gamma_gradient[channel] = scale;
+        beta_gradient[channel] = plain;
+        const double factor = (double)affine[channel] / rows;
+        const double per_value = -factor * scale / deviation;
+        slopes[channel] = per_value;
+        slopes[channels + channel] = -factor * plain - per_value * mean;
+    }
+}
+
+// gradient = that of what was normalised.
+KERNEL norm_backward(const float *values, int len, int channels, const float *affine,
+                     const float *slopes, int activation, float *gradient) {
+    FOR_EACH(i, len) {
+        const int channel = i % channels;
+        const float factor = affine[channel], x = values[i];
+        const float g = inner(gradient[i], x, factor, affine[channels + channel], activation);
+        gradient[i] = factor * g + slopes[channel] * x + slopes[channels + channel];
+    }
+}
+
+// values = activation(values + bias).
+KERNEL finish(float *values, int len, int channels, const float *bias, int activation) {
+    FOR_EACH(i, len) {
+        values[i] = activate(activation, values[i] + (bias ? bias[i % channels] : 0.0f));
+    }
+}
+
+// gradient = that before the activation.
+KERNEL finish_backward(const float *outputs, int len, int activation, float *gradient) {
+    FOR_EACH(i, len) {
+        gradient[i] *= slope(activation, outputs[i]);
+    }
+}
+
+// Each part's sum of a column.
+KERNEL column_parts(const float *values, int rows, int channels, int part_rows, Pair *parts) {
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    const int begin = blockIdx.y * part_rows, end = min(begin + part_rows, rows);
+    float sum = 0.0f;
+    if (channel < channels) {
+        for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
+            sum += values[row * channels + channel];
+        }
+    }
+    const Pair total = sum_of_rows({sum, 0.0});
+    if (threadIdx.y == 0 && channel < channels) {
+        parts[blockIdx.y * channels + channel] = total;
+    }
+}
+
+// The sums of the columns.
+KERNEL columns(const Pair *parts, int count, int channels, float *out) {
+    FOR_EACH(channel, channels) {
+        double sum = 0.0;
+        for (int part = 0; part < count; ++part) {
+            sum += parts[part * channels + channel].first;
+        }
+        out[channel] = sum;
+    }
+}

@@ -1,0 +1,128 @@
+//! What the networks need of a GPU: memory, copies, launches.
+//!
+//! The GPU itself is one implementation (`device`); the tests have another that
+//! runs the same kernels on the processor.
+
+use std::ffi::c_void;
+use std::marker::PhantomData;
+
+use anyhow::Result;
+use bytemuck::{NoUninit, bytes_of};
+
+use super::memory::Span;
+
+/// One kernel's start. Work of a machine is done in the order in which it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// Blocks along three axes.
+    pub grid: [u32; 3],
+    /// Threads of a block along three axes.
+    pub block: [u32; 3],
+}
+
+/// Something that runs kernels on memory of its own.
+pub trait Machine {
+    /// What it is, in a few words for the user.
+    fn name(&self) -> String;
+
+    /// The address of new memory, of a multiple of 256; its content is anything.
+    ///
+    /// # Errors
+    /// Where there is not enough; the message tells how much was wanted.
+    fn allocate(&self, bytes: usize) -> Result<u64>;
+
+    /// Gives memory back once the work that was asked for before is done.
+    ///
+    /// # Safety
+    /// The address must be of [`allocate`](Self::allocate) and not have been given back.
+    unsafe fn free(&self, address: u64);
+
+    /// Copies to the machine.
+    ///
+    /// # Safety
+    /// So many bytes must lie within one piece of allocated memory.
+    unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<()>;
+
+    /// Copies from the machine when all work asked for before is done.
+    ///
+    /// # Safety
+    /// So many bytes must lie within one piece of allocated memory.
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
+
+    /// Starts a kernel.
+    ///
+    /// # Safety
+    /// The arguments must point to values of the kernel's parameters, one each, in their order; the
+    /// kernel must find memory wherever it reads or writes.
+    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<()>;
+}
+
+/// A value that a kernel gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument<'a> {
+    /// Its bytes; what follows them is not read.
+    bytes: [u64; 5],
+    memory: PhantomData<&'a ()>,
+}
+
+impl Argument<'_> {
+    /// A null pointer.
+    pub const NONE: Self = Self {
+        bytes: [0; 5],
+        memory: PhantomData,
+    };
+
+    /// A value that has the kernel's representation.
+    pub fn value(value: impl NoUninit) -> Self {
+        let mut argument = Self::NONE;
+        let value = bytes_of(&value);
+        bytemuck::bytes_of_mut(&mut argument.bytes)[..value.len()].copy_from_slice(value);
+        argument
+    }
+
+    /// Where the value lies.
+    pub fn pointer(&mut self) -> *mut c_void {
+        self.bytes.as_mut_ptr().cast()
+    }
+}
+
+impl<'a> From<Span<'a>> for Argument<'a> {
+    fn from(span: Span<'a>) -> Self {
+        Self {
+            memory: PhantomData,
+            ..Argument::value(span.address())
+        }
+    }
+}
+
+impl<'a> From<Option<Span<'a>>> for Argument<'a> {
+    fn from(span: Option<Span<'a>>) -> Self {
+        span.map_or(Self::NONE, Self::from)
+    }
+}
+
+impl From<i32> for Argument<'_> {
+    fn from(value: i32) -> Self {
+        Self::value(value)
+    }
+}
+
+impl From<bool> for Argument<'_> {
+    fn from(value: bool) -> Self {
+        Self::value(i32::from(value))
+    }
+}
+
+impl From<f32> for Argument<'_> {
+    fn from(value: f32) -> Self {
+        Self::value(value)
+    }
+}
+
+impl From<f64> for Argument<'_> {
+    fn from(value: f64) -> Self {
+        Self::value(value)
+    }
+}

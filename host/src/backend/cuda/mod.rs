@@ -1,0 +1,82 @@
+//! Training on a GPU: the networks of `vae96` as launches of our own kernels.
+//!
+//! ```text
+//! vae, classifier ─▶ network ─▶ ops ─▶ machine ◀─ device ─▶ program ─▶ kernels/*.cu
+//!        └─▶ model ─▶ optimiser ┘
+//! ```
+//! `pack` lays out the tensors of a model, and each pass lays out its activations (`memory`) before
+//! it launches anything: all of it is arithmetic on the host. Activations and weights lie as in the
+//! CPU's backend; sums have a fixed order, so the same seed gives the same bits on the same GPU.
+
+mod classifier;
+#[allow(unsafe_code)]
+mod device;
+pub mod kernels;
+#[allow(unsafe_code)]
+pub mod machine;
+mod memory;
+mod model;
+mod network;
+mod ops;
+mod optimiser;
+mod pack;
+#[allow(unsafe_code)]
+pub mod program;
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests;
+mod vae;
+
+use std::rc::Rc;
+
+use anyhow::Result;
+use vae96::{Architecture, Autoencoder, Head};
+
+use self::classifier::ClassifierNetwork;
+use self::device::Device;
+use self::machine::Machine;
+use self::ops::Gpu;
+use self::vae::VaeNetworks;
+use super::{Backend, Classifier, Vae, Weights};
+
+/// A machine that runs the kernels.
+#[derive(Clone)]
+pub struct Cuda(Rc<dyn Machine>);
+
+impl Cuda {
+    /// Trains on the GPU of this number, counted from 0.
+    ///
+    /// # Errors
+    /// Without a driver, without NVRTC, without such a GPU, or where it is too old.
+    pub fn new(ordinal: usize) -> Result<Self> {
+        Ok(Self(Rc::new(Device::open(ordinal)?)))
+    }
+
+    /// Trains on this machine.
+    pub fn on(machine: Rc<dyn Machine>) -> Self {
+        Self(machine)
+    }
+}
+
+impl Backend for Cuda {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>> {
+        let gpu = Gpu::new(Rc::clone(&self.0));
+        Ok(Box::new(VaeNetworks::model(&gpu, autoencoder, weights)?))
+    }
+
+    fn classifier(
+        &self,
+        architecture: &'static Architecture,
+        head: Head,
+        classes: usize,
+        weights: &Weights,
+    ) -> Result<Box<dyn Classifier>> {
+        let gpu = Gpu::new(Rc::clone(&self.0));
+        let model = ClassifierNetwork::model(&gpu, architecture, head, classes, weights)?;
+        Ok(Box::new(model))
+    }
+}

@@ -1,0 +1,489 @@
+//! A sequence of layers: their tensors, where their values lie in a pass over a batch, and the
+//! launches of the pass.
+
+use anyhow::Result;
+use vae96::{Activation, Layer, Op, Shape};
+
+use super::memory::{Arena, Buffer, Slot, Span};
+use super::ops::maps::{Map, Operands};
+use super::ops::norm::{Kept, Norm};
+use super::ops::pools::Pool;
+use super::ops::{Columns, Gpu};
+use super::pack::{Index, Pack};
+use crate::backend::LayerRates;
+use crate::backend::description::Described;
+
+/// Layers, one after the other.
+#[derive(Clone, Debug)]
+pub struct Network {
+    blocks: Vec<Block>,
+    /// The shape it makes of the input it was built for.
+    pub output: Shape,
+}
+
+/// A layer and its tensors.
+#[derive(Clone, Debug)]
+struct Block {
+    description: Described,
+    tensors: Option<Tensors>,
+}
+
+/// The tensors of a layer with weights.
+#[derive(Clone, Debug)]
+struct Tensors {
+    weight: Index,
+    bias: Option<Index>,
+    norm: Option<NormTensors>,
+}
+
+#[derive(Clone, Debug)]
+struct NormTensors {
+    scale: Index,
+    shift: Index,
+    mean: Index,
+    variance: Index,
+}
+
+/// Where the values of all layers lie during a pass over a batch.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    frames: Vec<Frame>,
+    count: usize,
+    /// Where the last layer's values lie.
+    pub output: Slot,
+    /// The shape of each image's.
+    pub shape: Shape,
+}
+
+/// Where those of one layer lie.
+#[derive(Clone, Debug)]
+struct Frame {
+    input: Shape,
+    output: Shape,
+    from: Slot,
+    /// A map's values before BatchNorm; without BatchNorm the same as `to`.
+    inner: Slot,
+    to: Slot,
+    aside: Aside,
+}
+
+/// What a layer keeps for its backward pass beside its values.
+#[derive(Clone, Copy, Debug)]
+enum Aside {
+    Nothing,
+    Norm {
+        statistics: Slot,
+        affine: Slot,
+        slopes: Slot,
+    },
+    /// The taps of maxima, i32.
+    Winners(Slot),
+}
+
+/// The slots of gradients on their way through a pass: a layer turns the one into the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gradients([Slot; 2]);
+
+impl Gradients {
+    /// Slots for the gradients of all layers of these passes.
+    pub fn new<'a>(arena: &mut Arena, passes: impl IntoIterator<Item = &'a Pass>) -> Self {
+        let frames = passes.into_iter().flat_map(|pass| &pass.frames);
+        let len = frames.map(|frame| frame.from.len.max(frame.to.len)).max();
+        Self([(); 2].map(|()| arena.place(len.unwrap_or(0))))
+    }
+
+    /// A slot for the gradient of a pass's output.
+    pub fn of_output(&self, pass: &Pass) -> Slot {
+        self.0[0].first(pass.output.len)
+    }
+
+    /// The slot that is not this one.
+    fn other(&self, slot: Slot, len: usize) -> Slot {
+        let free = self.0.iter().find(|other| other.start != slot.start);
+        free.unwrap_or(&self.0[0]).first(len)
+    }
+}
+
+/// The memory that a pass works on.
+#[derive(Clone, Copy)]
+pub struct Memory<'a> {
+    /// Launches the kernels.
+    pub gpu: &'a Gpu,
+    /// The model's tensors.
+    pub pack: &'a Pack,
+    /// Their values.
+    pub values: &'a Buffer,
+    /// The slots of the pass.
+    pub arena: &'a Buffer,
+    /// Scratch memory in it.
+    pub scratch: Slot,
+}
+
+impl<'a> Memory<'a> {
+    /// A slot of the pass.
+    pub fn at(&self, slot: Slot) -> Span<'a> {
+        self.arena.at(slot)
+    }
+
+    /// The scratch memory.
+    pub fn scratch(&self) -> Span<'a> {
+        self.at(self.scratch)
+    }
+
+    fn tensor(&self, index: Index) -> Span<'a> {
+        self.values.at(self.pack.get(index).slot)
+    }
+}
+
+/// A backward pass: what it learns.
+pub struct Backward<'a> {
+    /// The factors of the layers' rates.
+    pub rates: &'a LayerRates,
+    /// The gradients of the model's tensors.
+    pub gradients: &'a Buffer,
+    /// The slots of gradients on their way.
+    pub slots: Gradients,
+    /// Tensors that got a gradient, with the factor of their layer's rate.
+    pub learned: Vec<(Index, f64)>,
+}
+
+impl Backward<'_> {
+    fn learn(&mut self, index: Index, rate: f64) {
+        if rate != 0.0 {
+            self.learned.push((index, rate));
+        }
+    }
+}
+
+impl Network {
+    /// The network of `layers` for inputs of shape `input`; its tensors join the pack.
+    pub fn new(layers: &[Layer], input: Shape, classes: usize, pack: &mut Pack) -> Result<Self> {
+        let (layers, output) = Described::sequence(layers, input, classes)?;
+        let blocks = layers.into_iter().map(|layer| Block::new(layer, pack));
+        Ok(Self {
+            blocks: blocks.collect(),
+            output,
+        })
+    }
+
+    /// Whether there is no layer.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// Whether any of its layers learns.
+    pub fn learns(&self, rates: &LayerRates) -> bool {
+        self.blocks.iter().any(|block| block.learns(rates))
+    }
+
+    /// The shape it makes of an input of another shape than it was built for.
+    pub fn check(&self, input: Shape) -> Result<Shape> {
+        let mut blocks = self.blocks.iter();
+        blocks.try_fold(input, |shape, block| block.description.output(shape))
+    }
+
+    /// Lays out a pass over `count` inputs of shape `input` that lie in `from`.
+    pub fn lay_out(
+        &self,
+        arena: &mut Arena,
+        count: usize,
+        input: Shape,
+        from: Slot,
+    ) -> Result<Pass> {
+        let (mut shape, mut slot) = (input, from);
+        let mut frames = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let frame = block.lay_out(arena, count, shape, slot)?;
+            (shape, slot) = (frame.output, frame.to);
+            frames.push(frame);
+        }
+        Ok(Pass {
+            frames,
+            count,
+            output: slot,
+            shape,
+        })
+    }
+
+    /// All layers in training: BatchNorm by the batch's statistics, which move the running ones.
+    pub fn train(&self, memory: Memory, pass: &Pass) -> Result<()> {
+        self.forward(memory, pass, true)
+    }
+
+    /// All layers in use: BatchNorm by its running statistics.
+    pub fn infer(&self, memory: Memory, pass: &Pass) -> Result<()> {
+        self.forward(memory, pass, false)
+    }
+
+    fn forward(&self, memory: Memory, pass: &Pass, training: bool) -> Result<()> {
+        let mut layers = self.blocks.iter().zip(&pass.frames);
+        layers.try_for_each(|(block, frame)| block.forward(memory, frame, pass.count, training))
+    }
+
+    /// The layers backwards, from the gradient of the output down to the first that learns, or to
+    /// the input, whose gradient goes to (or is added in) `to`. The gradient is used up.
+    pub fn backward(
+        &self,
+        memory: Memory,
+        pass: &Pass,
+        backward: &mut Backward,
+        gradient: Slot,
+        to: Option<(Slot, bool)>,
+    ) -> Result<()> {
+        let learns = |block: &Block| block.learns(backward.rates);
+        let first = match to {
+            Some(_) => 0,
+            None => match self.blocks.iter().position(learns) {
+                Some(first) => first,
+                None => return Ok(()),
+            },
+        };
+        let mut gradient = gradient;
+        let layers = self.blocks.iter().zip(&pass.frames).enumerate();
+        for (index, (block, frame)) in layers.skip(first).rev() {
+            let to = if index > first {
+                Some((backward.slots.other(gradient, frame.from.len), false))
+            } else {
+                to
+            };
+            gradient = block.backward(memory, frame, pass.count, backward, gradient, to)?;
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    fn new(description: Described, pack: &mut Pack) -> Self {
+        let Layer {
+            name,
+            bias,
+            batch_norm,
+            ..
+        } = description.layer;
+        let tensors = description.tensors.as_ref().map(|tensors| {
+            let mut vector = |name: String| {
+                let layout = tensors.channel_layout.clone();
+                pack.add(name, vec![tensors.channels], layout, false)
+            };
+            let bias = bias.then(|| vector(format!("{name}.bias")));
+            let norm = batch_norm.then(|| NormTensors {
+                scale: vector(format!("{name}_bn.weight")),
+                shift: vector(format!("{name}_bn.bias")),
+                mean: vector(format!("{name}_bn.running_mean")),
+                variance: vector(format!("{name}_bn.running_var")),
+            });
+            let (shape, layout) = (tensors.weight.clone(), tensors.weight_layout.clone());
+            let weight = pack.add(format!("{name}.weight"), shape, layout, true);
+            Tensors { weight, bias, norm }
+        });
+        Self {
+            description,
+            tensors,
+        }
+    }
+
+    fn op(&self) -> Op {
+        self.description.layer.op
+    }
+
+    fn activation(&self) -> Activation {
+        self.description.layer.activation
+    }
+
+    fn learns(&self, rates: &LayerRates) -> bool {
+        self.tensors.is_some() && rates.of(self.description.layer.name) != 0.0
+    }
+
+    fn lay_out(&self, arena: &mut Arena, count: usize, input: Shape, from: Slot) -> Result<Frame> {
+        let output = self.description.output(input)?;
+        let len = count * output.len();
+        let (rows, channels) = (len / output.channels, output.channels);
+        if let Some(map) = Map::new(self.op(), input, output, count) {
+            map.need(arena);
+            Columns::need(rows, channels, arena);
+        }
+        let normalised = self.description.layer.batch_norm;
+        let aside = match self.op() {
+            _ if normalised => Aside::Norm {
+                statistics: arena.place_doubles(2 * channels),
+                affine: arena.place(2 * channels),
+                slopes: arena.place(2 * channels),
+            },
+            Op::MaxPool { .. } => Aside::Winners(arena.place(len)),
+            _ => Aside::Nothing,
+        };
+        let to = match self.op() {
+            Op::Unflatten { .. } => from,
+            _ => arena.place(len),
+        };
+        Ok(Frame {
+            input,
+            output,
+            from,
+            inner: if normalised { arena.place(len) } else { to },
+            to,
+            aside,
+        })
+    }
+
+    fn forward(&self, memory: Memory, frame: &Frame, count: usize, training: bool) -> Result<()> {
+        let gpu = memory.gpu;
+        let (from, inner, to) = (
+            memory.at(frame.from),
+            memory.at(frame.inner),
+            memory.at(frame.to),
+        );
+        let map = Map::new(self.op(), frame.input, frame.output, count);
+        let (Some(map), Some(tensors)) = (map, &self.tensors) else {
+            return self.forward_without_weights(memory, frame, count);
+        };
+        map.forward(
+            gpu,
+            Operands {
+                factors: [from, memory.tensor(tensors.weight)],
+                out: inner,
+                add: false,
+                scratch: memory.scratch(),
+            },
+        )?;
+        let activation = self.activation();
+        let bias = tensors.bias.map(|bias| memory.tensor(bias));
+        let (Some(norm), Some(kept)) = (&tensors.norm, kept(memory, frame)) else {
+            return gpu.finish(inner, frame.output.channels, bias, activation);
+        };
+        let norm = Norm {
+            scale: memory.tensor(norm.scale),
+            shift: memory.tensor(norm.shift),
+            mean: memory.tensor(norm.mean),
+            variance: memory.tensor(norm.variance),
+            bias,
+        };
+        match training {
+            true => gpu.moments(inner, norm, kept, memory.scratch())?,
+            false => gpu.running_affine(norm, kept.affine)?,
+        }
+        gpu.normalise(inner, kept.affine, activation, to)
+    }
+
+    fn forward_without_weights(&self, memory: Memory, frame: &Frame, count: usize) -> Result<()> {
+        let (from, to) = (memory.at(frame.from), memory.at(frame.to));
+        match (self.pool(frame, count), frame.aside) {
+            (Some(pool), Aside::Winners(winners)) => {
+                (memory.gpu).max_pool(pool, from, to, memory.at(winners))
+            }
+            (Some(pool), _) => memory.gpu.average_pool(pool, from, to),
+            // The linear layer before it has put its outputs in a plane's order.
+            (None, _) => Ok(()),
+        }
+    }
+
+    fn pool(&self, frame: &Frame, count: usize) -> Option<Pool> {
+        let Shape { height, width, .. } = frame.input;
+        let (height, width) = match self.op() {
+            Op::MaxPool { size } | Op::AveragePool { size } => (size, size),
+            Op::GlobalAveragePool => (height, width),
+            _ => return None,
+        };
+        Some(Pool::new(count, frame.input, height, width))
+    }
+
+    /// The gradient of the layer's input, where `to` asks for it.
+    fn backward(
+        &self,
+        memory: Memory,
+        frame: &Frame,
+        count: usize,
+        backward: &mut Backward,
+        gradient: Slot,
+        to: Option<(Slot, bool)>,
+    ) -> Result<Slot> {
+        let gpu = memory.gpu;
+        let map = Map::new(self.op(), frame.input, frame.output, count);
+        let (Some(map), Some(tensors)) = (map, &self.tensors) else {
+            return self.backward_without_weights(memory, frame, count, gradient, to);
+        };
+        let rate = backward.rates.of(self.description.layer.name);
+        let values = memory.at(gradient);
+        let gradients = backward.gradients;
+        let of = |index| gradients.at(memory.pack.get(index).slot);
+        let scratch = memory.scratch();
+        match (&tensors.norm, kept(memory, frame)) {
+            (Some(norm), Some(kept)) => {
+                let both = [of(norm.scale), of(norm.shift)];
+                let inner = memory.at(frame.inner);
+                gpu.norm_backward(inner, kept, self.activation(), values, both, scratch)?;
+                backward.learn(norm.scale, rate);
+                backward.learn(norm.shift, rate);
+            }
+            _ => {
+                if self.activation() != Activation::None {
+                    gpu.finish_backward(memory.at(frame.to), self.activation(), values)?;
+                }
+                // BatchNorm would take a bias away again: one before it learns nothing.
+                if let Some(bias) = tensors.bias
+                    && rate != 0.0
+                {
+                    gpu.column_sums(values, of(bias), scratch)?;
+                    backward.learn(bias, rate);
+                }
+            }
+        }
+        if rate != 0.0 {
+            let operands = Operands {
+                factors: [memory.at(frame.from), values],
+                out: of(tensors.weight),
+                add: false,
+                scratch,
+            };
+            map.weight_gradient(gpu, operands)?;
+            backward.learn(tensors.weight, rate);
+        }
+        let Some((to, add)) = to else {
+            return Ok(gradient);
+        };
+        let operands = Operands {
+            factors: [values, memory.tensor(tensors.weight)],
+            out: memory.at(to),
+            add,
+            scratch,
+        };
+        map.input_gradient(gpu, operands)?;
+        Ok(to)
+    }
+
+    fn backward_without_weights(
+        &self,
+        memory: Memory,
+        frame: &Frame,
+        count: usize,
+        gradient: Slot,
+        to: Option<(Slot, bool)>,
+    ) -> Result<Slot> {
+        let (Some((to, _)), Some(pool)) = (to, self.pool(frame, count)) else {
+            return Ok(gradient);
+        };
+        let (values, out) = (memory.at(gradient), memory.at(to));
+        match frame.aside {
+            Aside::Winners(winners) => {
+                (memory.gpu).max_pool_backward(pool, values, memory.at(winners), out)?;
+            }
+            _ => memory.gpu.average_pool_backward(pool, values, out)?,
+        }
+        Ok(to)
+    }
+}
+
+fn kept<'a>(memory: Memory<'a>, frame: &Frame) -> Option<Kept<'a>> {
+    match frame.aside {
+        Aside::Norm {
+            statistics,
+            affine,
+            slopes,
+        } => Some(Kept {
+            statistics: memory.at(statistics),
+            affine: memory.at(affine),
+            slopes: memory.at(slopes),
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,258 @@
+//! Losses and their gradients: `kernels/losses.cu` and `kernels/contrast.cu`.
+
+use anyhow::Result;
+
+use super::maps::{Map, Operands};
+use super::{Gpu, check, int};
+use crate::backend::cuda::memory::{Arena, Slot, Span};
+use crate::backend::{Contrast, VaeObjective};
+
+/// Values of a part of a long sum.
+pub const PART: usize = 1 << 14;
+
+/// The latent distribution of a batch.
+#[derive(Clone, Copy)]
+pub struct Latents<'a> {
+    /// Images.
+    pub count: usize,
+    /// μ.
+    pub mean: Span<'a>,
+    /// log σ².
+    pub log_variance: Span<'a>,
+    /// ε.
+    pub noise: Span<'a>,
+    /// Each dimension's divergence over the batch, in f64.
+    pub divergence: Span<'a>,
+}
+
+impl Latents<'_> {
+    fn check(&self) -> usize {
+        let dimensions = self.divergence.len() / 2;
+        for span in [self.mean, self.log_variance, self.noise] {
+            check(span, self.count * dimensions);
+        }
+        dimensions
+    }
+}
+
+/// Where the contrastive term's values lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison {
+    count: usize,
+    dimensions: usize,
+    units: Slot,
+    lengths: Slot,
+    similarities: Slot,
+    pairs: Slot,
+    /// Each view's loss, in f64.
+    pub losses: Slot,
+}
+
+impl Comparison {
+    /// Lays them out for `count` views of `dimensions` values.
+    pub fn new(arena: &mut Arena, count: usize, dimensions: usize) -> Self {
+        let all = Self {
+            count,
+            dimensions,
+            units: arena.place(count * dimensions),
+            lengths: arena.place(count),
+            similarities: arena.place(count * count),
+            pairs: arena.place(count * count),
+            losses: arena.place_doubles(count),
+        };
+        all.map().need(arena);
+        all
+    }
+
+    /// The map from units to similarities, whose weights are the units themselves. Its input
+    /// gradient sums all units, each as much as its pair of similarities says.
+    fn map(&self) -> Map {
+        Map::linear(self.dimensions, self.count, self.count)
+    }
+}
+
+impl Gpu {
+    /// The latent sample of a batch, and the divergences of its dimensions.
+    pub fn sample(&self, latents: Latents, out: Span) -> Result<()> {
+        let dimensions = latents.check();
+        check(out, latents.mean.len());
+        self.each(
+            "divergence",
+            dimensions,
+            &[
+                latents.mean.into(),
+                latents.log_variance.into(),
+                int(latents.count)?,
+                int(dimensions)?,
+                latents.divergence.into(),
+            ],
+        )?;
+        self.each(
+            "sample",
+            out.len(),
+            &[
+                latents.mean.into(),
+                latents.log_variance.into(),
+                latents.noise.into(),
+                int(out.len())?,
+                out.into(),
+            ],
+        )
+    }
+
+    /// The gradients of μ, added to what it has with `add`, and log σ² from that of the sample.
+    pub fn sample_backward(
+        &self,
+        latents: Latents,
+        gradient: Span,
+        objective: &VaeObjective,
+        add: bool,
+        [by_mean, by_log]: [Span; 2],
+    ) -> Result<()> {
+        let dimensions = latents.check();
+        for span in [gradient, by_mean, by_log] {
+            check(span, latents.mean.len());
+        }
+        let weight = (objective.scale * objective.beta) as f32;
+        let least = objective.free_bits * latents.count as f64;
+        self.each(
+            "sample_backward",
+            gradient.len(),
+            &[
+                gradient.into(),
+                latents.mean.into(),
+                latents.log_variance.into(),
+                latents.noise.into(),
+                int(gradient.len())?,
+                int(dimensions)?,
+                latents.divergence.into(),
+                weight.into(),
+                least.into(),
+                add.into(),
+                by_mean.into(),
+                by_log.into(),
+            ],
+        )
+    }
+
+    /// `Σ (outputs − targets)²`, an f64, and its gradient `weight` times.
+    pub fn squared_error(
+        &self,
+        [outputs, targets]: [Span; 2],
+        weight: f32,
+        gradient: Span,
+        scratch: Span,
+        sum: Span,
+    ) -> Result<()> {
+        check(targets, outputs.len());
+        check(gradient, outputs.len());
+        let parts = outputs.len().div_ceil(PART);
+        assert!(2 * parts <= scratch.len());
+        self.blocks(
+            "squared_error",
+            parts,
+            &[
+                outputs.into(),
+                targets.into(),
+                int(outputs.len())?,
+                int(PART)?,
+                weight.into(),
+                gradient.into(),
+                scratch.into(),
+            ],
+        )?;
+        check(sum, 2);
+        self.blocks("sum", 1, &[scratch.into(), int(parts)?, sum.into()])
+    }
+
+    /// The outcomes of a batch, two f64 each, and the gradient of its logits. Targets are class,
+    /// smoothing and weight.
+    pub fn cross_entropy(
+        &self,
+        logits: Span,
+        targets: Span,
+        gradient: Span,
+        outcomes: Span,
+    ) -> Result<()> {
+        let count = targets.len() / 3;
+        let classes = logits.len() / count;
+        check(logits, count * classes);
+        check(targets, 3 * count);
+        check(gradient, logits.len());
+        check(outcomes, 4 * count);
+        int(logits.len())?;
+        self.blocks(
+            "cross_entropy",
+            count,
+            &[
+                logits.into(),
+                int(classes)?,
+                targets.into(),
+                gradient.into(),
+                outcomes.into(),
+            ],
+        )
+    }
+
+    /// The losses of telling each view's partner, and the gradient of the views, `weight` times.
+    /// `at` finds the comparison's slots.
+    pub fn contrast<'a>(
+        &self,
+        comparison: &Comparison,
+        at: impl Fn(Slot) -> Span<'a>,
+        [views, gradient]: [Span; 2],
+        term: Contrast,
+        weight: f32,
+        scratch: Span,
+    ) -> Result<()> {
+        let Comparison {
+            count, dimensions, ..
+        } = *comparison;
+        check(views, count * dimensions);
+        check(gradient, views.len());
+        int(count * count)?;
+        let temperature = term.temperature as f32;
+        let (units, lengths) = (at(comparison.units), at(comparison.lengths));
+        let (similarities, pairs) = (at(comparison.similarities), at(comparison.pairs));
+        self.blocks(
+            "contrast_units",
+            count,
+            &[views.into(), int(dimensions)?, units.into(), lengths.into()],
+        )?;
+        let product = |factors, out| Operands {
+            factors,
+            out,
+            add: false,
+            scratch,
+        };
+        let map = comparison.map();
+        map.forward(self, product([units, units], similarities))?;
+        self.blocks(
+            "contrast_losses",
+            count,
+            &[
+                similarities.into(),
+                int(count)?,
+                temperature.into(),
+                at(comparison.losses).into(),
+            ],
+        )?;
+        self.each(
+            "contrast_pairs",
+            count * count,
+            &[similarities.into(), int(count)?, pairs.into()],
+        )?;
+        map.input_gradient(self, product([pairs, units], gradient))?;
+        self.blocks(
+            "contrast_backward",
+            count,
+            &[
+                units.into(),
+                lengths.into(),
+                int(dimensions)?,
+                (weight / temperature).into(),
+                gradient.into(),
+            ],
+        )
+    }
+}

@@ -1,0 +1,314 @@
+//! Convolutions, transposed convolutions and linear layers: `kernels/maps.cu`.
+
+use anyhow::Result;
+use vae96::{Op, Shape, Window};
+
+use super::{Gpu, int};
+use crate::backend::cuda::machine::Argument;
+use crate::backend::cuda::memory::{Arena, Span};
+
+/// What a map's launch computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Product {
+    Gather,
+    Scatter,
+    Weigh,
+}
+
+/// A map that is linear in its input and in its weights, over a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Map {
+    count: usize,
+    plane: Shape,
+    grid: Shape,
+    window: Window,
+    /// Whether it goes from the grid to the plane.
+    transposed: bool,
+}
+
+/// How a product is cut into blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tiling {
+    kernel: &'static str,
+    grid: [usize; 3],
+    parts: usize,
+}
+
+/// Depth that a block goes through at a time.
+const DEPTH: usize = 16;
+
+/// Blocks that keep a large GPU busy.
+const ENOUGH_BLOCKS: usize = 256;
+
+/// Rows and columns of the tiles there are.
+const TILES: [(usize, usize); 3] = [(64, 64), (256, 16), (16, 256)];
+
+/// Where a map's operands are, and scratch memory for sums in parts.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// The two factors; of the weights' gradient, what the map's input and output are.
+    pub factors: [Span<'a>; 2],
+    /// The result.
+    pub out: Span<'a>,
+    /// Whether the result is added to what is there.
+    pub add: bool,
+    /// Scratch memory.
+    pub scratch: Span<'a>,
+}
+
+impl Map {
+    /// The map of a layer that has weights.
+    pub fn new(op: Op, input: Shape, output: Shape, count: usize) -> Option<Self> {
+        let point = Window::new(1, 1, 0);
+        let (plane, grid, window, transposed) = match op {
+            Op::Conv { window, .. } => (input, output, window, false),
+            Op::ConvTransposed { window, .. } => (output, input, window, true),
+            Op::Linear { .. } => {
+                let vector = |shape: Shape| Shape::vector(shape.len());
+                (vector(input), vector(output), point, false)
+            }
+            Op::MaxPool { .. }
+            | Op::AveragePool { .. }
+            | Op::GlobalAveragePool
+            | Op::Unflatten { .. } => return None,
+        };
+        Some(Self {
+            count,
+            plane,
+            grid,
+            window,
+            transposed,
+        })
+    }
+
+    /// A linear map of `inputs` values to `outputs`.
+    pub fn linear(inputs: usize, outputs: usize, count: usize) -> Self {
+        Self {
+            count,
+            plane: Shape::vector(inputs),
+            grid: Shape::vector(outputs),
+            window: Window::new(1, 1, 0),
+            transposed: false,
+        }
+    }
+
+    /// Values of a result, and those of its sum for one place.
+    fn sizes(&self, product: Product) -> (usize, usize) {
+        let Self {
+            count, plane, grid, ..
+        } = *self;
+        let taps = self.window.kernel * self.window.kernel;
+        let reach = self.window.kernel.div_ceil(self.window.stride);
+        match product {
+            Product::Gather => (count * grid.len(), taps * plane.channels),
+            Product::Scatter => (count * plane.len(), reach * reach * grid.channels),
+            Product::Weigh => (
+                grid.channels * taps * plane.channels,
+                count * grid.height * grid.width,
+            ),
+        }
+    }
+
+    fn tiling(&self, product: Product) -> Tiling {
+        let Self {
+            count,
+            plane,
+            grid,
+            window,
+            ..
+        } = *self;
+        let taps = window.kernel * window.kernel;
+        let (rows, columns, phases) = match product {
+            Product::Gather => (count * grid.height * grid.width, grid.channels, 1),
+            // The largest phase; the blocks that smaller ones do not need end at once.
+            Product::Scatter => {
+                let [height, width] =
+                    [plane.height, plane.width].map(|pixels| pixels.div_ceil(window.stride));
+                let phases = window.stride * window.stride;
+                (count * height * width, plane.channels, phases)
+            }
+            Product::Weigh => (grid.channels, taps * plane.channels, 1),
+        };
+        let tiles = |(height, width)| [rows.div_ceil(height), columns.div_ceil(width)];
+        let waste = |index: &usize| tiles(TILES[*index]).iter().product::<usize>();
+        let best = (0..TILES.len()).min_by_key(waste).unwrap_or(0);
+        let [down, across] = tiles(TILES[best]);
+        let (len, depth) = self.sizes(product);
+        let parts = ENOUGH_BLOCKS / (down * across * phases).max(1);
+        // A part that is too short costs more than it gains; and so do many long results.
+        let most = (depth / (8 * DEPTH)).min((1 << 24) / len.max(1));
+        let parts = parts.min(most).max(1);
+        let kernel = match product {
+            Product::Gather => ["gather_square", "gather_tall", "gather_flat"],
+            Product::Scatter => ["scatter_square", "scatter_tall", "scatter_flat"],
+            Product::Weigh => ["weigh_square", "weigh_tall", "weigh_flat"],
+        };
+        Tiling {
+            kernel: kernel[best],
+            grid: [down, across, phases * parts],
+            parts,
+        }
+    }
+
+    /// Asks for the scratch memory of all three products.
+    pub fn need(&self, arena: &mut Arena) {
+        for product in [Product::Gather, Product::Scatter, Product::Weigh] {
+            let parts = self.tiling(product).parts;
+            if parts > 1 {
+                arena.need(parts * self.sizes(product).0);
+            }
+        }
+    }
+
+    /// The outputs from inputs and weights.
+    pub fn forward(&self, gpu: &Gpu, operands: Operands) -> Result<()> {
+        match self.transposed {
+            false => self.run(gpu, Product::Gather, operands),
+            true => self.run(gpu, Product::Scatter, operands),
+        }
+    }
+
+    /// The gradient of the inputs from that of the outputs and weights.
+    pub fn input_gradient(&self, gpu: &Gpu, operands: Operands) -> Result<()> {
+        match self.transposed {
+            false => self.run(gpu, Product::Scatter, operands),
+            true => self.run(gpu, Product::Gather, operands),
+        }
+    }
+
+    /// The gradient of the weights from inputs and the gradient of the outputs.
+    pub fn weight_gradient(&self, gpu: &Gpu, mut operands: Operands) -> Result<()> {
+        if self.transposed {
+            operands.factors.reverse();
+        }
+        self.run(gpu, Product::Weigh, operands)
+    }
+
+    fn run(&self, gpu: &Gpu, product: Product, operands: Operands) -> Result<()> {
+        let Operands {
+            factors,
+            out,
+            add,
+            scratch,
+        } = operands;
+        let Tiling {
+            kernel,
+            grid,
+            parts,
+        } = self.tiling(product);
+        let planes = self.count * self.plane.len();
+        let grids = self.count * self.grid.len();
+        let (weights, _) = self.sizes(Product::Weigh);
+        let lengths = match product {
+            Product::Gather => [planes, weights, grids],
+            Product::Scatter => [grids, weights, planes],
+            Product::Weigh => [planes, grids, weights],
+        };
+        for (span, len) in [factors[0], factors[1], out].into_iter().zip(lengths) {
+            super::check(span, len);
+        }
+        let sums = parts * out.len();
+        assert!(
+            parts == 1 || sums <= scratch.len(),
+            "{sums} values of scratch memory"
+        );
+        let to = if parts == 1 { out } else { scratch };
+        let [first, second] = factors.map(Argument::from);
+        let windows = Argument::value(self.windows()?);
+        let added = (add && parts == 1).into();
+        gpu.launch(
+            kernel,
+            grid,
+            [super::THREADS, 1, 1],
+            &[windows, first, second, to.into(), int(parts)?, added],
+        )?;
+        if parts > 1 {
+            let len = int(out.len())?;
+            gpu.each(
+                "sum_parts",
+                out.len(),
+                &[scratch.into(), int(parts)?, len, out.into(), add.into()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The kernels' `Windows`.
+    fn windows(&self) -> Result<[i32; 10]> {
+        let Self {
+            count,
+            plane,
+            grid,
+            window,
+            ..
+        } = *self;
+        for values in [count * plane.len(), count * grid.len()] {
+            super::count(values)?;
+        }
+        let fields = [
+            count,
+            plane.height,
+            plane.width,
+            plane.channels,
+            grid.height,
+            grid.width,
+            grid.channels,
+            window.kernel,
+            window.stride,
+            window.padding,
+        ];
+        let mut windows = [0; 10];
+        for (to, field) in windows.iter_mut().zip(fields) {
+            *to = super::count(field)?;
+        }
+        Ok(windows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cuda::memory::Slot;
+
+    fn conv(count: usize, plane: Shape, window: Window, channels: usize) -> Map {
+        let op = Op::Conv { window, channels };
+        let grid = Shape::plane(
+            window.output(plane.height),
+            window.output(plane.width),
+            channels,
+        );
+        Map::new(op, plane, grid, count).unwrap()
+    }
+
+    #[test]
+    fn tiles_fit_the_result() {
+        let first = conv(128, Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
+        let gather = first.tiling(Product::Gather);
+        assert_eq!(gather.kernel, "gather_tall");
+        assert_eq!(gather.grid, [128 * 48 * 48 / 256, 1, 1]);
+        // 48 × 48 pixels in each of four phases; three channels take one tile.
+        let scatter = first.tiling(Product::Scatter);
+        assert_eq!(scatter.kernel, "scatter_tall");
+        assert_eq!(scatter.grid, [128 * 48 * 48 / 256, 1, 4]);
+        // One tile of 16 × 75, and a depth of all pixels: in parts.
+        let weigh = first.tiling(Product::Weigh);
+        assert_eq!(
+            (weigh.kernel, weigh.grid, weigh.parts),
+            ("weigh_flat", [1, 1, 256], 256)
+        );
+    }
+
+    #[test]
+    fn few_tiles_are_cut_along_their_depth() {
+        let fc1 = Map::linear(18_432, 128, 4);
+        let tiling = fc1.tiling(Product::Gather);
+        assert_eq!(tiling.kernel, "gather_flat");
+        assert_eq!((tiling.grid[..2].to_vec(), tiling.parts), (vec![1, 1], 144));
+        let mut arena = Arena::default();
+        fc1.need(&mut arena);
+        let (_, Slot { len, .. }) = arena.finish();
+        assert_eq!(len, 144 * 4 * 128);
+        // A depth of one image has nothing to cut.
+        assert_eq!(fc1.tiling(Product::Weigh).parts, 1);
+    }
+}

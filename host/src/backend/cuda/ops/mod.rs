@@ -1,0 +1,187 @@
+//! The kernels' launches, one family a file: each function knows the geometry and checks that its
+//! spans are as long as the kernel takes them to be.
+
+pub mod losses;
+pub mod maps;
+pub mod norm;
+pub mod optimiser;
+pub mod pools;
+
+use std::rc::Rc;
+
+use anyhow::{Result, ensure};
+
+use super::machine::{Argument, Launch, Machine};
+use super::memory::{Arena, Buffer, Span};
+
+/// Threads of a block, as the kernels have it.
+pub const THREADS: usize = 256;
+
+/// Blocks that go over long arrays, each thread taking several values.
+const MOST_BLOCKS: usize = 2048;
+
+/// The most values of one array: places are counted in i32, with room for a step beyond the end.
+const MOST_VALUES: usize = 1 << 30;
+
+/// Launches kernels.
+#[derive(Clone)]
+pub struct Gpu {
+    machine: Rc<dyn Machine>,
+}
+
+impl Gpu {
+    /// On this machine.
+    pub fn new(machine: Rc<dyn Machine>) -> Self {
+        Self { machine }
+    }
+
+    /// A buffer on it.
+    pub fn buffer(&self, len: usize) -> Result<Buffer> {
+        Buffer::new(&self.machine, len)
+    }
+
+    /// A buffer of one value throughout.
+    pub fn filled(&self, len: usize, value: f32) -> Result<Buffer> {
+        let buffer = self.buffer(len)?;
+        self.fill(buffer.whole(), value)?;
+        Ok(buffer)
+    }
+
+    /// Sets all values.
+    pub fn fill(&self, out: Span, value: f32) -> Result<()> {
+        let len = int(out.len())?;
+        self.each("fill", out.len(), &[out.into(), len, value.into()])
+    }
+
+    /// Copies all values.
+    pub fn copy(&self, from: Span, to: Span) -> Result<()> {
+        check(to, from.len());
+        let len = int(from.len())?;
+        self.each("copy", from.len(), &[from.into(), len, to.into()])
+    }
+
+    /// A kernel that goes over `len` values.
+    fn each(&self, kernel: &'static str, len: usize, arguments: &[Argument]) -> Result<()> {
+        let blocks = len.div_ceil(THREADS).clamp(1, MOST_BLOCKS);
+        self.launch(kernel, [blocks, 1, 1], [THREADS, 1, 1], arguments)
+    }
+
+    /// A kernel of blocks in a row.
+    fn blocks(&self, kernel: &'static str, blocks: usize, arguments: &[Argument]) -> Result<()> {
+        self.launch(kernel, [blocks, 1, 1], [THREADS, 1, 1], arguments)
+    }
+
+    #[allow(unsafe_code)]
+    fn launch(
+        &self,
+        kernel: &'static str,
+        grid: [usize; 3],
+        block: [usize; 3],
+        arguments: &[Argument],
+    ) -> Result<()> {
+        // Hardware's limits, and those of the indices that kernels work out from their blocks.
+        ensure!(
+            grid[0] <= MOST_VALUES && grid[1..].iter().all(|&blocks| blocks < 1 << 16),
+            "{kernel}: {grid:?} blocks are more than a GPU takes; a smaller batch needs fewer"
+        );
+        let launch = Launch {
+            kernel,
+            grid: grid.map(|blocks| blocks as u32),
+            block: block.map(|threads| threads as u32),
+        };
+        let mut arguments = arguments.to_vec();
+        let mut pointers: Vec<_> = arguments.iter_mut().map(Argument::pointer).collect();
+        // SAFETY: every caller is in this folder; it gives the values that the kernel declares, in
+        // their order, and has compared the lengths of its spans with what the kernel will touch.
+        // The spans' buffers are alive, and given back only when this work is done.
+        unsafe { self.machine.launch(&launch, &mut pointers) }
+    }
+}
+
+/// A length or size as kernels take it.
+fn int<'a>(value: usize) -> Result<Argument<'a>> {
+    Ok(count(value)?.into())
+}
+
+fn count(value: usize) -> Result<i32> {
+    ensure!(
+        value <= MOST_VALUES,
+        "an array of {value} values is longer than the {MOST_VALUES} that the GPU's kernels \
+         count; a smaller batch has shorter ones"
+    );
+    Ok(value as i32)
+}
+
+/// # Panics
+/// Where a span is not as long as a kernel takes it to be: a fault of the caller's layout.
+#[track_caller]
+fn check(span: Span, len: usize) {
+    assert_eq!(span.len(), len, "a span's length");
+}
+
+/// Sums of columns, in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Columns {
+    rows: usize,
+    channels: usize,
+    /// Rows of a part.
+    part: usize,
+}
+
+/// Rows of a part at least, and parts at most.
+const LEAST_ROWS: usize = 256;
+const MOST_PARTS: usize = 256;
+
+/// Threads of a block along the channels at most.
+const LANES: usize = 32;
+
+impl Columns {
+    /// Of an array `rows × channels`.
+    fn new(rows: usize, channels: usize) -> Self {
+        Self {
+            rows,
+            channels,
+            part: rows.div_ceil(MOST_PARTS).max(LEAST_ROWS),
+        }
+    }
+
+    fn parts(&self) -> usize {
+        self.rows.div_ceil(self.part)
+    }
+
+    fn block(&self) -> [usize; 3] {
+        let lanes = self.channels.next_power_of_two().min(LANES);
+        [lanes, THREADS / lanes, 1]
+    }
+
+    fn grid(&self) -> [usize; 3] {
+        [self.channels.div_ceil(self.block()[0]), self.parts(), 1]
+    }
+
+    /// Values of scratch memory that the parts' pairs of f64 take.
+    fn scratch(&self) -> usize {
+        4 * self.parts() * self.channels
+    }
+
+    /// Asks for that scratch memory.
+    pub fn need(rows: usize, channels: usize, arena: &mut Arena) {
+        arena.need(Self::new(rows, channels).scratch());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_covered_whole_by_few_parts() {
+        for (rows, channels) in [(1, 1), (255, 3), (257, 9), (300_000, 16), (2, 69_696)] {
+            let columns = Columns::new(rows, channels);
+            let ([lanes, lines, _], [blocks, parts, _]) = (columns.block(), columns.grid());
+            assert_eq!(lanes * lines, THREADS);
+            assert!(blocks * lanes >= channels && (blocks - 1) * lanes < channels);
+            assert!(parts * columns.part >= rows && (parts - 1) * columns.part < rows);
+            assert!(parts <= MOST_PARTS);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Batch normalisation, biases and activations: `kernels/norm.cu`.
+
+use anyhow::Result;
+use vae96::Activation;
+
+use super::{Columns, Gpu, check, int};
+use crate::backend::cuda::machine::Argument;
+use crate::backend::cuda::memory::Span;
+
+/// BatchNorm's tensors.
+#[derive(Clone, Copy)]
+pub struct Norm<'a> {
+    /// γ.
+    pub scale: Span<'a>,
+    /// β.
+    pub shift: Span<'a>,
+    /// The running means.
+    pub mean: Span<'a>,
+    /// The running variances.
+    pub variance: Span<'a>,
+    /// The bias of the map before it, which the map's values are without.
+    pub bias: Option<Span<'a>>,
+}
+
+/// What BatchNorm keeps for its backward pass, all of it one slot.
+#[derive(Clone, Copy)]
+pub struct Kept<'a> {
+    /// Means and deviations, in f64.
+    pub statistics: Span<'a>,
+    /// Factors and offsets.
+    pub affine: Span<'a>,
+    /// Slopes and constants of the gradient.
+    pub slopes: Span<'a>,
+}
+
+impl Kept<'_> {
+    fn check(&self, channels: usize) {
+        check(self.statistics, 4 * channels);
+        check(self.affine, 2 * channels);
+        check(self.slopes, 2 * channels);
+    }
+}
+
+impl Norm<'_> {
+    fn check(&self) -> usize {
+        let channels = self.scale.len();
+        let all = [self.shift, self.mean, self.variance];
+        all.into_iter()
+            .chain(self.bias)
+            .for_each(|span| check(span, channels));
+        channels
+    }
+}
+
+fn function<'a>(activation: Activation) -> Argument<'a> {
+    let number: i32 = match activation {
+        Activation::None => 0,
+        Activation::Relu => 1,
+        Activation::Sigmoid => 2,
+    };
+    number.into()
+}
+
+impl Gpu {
+    /// The moments of a map's values; they move the running ones.
+    pub fn moments(&self, values: Span, norm: Norm, kept: Kept, scratch: Span) -> Result<()> {
+        let channels = norm.check();
+        kept.check(channels);
+        let columns = Columns::new(values.len() / channels, channels);
+        check(values, columns.rows * channels);
+        assert!(columns.scratch() <= scratch.len());
+        let (rows, part) = (int(columns.rows)?, int(columns.part)?);
+        let width = int(channels)?;
+        int(values.len())?;
+        self.launch(
+            "moments_parts",
+            columns.grid(),
+            columns.block(),
+            &[values.into(), rows, width, part, scratch.into()],
+        )?;
+        self.each(
+            "moments",
+            channels,
+            &[
+                scratch.into(),
+                int(columns.parts())?,
+                rows,
+                width,
+                part,
+                norm.scale.into(),
+                norm.shift.into(),
+                norm.bias.into(),
+                norm.mean.into(),
+                norm.variance.into(),
+                kept.statistics.into(),
+                kept.affine.into(),
+            ],
+        )
+    }
+
+    /// Factors and offsets by the running statistics.
+    pub fn running_affine(&self, norm: Norm, affine: Span) -> Result<()> {
+        let channels = norm.check();
+        check(affine, 2 * channels);
+        self.each(
+            "running_affine",
+            channels,
+            &[
+                int(channels)?,
+                norm.scale.into(),
+                norm.shift.into(),
+                norm.bias.into(),
+                norm.mean.into(),
+                norm.variance.into(),
+                affine.into(),
+            ],
+        )
+    }
+
+    /// `out = activation(factor · values + offset)`; both may be the same span.
+    pub fn normalise(
+        &self,
+        values: Span,
+        affine: Span,
+        activation: Activation,
+        out: Span,
+    ) -> Result<()> {
+        check(out, values.len());
+        self.each(
+            "normalise",
+            values.len(),
+            &[
+                values.into(),
+                int(values.len())?,
+                int(affine.len() / 2)?,
+                affine.into(),
+                function(activation),
+                out.into(),
+            ],
+        )
+    }
+
+    /// Turns the gradient of BatchNorm's outputs into that of its inputs, and gives those of γ and
+    /// β.
+    pub fn norm_backward(
+        &self,
+        values: Span,
+        kept: Kept,
+        activation: Activation,
+        gradient: Span,
+        [scale, shift]: [Span; 2],
+        scratch: Span,
+    ) -> Result<()> {
+        let channels = scale.len();
+        kept.check(channels);
+        check(shift, channels);
+        check(gradient, values.len());
+        let columns = Columns::new(values.len() / channels, channels);
+        check(values, columns.rows * channels);
+        assert!(columns.scratch() <= scratch.len());
+        let (rows, part) = (int(columns.rows)?, int(columns.part)?);
+        let width = int(channels)?;
+        let len = int(values.len())?;
+        self.launch(
+            "norm_parts",
+            columns.grid(),
+            columns.block(),
+            &[
+                values.into(),
+                gradient.into(),
+                rows,
+                width,
+                part,
+                kept.statistics.into(),
+                kept.affine.into(),
+                function(activation),
+                scratch.into(),
+            ],
+        )?;
+        self.each(
+            "norm_gradients",
+            channels,
+            &[
+                scratch.into(),
+                int(columns.parts())?,
+                rows,
+                width,
+                kept.statistics.into(),
+                kept.affine.into(),
+                scale.into(),
+                shift.into(),
+                kept.slopes.into(),
+            ],
+        )?;
+        self.each(
+            "norm_backward",
+            values.len(),
+            &[
+                values.into(),
+                len,
+                width,
+                kept.affine.into(),
+                kept.slopes.into(),
+                function(activation),
+                gradient.into(),
+            ],
+        )
+    }
+
+    /// `values = activation(values + bias)`, the bias one value a channel.
+    pub fn finish(
+        &self,
+        values: Span,
+        channels: usize,
+        bias: Option<Span>,
+        activation: Activation,
+    ) -> Result<()> {
+        if let Some(bias) = bias {
+            check(bias, channels);
+        }
+        self.each(
+            "finish",
+            values.len(),
+            &[
+                values.into(),
+                int(values.len())?,
+                int(channels)?,
+                bias.into(),
+                function(activation),
+            ],
+        )
+    }
+
+    /// Turns the gradient of [`finish`](Self::finish)'s outputs into that of its inputs.
+    pub fn finish_backward(
+        &self,
+        outputs: Span,
+        activation: Activation,
+        gradient: Span,
+    ) -> Result<()> {
+        check(gradient, outputs.len());
+        self.each(
+            "finish_backward",
+            outputs.len(),
+            &[
+                outputs.into(),
+                int(outputs.len())?,
+                function(activation),
+                gradient.into(),
+            ],
+        )
+    }
+
+    /// The sum of each of the columns of `values`, as many as `out` has values.
+    pub fn column_sums(&self, values: Span, out: Span, scratch: Span) -> Result<()> {
+        let columns = Columns::new(values.len() / out.len(), out.len());
+        check(values, columns.rows * columns.channels);
+        assert!(columns.scratch() <= scratch.len());
+        int(values.len())?;
+        let width = int(columns.channels)?;
+        self.launch(
+            "column_parts",
+            columns.grid(),
+            columns.block(),
+            &[
+                values.into(),
+                int(columns.rows)?,
+                width,
+                int(columns.part)?,
+                scratch.into(),
+            ],
+        )?;
+        self.each(
+            "columns",
+            columns.channels,
+            &[scratch.into(), int(columns.parts())?, width, out.into()],
+        )
+    }
+}

@@ -1,0 +1,205 @@
+//! What can be said of a step without running it: its tensors, its memory, its launches.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::ffi::c_void;
+use std::rc::Rc;
+
+use anyhow::{Result, ensure};
+use vae96::{Architecture, EDGE, Head, INPUT, PAPER, SIDE};
+
+use super::machine::{Launch, Machine};
+use super::memory::Arena;
+use super::network::Network;
+use super::pack::Pack;
+use super::{Cuda, kernels};
+use crate::backend::parameters::{self, Parameter};
+use crate::backend::{
+    Backend, Batch, LayerRates, Optimiser, Target, Tensor, Update, VaeObjective, Weights,
+};
+
+/// A machine that computes nothing, and keeps what it was asked to launch.
+#[derive(Default)]
+struct Dry {
+    launches: RefCell<Vec<Launch>>,
+    allocated: Cell<u64>,
+}
+
+impl Machine for Dry {
+    fn name(&self) -> String {
+        "nothing".to_owned()
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        let address = self.allocated.get();
+        self.allocated
+            .set((address + bytes as u64).next_multiple_of(256));
+        Ok(address)
+    }
+
+    unsafe fn free(&self, _: u64) {}
+
+    unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<()> {
+        ensure!(
+            to + bytes.len() as u64 <= self.allocated.get(),
+            "no memory at {to}"
+        );
+        Ok(())
+    }
+
+    unsafe fn download(&self, _: u64, bytes: &mut [u8]) -> Result<()> {
+        bytes.fill(0);
+        Ok(())
+    }
+
+    unsafe fn launch(&self, launch: &Launch, _: &mut [*mut c_void]) -> Result<()> {
+        self.launches.borrow_mut().push(*launch);
+        Ok(())
+    }
+}
+
+fn zeros(parameters: &[Parameter]) -> Weights {
+    let tensor = |p: &Parameter| (p.name.clone(), Tensor::full(p.shape.clone(), 0.0));
+    Weights(parameters.iter().map(tensor).collect())
+}
+
+fn grey(count: usize) -> Batch {
+    Batch {
+        count,
+        side: SIDE,
+        pixels: vec![0.5; count * INPUT.len()],
+    }
+}
+
+fn update() -> Update {
+    Update {
+        optimiser: Optimiser::AdamW {
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+        },
+        rate: 1e-3,
+        layer_rates: LayerRates::default(),
+        weight_decay: 0.01,
+        clip_norm: Some(1.0),
+    }
+}
+
+/// A VAE's and a classifier's step of `architecture`; the launches of both.
+fn steps(architecture: &'static Architecture, count: usize) -> Result<Vec<Launch>> {
+    let machine = Rc::new(Dry::default());
+    let gpu = Cuda::on(machine.clone());
+    let autoencoder = &architecture.vae;
+    let mut vae = gpu.vae(autoencoder, &zeros(&parameters::vae(autoencoder)))?;
+    let batch = grey(count);
+    let objective = VaeObjective {
+        reconstruction_weight: 1.0,
+        beta: 1.0,
+        free_bits: 0.0,
+        contrast: None,
+        scale: 1.0,
+    };
+    let noise = vec![0.0; count * autoencoder.latent()];
+    vae.step(&batch, &batch, &noise, objective, &update())?;
+    drop(vae);
+    let weights = zeros(&parameters::classifier(architecture, Head::Conv, 1000));
+    let mut classifier = gpu.classifier(architecture, Head::Conv, 1000, &weights)?;
+    let target = Target {
+        class: 999,
+        smoothing: 0.1,
+        weight: 1.0,
+    };
+    classifier.step(&batch, &vec![target; count], &update())?;
+    classifier.average(0.9)?;
+    classifier.averaged_logits(&batch)?;
+    Ok(machine.launches.take())
+}
+
+/// CUDA's limits on a launch, at the largest batch that trainings use.
+#[test]
+fn launches_are_within_the_limits_of_hardware() -> Result<()> {
+    for architecture in [&EDGE, &PAPER] {
+        for Launch {
+            kernel,
+            grid,
+            block,
+        } in steps(architecture, 512)?
+        {
+            let threads: u32 = block.iter().product();
+            assert!(kernels::NAMES.contains(&kernel), "{kernel}");
+            assert!(
+                (1..=1024).contains(&threads) && block[2] <= 64,
+                "{kernel}: {block:?}"
+            );
+            assert!(grid.iter().all(|&blocks| blocks > 0), "{kernel}: {grid:?}");
+            assert!(grid[0] < 1 << 31 && grid[1] < 1 << 16 && grid[2] < 1 << 16);
+        }
+    }
+    Ok(())
+}
+
+/// How much there is to start in a step, whatever the batch: a CUDA graph would have to hold it.
+#[test]
+fn the_launches_of_a_step_do_not_grow_with_the_batch() -> Result<()> {
+    for architecture in [&EDGE, &PAPER] {
+        let kernels = |count| -> Result<Vec<&str>> {
+            let launches = steps(architecture, count)?;
+            let maps = launches.iter().map(|launch| launch.kernel);
+            Ok(maps.filter(|kernel| *kernel != "sum_parts").collect())
+        };
+        let (few, many) = (kernels(2)?, kernels(64)?);
+        assert_eq!(few.len(), many.len());
+        assert!(many.len() < 400, "{} launches", many.len());
+    }
+    Ok(())
+}
+
+#[test]
+fn kernels_have_distinct_names() {
+    let distinct: BTreeSet<_> = kernels::NAMES.iter().collect();
+    assert_eq!(distinct.len(), kernels::NAMES.len());
+}
+
+#[test]
+fn a_pack_holds_every_tensor_of_a_network_apart() -> Result<()> {
+    for architecture in [&EDGE, &PAPER] {
+        for head in [Head::Conv, Head::Dense] {
+            let layers = [architecture.encoder, architecture.head(head)].concat();
+            let mut pack = Pack::default();
+            Network::new(&layers, INPUT, 10, &mut pack)?;
+            let mut found: Vec<_> = (pack.iter())
+                .map(|(_, variable)| (variable.name.clone(), variable.shape.clone()))
+                .collect();
+            let mut expected: Vec<_> = parameters::classifier(architecture, head, 10)
+                .into_iter()
+                .map(|parameter| (parameter.name, parameter.shape))
+                .collect();
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected);
+            let mut end = 0;
+            for (_, variable) in pack.iter() {
+                assert!(variable.slot.start >= end && variable.slot.start.is_multiple_of(64));
+                end = variable.slot.start + variable.slot.len;
+            }
+            assert!(end <= pack.len());
+        }
+    }
+    Ok(())
+}
+
+/// By hand: `edge`'s first layer at one image is 48 × 48 × 16 values before BatchNorm and after.
+#[test]
+fn activations_are_laid_out_one_after_the_other() -> Result<()> {
+    let mut pack = Pack::default();
+    let network = Network::new(&EDGE.encoder[..1], INPUT, 0, &mut pack)?;
+    let mut arena = Arena::default();
+    let images = arena.place(2 * INPUT.len());
+    let pass = network.lay_out(&mut arena, 2, INPUT, images)?;
+    assert_eq!(pass.output.len, 2 * 48 * 48 * 16);
+    let (len, scratch) = arena.finish();
+    // Images, values, statistics of 16 channels in f64, two pairs of f32 in 64 each, scratch.
+    let before = 2 * INPUT.len() + 2 * pass.output.len + 64 + 64 + 64;
+    assert_eq!(scratch.start, before);
+    assert!(len >= before + scratch.len);
+    Ok(())
+}

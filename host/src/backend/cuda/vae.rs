@@ -1,0 +1,466 @@
+//! The variational auto-encoder.
+
+use std::slice::from_ref;
+
+use anyhow::{Context, Result, ensure};
+use vae96::{Autoencoder, INPUT, Shape};
+
+use super::memory::{Arena, Slot};
+use super::model::{Model, input};
+use super::network::{Backward, Gradients, Memory, Network, Pass};
+use super::ops::Gpu;
+use super::ops::losses::{Comparison, Latents, PART};
+use super::ops::pools::Pool;
+use super::pack::Pack;
+use crate::backend::{Batch, Latent, Update, Vae, VaeLoss, VaeObjective, Weights};
+
+/// A VAE's networks.
+pub struct VaeNetworks {
+    encoder: Network,
+    bottleneck: Network,
+    mean: Network,
+    log_variance: Network,
+    projector: Network,
+    decoder: Network,
+}
+
+/// A VAE that learns on a GPU.
+pub type CudaVae = Model<VaeNetworks>;
+
+impl VaeNetworks {
+    /// The VAE of a description, checked to give back what it takes, or that shrunk.
+    pub fn model(
+        gpu: &Gpu,
+        autoencoder: &'static Autoencoder,
+        weights: &Weights,
+    ) -> Result<CudaVae> {
+        let mut pack = Pack::default();
+        let encoder = Network::new(autoencoder.encoder, INPUT, 0, &mut pack)?;
+        let bottleneck = Network::new(autoencoder.bottleneck, encoder.output, 0, &mut pack)?;
+        let features = bottleneck.output;
+        let latent = Shape::vector(autoencoder.latent());
+        let networks = Self {
+            mean: Network::new(from_ref(&autoencoder.mean), features, 0, &mut pack)?,
+            log_variance: Network::new(
+                from_ref(&autoencoder.log_variance),
+                features,
+                0,
+                &mut pack,
+            )?,
+            projector: Network::new(autoencoder.projector, latent, 0, &mut pack)?,
+            decoder: Network::new(autoencoder.decoder, latent, 0, &mut pack)?,
+            encoder,
+            bottleneck,
+        };
+        ensure!(
+            networks.mean.output == networks.log_variance.output,
+            "μ has {} values, log σ² {}",
+            networks.mean.output,
+            networks.log_variance.output
+        );
+        networks.shrink(INPUT)?;
+        Model::new(gpu, networks, pack, weights)
+    }
+
+    /// How many times smaller than images of a shape the decoder's are.
+    fn shrink(&self, images: Shape) -> Result<usize> {
+        let decoded = self.decoder.output;
+        let factor = images.height / decoded.height.max(1);
+        ensure!(
+            factor > 0
+                && images
+                    == Shape::plane(
+                        factor * decoded.height,
+                        factor * decoded.width,
+                        decoded.channels
+                    ),
+            "the decoder makes images of {decoded}, which are no {images} shrunk by a whole factor"
+        );
+        Ok(factor)
+    }
+
+    /// The shape of a batch's images, of any size that all layers take.
+    fn checked(&self, batch: &Batch) -> Result<Shape> {
+        let images = input(batch)?;
+        let features = self.encoder.check(images);
+        features
+            .and_then(|features| self.bottleneck.check(features))
+            .and_then(|features| self.mean.check(features))
+            .with_context(|| format!("images of {images} do not fit this VAE"))?;
+        Ok(images)
+    }
+
+    fn lay_out_encoder(
+        &self,
+        arena: &mut Arena,
+        count: usize,
+        shape: Shape,
+    ) -> Result<EncoderPass> {
+        let images = arena.place(count * shape.len());
+        let encoder = self.encoder.lay_out(arena, count, shape, images)?;
+        let bottleneck = (self.bottleneck).lay_out(arena, count, encoder.shape, encoder.output)?;
+        let features = (bottleneck.shape, bottleneck.output);
+        Ok(EncoderPass {
+            images,
+            mean: self.mean.lay_out(arena, count, features.0, features.1)?,
+            log_variance: (self.log_variance).lay_out(arena, count, features.0, features.1)?,
+            encoder,
+            bottleneck,
+        })
+    }
+}
+
+/// A pass from images to μ and log σ².
+struct EncoderPass {
+    images: Slot,
+    encoder: Pass,
+    bottleneck: Pass,
+    mean: Pass,
+    log_variance: Pass,
+}
+
+/// A step's slots.
+struct Step {
+    count: usize,
+    encoder: EncoderPass,
+    noise: Slot,
+    /// Each dimension's divergence, f64.
+    divergence: Slot,
+    code: Slot,
+    decoder: Pass,
+    /// The targets, as the decoder is to make them.
+    targets: Slot,
+    /// The targets before they are shrunk, and how, where they are.
+    shrunk: Option<(Slot, Pool)>,
+    /// Σ (x̂ − x)², one f64.
+    reconstruction: Slot,
+    contrast: Option<(Pass, Comparison)>,
+    gradients: StepGradients,
+}
+
+/// Where the gradients lie that networks hand on to each other.
+struct StepGradients {
+    code: Slot,
+    mean: Slot,
+    log_variance: Slot,
+    /// Of what μ and log σ² read.
+    features: Slot,
+    /// Of the encoder's output; the same without a bottleneck.
+    encoded: Slot,
+    /// Of what the contrastive term compares; μ's without a projector.
+    views: Slot,
+    /// For the layers between.
+    layers: Gradients,
+}
+
+/// Which networks' outputs a gradient is wanted of: those after something that learns.
+struct Wanted {
+    encoded: bool,
+    features: bool,
+    mean: bool,
+    code: bool,
+    views: bool,
+    decoded: bool,
+}
+
+impl Step {
+    fn new(
+        networks: &VaeNetworks,
+        arena: &mut Arena,
+        count: usize,
+        shape: Shape,
+        contrast: bool,
+    ) -> Result<Self> {
+        let encoder = networks.lay_out_encoder(arena, count, shape)?;
+        let latent = networks.mean.output;
+        let vectors = count * latent.len();
+        let code = arena.place(vectors);
+        let decoder = networks.decoder.lay_out(arena, count, latent, code)?;
+        let targets = arena.place(decoder.output.len);
+        let factor = networks.shrink(shape)?;
+        let shrunk = match factor {
+            1 => None,
+            _ => Some((
+                arena.place(count * shape.len()),
+                Pool::new(count, shape, factor, factor),
+            )),
+        };
+        arena.need(2 * decoder.output.len.div_ceil(PART));
+        let mean = arena.place(vectors);
+        let (contrast, views) = if contrast {
+            let from = encoder.mean.output;
+            let pass = networks.projector.lay_out(arena, count, latent, from)?;
+            let comparison = Comparison::new(arena, count, pass.shape.len());
+            let views = match networks.projector.is_empty() {
+                true => mean,
+                false => arena.place(pass.output.len),
+            };
+            (Some((pass, comparison)), views)
+        } else {
+            (None, mean)
+        };
+        let features = arena.place(encoder.bottleneck.output.len);
+        let encoded = match networks.bottleneck.is_empty() {
+            true => features,
+            false => arena.place(encoder.encoder.output.len),
+        };
+        let passes = [&encoder.encoder, &encoder.bottleneck, &decoder];
+        let projector = contrast.as_ref().map(|(pass, _)| pass);
+        let layers = Gradients::new(arena, passes.into_iter().chain(projector));
+        Ok(Self {
+            count,
+            noise: arena.place(vectors),
+            divergence: arena.place_doubles(latent.len()),
+            code,
+            decoder,
+            targets,
+            shrunk,
+            reconstruction: arena.place_doubles(1),
+            contrast,
+            gradients: StepGradients {
+                code: arena.place(vectors),
+                mean,
+                log_variance: arena.place(vectors),
+                features,
+                encoded,
+                views,
+                layers,
+            },
+            encoder,
+        })
+    }
+
+    fn latents<'a>(&self, memory: Memory<'a>) -> Latents<'a> {
+        Latents {
+            count: self.count,
+            mean: memory.at(self.encoder.mean.output),
+            log_variance: memory.at(self.encoder.log_variance.output),
+            noise: memory.at(self.noise),
+            divergence: memory.at(self.divergence),
+        }
+    }
+
+    fn upload(&self, memory: Memory, inputs: &Batch, targets: &Batch, noise: &[f32]) -> Result<()> {
+        memory.at(self.encoder.images).upload(&inputs.pixels)?;
+        memory.at(self.noise).upload(noise)?;
+        let to = memory.at(self.targets);
+        match self.shrunk {
+            None => to.upload(&targets.pixels),
+            Some((whole, pool)) => {
+                let whole = memory.at(whole);
+                whole.upload(&targets.pixels)?;
+                memory.gpu.average_pool(pool, whole, to)
+            }
+        }
+    }
+
+    fn forward(&self, networks: &VaeNetworks, memory: Memory) -> Result<()> {
+        let pass = &self.encoder;
+        networks.encoder.train(memory, &pass.encoder)?;
+        networks.bottleneck.train(memory, &pass.bottleneck)?;
+        networks.mean.train(memory, &pass.mean)?;
+        networks.log_variance.train(memory, &pass.log_variance)?;
+        let code = memory.at(self.code);
+        memory.gpu.sample(self.latents(memory), code)?;
+        if let Some((pass, _)) = &self.contrast {
+            networks.projector.train(memory, pass)?;
+        }
+        networks.decoder.train(memory, &self.decoder)
+    }
+
+    /// The losses and all gradients.
+    fn backward(
+        &self,
+        networks: &VaeNetworks,
+        memory: Memory,
+        backward: &mut Backward,
+        objective: &VaeObjective,
+    ) -> Result<()> {
+        let gpu = memory.gpu;
+        let slots = &self.gradients;
+        let wanted = Wanted::new(networks, backward);
+        let decoded = slots.layers.of_output(&self.decoder);
+        gpu.squared_error(
+            [memory.at(self.decoder.output), memory.at(self.targets)],
+            (objective.scale * objective.reconstruction_weight) as f32,
+            memory.at(decoded),
+            memory.scratch(),
+            memory.at(self.reconstruction),
+        )?;
+        if wanted.decoded {
+            let to = wanted.code.then_some((slots.code, false));
+            let pass = &self.decoder;
+            (networks.decoder).backward(memory, pass, backward, decoded, to)?;
+        }
+        let compared = self.backward_contrast(networks, memory, backward, objective, &wanted)?;
+        if wanted.code {
+            let both = [memory.at(slots.mean), memory.at(slots.log_variance)];
+            let code = memory.at(slots.code);
+            gpu.sample_backward(self.latents(memory), code, objective, compared, both)?;
+        }
+        let pass = &self.encoder;
+        let to = |add| wanted.features.then_some((slots.features, add));
+        if wanted.code || compared {
+            (networks.mean).backward(memory, &pass.mean, backward, slots.mean, to(false))?;
+        }
+        if wanted.code {
+            let (network, gradient) = (&networks.log_variance, slots.log_variance);
+            network.backward(memory, &pass.log_variance, backward, gradient, to(true))?;
+        }
+        if wanted.features && (wanted.code || compared) {
+            let to = wanted.encoded.then_some((slots.encoded, false));
+            let (network, gradient) = (&networks.bottleneck, slots.features);
+            network.backward(memory, &pass.bottleneck, backward, gradient, to)?;
+            (networks.encoder).backward(memory, &pass.encoder, backward, slots.encoded, None)?;
+        }
+        Ok(())
+    }
+
+    /// The contrastive term; whether it has given a gradient of μ.
+    fn backward_contrast(
+        &self,
+        networks: &VaeNetworks,
+        memory: Memory,
+        backward: &mut Backward,
+        objective: &VaeObjective,
+        wanted: &Wanted,
+    ) -> Result<bool> {
+        let (Some((pass, comparison)), Some(term)) = (&self.contrast, objective.contrast) else {
+            return Ok(false);
+        };
+        let slots = &self.gradients;
+        memory.gpu.contrast(
+            comparison,
+            |slot| memory.at(slot),
+            [memory.at(pass.output), memory.at(slots.views)],
+            term,
+            (objective.scale * term.weight) as f32,
+            memory.scratch(),
+        )?;
+        if wanted.views {
+            let to = wanted.mean.then_some((slots.mean, false));
+            (networks.projector).backward(memory, pass, backward, slots.views, to)?;
+        }
+        Ok(wanted.mean)
+    }
+
+    fn loss(&self, memory: Memory) -> Result<VaeLoss> {
+        let sum =
+            |slot: Slot| -> Result<f64> { Ok(memory.at(slot).download_doubles()?.iter().sum()) };
+        Ok(VaeLoss {
+            reconstruction: sum(self.reconstruction)?,
+            kl: sum(self.divergence)?,
+            contrast: match &self.contrast {
+                Some((_, comparison)) => sum(comparison.losses)?,
+                None => 0.0,
+            },
+        })
+    }
+}
+
+impl Wanted {
+    fn new(networks: &VaeNetworks, backward: &Backward) -> Self {
+        let learns = |network: &Network| network.learns(backward.rates);
+        let encoded = learns(&networks.encoder);
+        let features = encoded || learns(&networks.bottleneck);
+        let mean = features || learns(&networks.mean);
+        let log_variance = features || learns(&networks.log_variance);
+        let code = mean && log_variance;
+        Self {
+            encoded,
+            features,
+            mean,
+            code,
+            views: mean || learns(&networks.projector),
+            decoded: code || learns(&networks.decoder),
+        }
+    }
+}
+
+impl Vae for CudaVae {
+    fn step(
+        &mut self,
+        inputs: &Batch,
+        targets: &Batch,
+        noise: &[f32],
+        objective: VaeObjective,
+        update: &Update,
+    ) -> Result<VaeLoss> {
+        let networks = &self.networks;
+        let shape = networks.checked(inputs)?;
+        let latent = networks.mean.output.len();
+        ensure!(
+            (targets.count, targets.side) == (inputs.count, inputs.side),
+            "{} inputs of {side}×{side} have {} targets of {other}×{other}",
+            inputs.count,
+            targets.count,
+            side = inputs.side,
+            other = targets.side
+        );
+        input(targets)?;
+        ensure!(
+            noise.len() == inputs.count * latent,
+            "{} images need noise of {} values, not {}",
+            inputs.count,
+            inputs.count * latent,
+            noise.len()
+        );
+        ensure!(
+            objective.contrast.is_none() || inputs.count.is_multiple_of(2),
+            "a batch of {} images does not hold two views of each",
+            inputs.count
+        );
+        let mut arena = Arena::default();
+        let contrast = objective.contrast.is_some();
+        let step = Step::new(networks, &mut arena, inputs.count, shape, contrast)?;
+        let slots = step.gradients.layers;
+        self.step(arena, slots, update, |networks, memory, backward| {
+            step.upload(memory, inputs, targets, noise)?;
+            step.forward(networks, memory)?;
+            step.backward(networks, memory, backward, &objective)?;
+            step.loss(memory)
+        })
+    }
+
+    fn encode(&self, batch: &Batch) -> Result<Latent> {
+        let networks = &self.networks;
+        let shape = networks.checked(batch)?;
+        let mut arena = Arena::default();
+        let pass = networks.lay_out_encoder(&mut arena, batch.count, shape)?;
+        self.pass(&self.values, arena, |memory| {
+            memory.at(pass.images).upload(&batch.pixels)?;
+            networks.encoder.infer(memory, &pass.encoder)?;
+            networks.bottleneck.infer(memory, &pass.bottleneck)?;
+            networks.mean.infer(memory, &pass.mean)?;
+            networks.log_variance.infer(memory, &pass.log_variance)?;
+            Ok(Latent {
+                mean: memory.at(pass.mean.output).download()?,
+                log_variance: memory.at(pass.log_variance.output).download()?,
+            })
+        })
+    }
+
+    fn decode(&self, latent: &[f32]) -> Result<Batch> {
+        let networks = &self.networks;
+        let shape = networks.mean.output;
+        ensure!(
+            !latent.is_empty() && latent.len().is_multiple_of(shape.len()),
+            "{} values are no whole number of latent vectors of {}",
+            latent.len(),
+            shape.len()
+        );
+        let count = latent.len() / shape.len();
+        let mut arena = Arena::default();
+        let code = arena.place(latent.len());
+        let pass = networks.decoder.lay_out(&mut arena, count, shape, code)?;
+        self.pass(&self.values, arena, |memory| {
+            memory.at(code).upload(latent)?;
+            networks.decoder.infer(memory, &pass)?;
+            Ok(Batch {
+                count,
+                side: pass.shape.height,
+                pixels: memory.at(pass.output).download()?,
+            })
+        })
+    }
+}

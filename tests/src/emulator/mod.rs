@@ -1,0 +1,156 @@
+//! A machine for the GPU backend that runs the GPU's kernels on the processor: the same sources,
+//! compiled as C++ with the definitions of `shim.h`.
+//!
+//! It shows that kernels and launches compute what they should, and that no thread relies on
+//! another's work without a barrier between. It shows nothing of speed, of a GPU's own rounding,
+//! or of NVRTC.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CString, c_char, c_int, c_uint, c_void};
+use std::fmt::Write;
+use std::fs;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, ensure};
+use host::backend::cuda::kernels;
+use host::backend::cuda::machine::{Launch, Machine};
+use libloading::Library;
+
+/// `emulate` of the compiled program.
+type Emulate =
+    unsafe extern "C" fn(*const c_char, *const c_uint, *const c_uint, *mut *mut c_void) -> c_int;
+
+/// A line of memory as a GPU aligns it.
+#[derive(Clone, Copy, PartialEq)]
+#[repr(C, align(256))]
+struct Line([u32; 64]);
+
+/// What new memory holds: NaN as f32 and as f64, so that whoever reads it before it is written
+/// gives himself away.
+const FRESH: Line = Line([u32::MAX; 64]);
+
+/// What lies around each piece of memory, and must stay.
+const GUARD: Line = Line([0x9e37_79b9; 64]);
+
+/// The processor, in a GPU's place.
+#[derive(Default)]
+pub struct Emulator {
+    memory: RefCell<BTreeMap<u64, Vec<Line>>>,
+    launched: RefCell<BTreeSet<&'static str>>,
+}
+
+impl Emulator {
+    /// Pieces of memory that have not been given back.
+    pub fn pieces(&self) -> usize {
+        self.memory.borrow().len()
+    }
+
+    /// The kernels that have run.
+    pub fn launched(&self) -> Vec<&'static str> {
+        self.launched.borrow().iter().copied().collect()
+    }
+}
+
+impl Machine for Emulator {
+    fn name(&self) -> String {
+        "an emulated GPU".to_owned()
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        let mut lines = vec![FRESH; bytes.div_ceil(size_of::<Line>()) + 2];
+        let last = lines.len() - 1;
+        (lines[0], lines[last]) = (GUARD, GUARD);
+        let address = lines[1..].as_ptr() as u64;
+        self.memory.borrow_mut().insert(address, lines);
+        Ok(address)
+    }
+
+    unsafe fn free(&self, address: u64) {
+        let lines = self.memory.borrow_mut().remove(&address);
+        let guards = lines.and_then(|lines| Some((*lines.first()?, *lines.last()?)));
+        if !std::thread::panicking() {
+            assert!(
+                guards == Some((GUARD, GUARD)),
+                "a kernel wrote beside its memory"
+            );
+        }
+    }
+
+    unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<()> {
+        // SAFETY: the caller's promise: so many bytes of a piece of memory begin there.
+        unsafe { (to as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: the caller's promise: so many bytes of a piece of memory begin there.
+        unsafe { (from as *const u8).copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+        let Launch {
+            kernel,
+            grid,
+            block,
+        } = launch;
+        self.launched.borrow_mut().insert(kernel);
+        // SAFETY: the program defines `emulate` with this type.
+        let emulate = unsafe { program()?.get::<Emulate>(b"emulate")? };
+        let name = CString::new(*kernel)?;
+        let arguments = arguments.as_mut_ptr();
+        // SAFETY: the caller's promise: the arguments are the kernel's, and memory is where it
+        // reads and writes. The other pointers are to a string and to arrays of three.
+        let outcome = unsafe { emulate(name.as_ptr(), grid.as_ptr(), block.as_ptr(), arguments) };
+        let outcomes = [
+            "",
+            "there is no such kernel",
+            "a block has too many threads",
+            "some threads of a block ended where others waited",
+        ];
+        ensure!(outcome == 0, "{kernel}: {}", outcomes[outcome as usize]);
+        Ok(())
+    }
+}
+
+/// The kernels, compiled once a process.
+fn program() -> Result<&'static Library> {
+    static PROGRAM: OnceLock<Result<Library, String>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| compile().map_err(|error| format!("{error:#}")));
+    program.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn compile() -> Result<Library> {
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("kernels.cpp");
+    let library = folder.path().join("kernels.so");
+    let mut text = format!("{}\n{}\n", include_str!("shim.h"), kernels::program());
+    text += "extern \"C\" int emulate(const char *name, const unsigned *grid,\n\
+             const unsigned *block, void **values) {\n";
+    for name in kernels::NAMES {
+        writeln!(text, "EMULATE({name})")?;
+    }
+    text += "return emulator::UNKNOWN_KERNEL;\n}\n";
+    fs::write(&source, text)?;
+    // Fortified jumps take a fibre's stack for a fault.
+    let compiled = Command::new("c++")
+        .args(["-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC"])
+        .args([
+            "-fno-exceptions",
+            "-U_FORTIFY_SOURCE",
+            "-D_FORTIFY_SOURCE=0",
+        ])
+        .arg("-o")
+        .args([&library, &source])
+        .output()
+        .context("cannot run c++, which compiles the kernels for this test")?;
+    ensure!(
+        compiled.status.success(),
+        "the kernels do not compile as C++:\n{}",
+        String::from_utf8_lossy(&compiled.stderr)
+    );
+    // SAFETY: loading it runs no code but that of the C++ runtime.
+    Ok(unsafe { Library::new(&library)? })
+}

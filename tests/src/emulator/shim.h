@@ -1,0 +1,156 @@
+// Runs CUDA kernels on the processor: what their sources use of CUDA's language, and a launch that
+// runs one block after the other, each thread of a block as a fibre with a stack of its own.
+//
+// A fibre runs until it meets a barrier or its end, then the next has its turn. Every other round
+// goes through the block backwards, so that a missing barrier shows in one direction or the other.
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <type_traits>
+#include <ucontext.h>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __launch_bounds__(threads)
+#define __shared__ static thread_local
+
+struct Extent {
+    unsigned x, y, z;
+};
+static thread_local Extent threadIdx, blockIdx, blockDim, gridDim;
+
+static inline int min(int a, int b) { return a < b ? a : b; }
+static inline int max(int a, int b) { return a > b ? a : b; }
+static inline float max(float a, float b) { return fmaxf(a, b); }
+
+namespace emulator {
+
+constexpr unsigned MOST_THREADS = 1024;
+constexpr size_t STACK = 64 << 10;
+
+typedef void (*Call)(void **arguments);
+enum State { RUNNING, WAITING, DONE };
+
+struct Fibre {
+    ucontext_t start;
+    jmp_buf place;
+    bool begun;
+    State state;
+    void *stack;
+};
+
+// A thread's fibres, used again from block to block.
+struct Fibres {
+    Fibre *all = static_cast<Fibre *>(calloc(MOST_THREADS, sizeof(Fibre)));
+
+    ~Fibres() {
+        for (unsigned i = 0; i < MOST_THREADS; ++i) {
+            free(all[i].stack);
+        }
+        free(all);
+    }
+};
+
+static thread_local Fibres fibres;
+static thread_local Fibre *running;
+static thread_local jmp_buf scheduler;
+static thread_local Call call;
+static thread_local void **arguments;
+
+__attribute__((noinline)) static void leave(State state) {
+    running->state = state;
+    if (!_setjmp(running->place)) {
+        _longjmp(scheduler, 1);
+    }
+}
+
+static void work() {
+    for (;;) {
+        call(arguments);
+        leave(DONE);
+    }
+}
+
+__attribute__((noinline)) static void enter(Fibre &fibre) {
+    running = &fibre;
+    if (_setjmp(scheduler)) {
+        return;
+    }
+    if (fibre.begun) {
+        _longjmp(fibre.place, 1);
+    }
+    fibre.begun = true;
+    fibre.stack = malloc(STACK);
+    getcontext(&fibre.start);
+    fibre.start.uc_stack.ss_sp = fibre.stack;
+    fibre.start.uc_stack.ss_size = STACK;
+    fibre.start.uc_link = nullptr;
+    makecontext(&fibre.start, work, 0);
+    setcontext(&fibre.start);
+}
+
+// Whether all threads met the same barriers.
+static bool run_block() {
+    const unsigned threads = blockDim.x * blockDim.y * blockDim.z;
+    bool backwards = (blockIdx.x + blockIdx.y + blockIdx.z) % 2;
+    for (;;) {
+        unsigned done = 0;
+        for (unsigned turn = 0; turn < threads; ++turn) {
+            const unsigned i = backwards ? threads - 1 - turn : turn;
+            threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y,
+                         i / blockDim.x / blockDim.y};
+            enter(fibres.all[i]);
+            done += fibres.all[i].state == DONE;
+        }
+        if (done > 0) {
+            return done == threads;
+        }
+        backwards = !backwards;
+    }
+}
+
+enum Outcome { FINE, UNKNOWN_KERNEL, TOO_MANY_THREADS, PARTED_AT_A_BARRIER };
+
+static int run(Call kernel, const unsigned *grid, const unsigned *block, void **values) {
+    gridDim = {grid[0], grid[1], grid[2]};
+    blockDim = {block[0], block[1], block[2]};
+    if (block[0] * block[1] * block[2] > MOST_THREADS) {
+        return TOO_MANY_THREADS;
+    }
+    call = kernel;
+    arguments = values;
+    for (unsigned z = 0; z < grid[2]; ++z) {
+        for (unsigned y = 0; y < grid[1]; ++y) {
+            for (unsigned x = 0; x < grid[0]; ++x) {
+                blockIdx = {x, y, z};
+                if (!run_block()) {
+                    return PARTED_AT_A_BARRIER;
+                }
+            }
+        }
+    }
+    return FINE;
+}
+
+template <class... Values, size_t... Index>
+static void apply(void (*kernel)(Values...), void **values, std::index_sequence<Index...>) {
+    kernel(*static_cast<std::remove_cv_t<Values> *>(values[Index])...);
+}
+
+template <class... Values> static void apply(void (*kernel)(Values...), void **values) {
+    apply(kernel, values, std::index_sequence_for<Values...>());
+}
+
+} // namespace emulator
+
+static inline void __syncthreads() { emulator::leave(emulator::WAITING); }
+
+// The body of `emulate`, a line a kernel.
+#define EMULATE(kernel)                                                                            \
+    if (!strcmp(name, #kernel)) {                                                                  \
+        return emulator::run([](void **values) { emulator::apply(kernel, values); }, grid, block, \
+                             values);                                                              \
+    }

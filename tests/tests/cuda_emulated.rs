@@ -1,0 +1,46 @@
+//! The GPU backend on an emulated GPU: its kernels, launches and bookkeeping against the
+//! processor's backend.
+
+use std::rc::Rc;
+
+use anyhow::Result;
+use host::backend::cuda::{Cuda, kernels};
+use host::backend::{Backend, Weights, parameters};
+use tests::emulator::Emulator;
+use tests::parity;
+use vae96::EDGE;
+
+fn emulated() -> Result<Option<Cuda>> {
+    Ok(Some(Cuda::on(Rc::new(Emulator::default()))))
+}
+
+tests::parity_tests!(emulated());
+
+/// What is launched nowhere is compared with nothing.
+#[test]
+fn these_comparisons_launch_every_kernel() -> Result<()> {
+    let machine = Rc::new(Emulator::default());
+    let gpu = Cuda::on(machine.clone());
+    parity::steps_of_the_paper_vae(&gpu)?;
+    parity::steps_of_the_deep_vae_with_contrast(&gpu)?;
+    parity::steps_of_the_dense_classifier(&gpu)?;
+    parity::a_step_with_each_rule_and_clipping(&gpu)?;
+    parity::averages(&gpu)?;
+    assert_eq!(machine.launched(), kernels::NAMES);
+    Ok(())
+}
+
+#[test]
+fn memory_is_given_back() -> Result<()> {
+    let machine = Rc::new(Emulator::default());
+    let gpu = Cuda::on(machine.clone());
+    let weights = Weights::initial(&parameters::vae(&EDGE.vae), 1);
+    let mut vae = gpu.vae(&EDGE.vae, &weights)?;
+    parity::train(&mut *vae, &EDGE.vae, 2, 0)?;
+    let held = machine.pieces();
+    parity::train(&mut *vae, &EDGE.vae, 2, 1)?;
+    assert!(held > 0 && machine.pieces() == held, "a step kept memory");
+    drop(vae);
+    assert_eq!(machine.pieces(), 0);
+    Ok(())
+}
