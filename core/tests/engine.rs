@@ -58,7 +58,12 @@ fn classifiers_agree<N: Classifies>(seed: u64, classes: usize, images: usize) {
         let logits = from_packed.classify(&*image).unwrap();
         assert_eq!(logits.quantised().values, expected, "packed weights");
         #[cfg(feature = "std")]
-        assert_eq!(by_interleaved(&file, &image[..]), Some(expected));
+        match by_interleaved(&file, &image[..]) {
+            Some(answer) => assert_eq!(answer, expected, "interleaved weights"),
+            None => {
+                println!("interleaved weights: not compared, this processor has no use for them")
+            }
+        }
     }
 }
 
