@@ -4,6 +4,7 @@
 //! reports know nothing of the machine behind it, and a backend knows no recipe: it is told the
 //! rate, the decay and the noise of every step.
 
+mod checks;
 mod choice;
 pub mod cpu;
 pub mod cuda;

@@ -1,6 +1,6 @@
 //! The classifiers.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use vae96::{Architecture, Head, INPUT};
 
 use super::block::Signal;
@@ -8,6 +8,7 @@ use super::model::{Model, Networks, input, values};
 use super::network::Network;
 use super::ops::cross_entropy::cross_entropy;
 use super::tape::{Recording, backward};
+use crate::backend::checks;
 use crate::backend::{Batch, Classifier, Outcome, Target, Update};
 
 /// A classifier's layers, from the image to the logits.
@@ -20,15 +21,10 @@ pub type CpuClassifier = Model<ClassifierNetwork>;
 impl ClassifierNetwork {
     /// The network of an architecture, checked to end in one logit a class.
     pub fn new(architecture: &'static Architecture, head: Head, classes: usize) -> Result<Self> {
-        ensure!(classes > 0, "a classifier needs at least one class");
+        checks::classes(classes)?;
         let layers = [architecture.encoder, architecture.head(head)].concat();
         let network = Network::new(&layers, INPUT, classes)?;
-        ensure!(
-            network.output.len() == classes,
-            "{}: the head makes {} values for {classes} classes",
-            architecture.name,
-            network.output
-        );
+        checks::logits(architecture.name, network.output, classes)?;
         Ok(Self(network))
     }
 
@@ -60,18 +56,7 @@ impl Classifier for CpuClassifier {
         let images = self.networks.checked(batch)?;
         let network = &mut self.networks.0;
         let classes = network.output.len();
-        ensure!(
-            targets.len() == batch.count,
-            "{} images have {} labels",
-            batch.count,
-            targets.len()
-        );
-        if let Some(target) = targets.iter().find(|target| target.class >= classes) {
-            bail!(
-                "a label is {}; there are {classes} classes, counted from 0",
-                target.class
-            );
-        }
+        checks::targets(targets, batch, classes)?;
         let mut tape = Recording::default();
         let logits = network.train(&mut tape, images, &update.layer_rates)?;
         let outcomes = cross_entropy(&mut tape, &logits.node, classes, targets);

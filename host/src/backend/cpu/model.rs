@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use vae96::Shape;
 
 use super::block::Signal;
 use super::buffers;
@@ -12,6 +11,7 @@ use super::network::Network;
 use super::optimiser::State;
 use super::parameter::Variable;
 use super::tape::{Gradients, Node};
+use crate::backend::checks;
 use crate::backend::{Batch, Learner, Update, Weights};
 
 /// The networks of a model.
@@ -153,14 +153,7 @@ fn set(networks: &mut impl Networks, weights: &Weights) -> Result<()> {
 
 /// A batch as the first layer's input.
 pub fn input(batch: &Batch) -> Result<Signal> {
-    let shape = Shape::plane(batch.side, batch.side, 3);
-    ensure!(
-        batch.count > 0 && !shape.is_empty() && batch.pixels.len() == batch.count * shape.len(),
-        "a batch of {} images of {shape} holds {} values, not {}",
-        batch.count,
-        batch.count * shape.len(),
-        batch.pixels.len()
-    );
+    let shape = checks::images(batch)?;
     let mut pixels = buffers::take(batch.pixels.len());
     pixels.copy_from_slice(&batch.pixels);
     Ok(Signal {

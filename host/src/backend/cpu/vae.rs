@@ -3,7 +3,7 @@
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use dfdx::tensor::NoneTape;
 use vae96::{Autoencoder, INPUT, Shape};
 
@@ -16,6 +16,7 @@ use super::ops::latent::{Divergence, sample};
 use super::ops::reconstruction::squared_error;
 use super::source::Values;
 use super::tape::{Node, Recording, backward};
+use crate::backend::checks;
 use crate::backend::{Batch, Contrast, Latent, LayerRates, Update, Vae, VaeLoss, VaeObjective};
 
 /// A VAE's networks.
@@ -46,31 +47,9 @@ impl VaeNetworks {
             encoder,
             bottleneck,
         };
-        ensure!(
-            networks.mean.output == networks.log_variance.output,
-            "μ has {} values, log σ² {}",
-            networks.mean.output,
-            networks.log_variance.output
-        );
-        networks.shrink(INPUT)?;
+        checks::latent(networks.mean.output, networks.log_variance.output)?;
+        checks::shrink(networks.decoder.output, INPUT)?;
         Ok(networks)
-    }
-
-    /// How many times smaller than images of a shape the decoder's are.
-    fn shrink(&self, images: Shape) -> Result<usize> {
-        let decoded = self.decoder.output;
-        let factor = images.height / decoded.height.max(1);
-        ensure!(
-            factor > 0
-                && images
-                    == Shape::plane(
-                        factor * decoded.height,
-                        factor * decoded.width,
-                        decoded.channels
-                    ),
-            "the decoder makes images of {decoded}, which are no {images} shrunk by a whole factor"
-        );
-        Ok(factor)
     }
 
     /// A batch of images, of any size that all layers take.
@@ -156,27 +135,8 @@ impl Vae for CpuVae {
         let networks = &mut self.networks;
         let images = networks.checked(inputs)?;
         let latent = networks.mean.output.len();
-        ensure!(
-            (targets.count, targets.side) == (inputs.count, inputs.side),
-            "{} inputs of {side}×{side} have {} targets of {other}×{other}",
-            inputs.count,
-            targets.count,
-            side = inputs.side,
-            other = targets.side
-        );
-        ensure!(
-            noise.len() == inputs.count * latent,
-            "{} images need noise of {} values, not {}",
-            inputs.count,
-            inputs.count * latent,
-            noise.len()
-        );
-        ensure!(
-            objective.contrast.is_none() || inputs.count.is_multiple_of(2),
-            "a batch of {} images does not hold two views of each",
-            inputs.count
-        );
-        let factor = networks.shrink(images.shape)?;
+        checks::vae_step(inputs, targets, noise, latent, &objective)?;
+        let factor = checks::shrink(networks.decoder.output, images.shape)?;
         let rates = &update.layer_rates;
         let mut tape = Recording::default();
         let (mean, log_variance) = networks.train_encoder(&mut tape, images, rates)?;
@@ -226,16 +186,11 @@ impl Vae for CpuVae {
 
     fn decode(&self, latent: &[f32]) -> Result<Batch> {
         let shape = self.networks.mean.output;
-        ensure!(
-            !latent.is_empty() && latent.len().is_multiple_of(shape.len()),
-            "{} values are no whole number of latent vectors of {}",
-            latent.len(),
-            shape.len()
-        );
+        let count = checks::latents(latent, shape)?;
         let node = Node::constant(latent.to_vec());
         let images = self.networks.decoder.infer(Signal { shape, node })?;
         Ok(Batch {
-            count: latent.len() / shape.len(),
+            count,
             side: images.shape.height,
             pixels: values(images),
         })

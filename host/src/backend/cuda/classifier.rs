@@ -1,13 +1,14 @@
 //! The classifiers.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use vae96::{Architecture, Head, INPUT, Shape};
 
 use super::memory::{Arena, Buffer};
-use super::model::{Model, input};
+use super::model::Model;
 use super::network::{Gradients, Network};
 use super::ops::Gpu;
 use super::pack::Pack;
+use crate::backend::checks;
 use crate::backend::{Batch, Classifier, Outcome, Target, Update, Weights};
 
 /// A classifier's layers, from the image to the logits.
@@ -25,22 +26,17 @@ impl ClassifierNetwork {
         classes: usize,
         weights: &Weights,
     ) -> Result<CudaClassifier> {
-        ensure!(classes > 0, "a classifier needs at least one class");
+        checks::classes(classes)?;
         let layers = [architecture.encoder, architecture.head(head)].concat();
         let mut pack = Pack::default();
         let network = Network::new(&layers, INPUT, classes, &mut pack)?;
-        ensure!(
-            network.output.len() == classes,
-            "{}: the head makes {} values for {classes} classes",
-            architecture.name,
-            network.output
-        );
+        checks::logits(architecture.name, network.output, classes)?;
         Model::new(gpu, Self(network), pack, weights)
     }
 
     /// The shape of a batch's images, of any size that all layers take.
     fn checked(&self, batch: &Batch) -> Result<Shape> {
-        let images = input(batch)?;
+        let images = checks::images(batch)?;
         (self.0.check(images))
             .with_context(|| format!("images of {images} do not fit this classifier"))?;
         Ok(images)
@@ -67,18 +63,7 @@ impl Classifier for CudaClassifier {
         let shape = self.networks.checked(batch)?;
         let network = &self.networks.0;
         let classes = network.output.len();
-        ensure!(
-            targets.len() == batch.count,
-            "{} images have {} labels",
-            batch.count,
-            targets.len()
-        );
-        if let Some(target) = targets.iter().find(|target| target.class >= classes) {
-            bail!(
-                "a label is {}; there are {classes} classes, counted from 0",
-                target.class
-            );
-        }
+        checks::targets(targets, batch, classes)?;
         let mut arena = Arena::default();
         let images = arena.place(batch.pixels.len());
         let wanted = arena.place(3 * batch.count);

@@ -2,15 +2,14 @@
 
 use std::cell::RefCell;
 
-use anyhow::{Result, ensure};
-use vae96::Shape;
+use anyhow::Result;
 
 use super::memory::{Arena, Buffer};
 use super::network::{Backward, Gradients, Memory};
 use super::ops::Gpu;
 use super::optimiser::{State, scratch};
 use super::pack::Pack;
-use crate::backend::{Batch, Learner, Update, Weights};
+use crate::backend::{Learner, Update, Weights};
 
 /// Networks that learn.
 pub struct Model<N> {
@@ -153,17 +152,4 @@ impl<N> Learner for Model<N> {
         self.averaged = Some(averaged);
         Ok(())
     }
-}
-
-/// The shape of a batch's images, all of whose values are there.
-pub fn input(batch: &Batch) -> Result<Shape> {
-    let shape = Shape::plane(batch.side, batch.side, 3);
-    ensure!(
-        batch.count > 0 && !shape.is_empty() && batch.pixels.len() == batch.count * shape.len(),
-        "a batch of {} images of {shape} holds {} values, not {}",
-        batch.count,
-        batch.count * shape.len(),
-        batch.pixels.len()
-    );
-    Ok(shape)
 }

@@ -2,16 +2,17 @@
 
 use std::slice::from_ref;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use vae96::{Autoencoder, INPUT, Shape};
 
 use super::memory::{Arena, Slot};
-use super::model::{Model, input};
+use super::model::Model;
 use super::network::{Backward, Gradients, Memory, Network, Pass};
 use super::ops::Gpu;
 use super::ops::losses::{Comparison, Latents, PART};
 use super::ops::pools::Pool;
 use super::pack::Pack;
+use crate::backend::checks;
 use crate::backend::{Batch, Latent, Update, Vae, VaeLoss, VaeObjective, Weights};
 
 /// A VAE's networks.
@@ -52,36 +53,14 @@ impl VaeNetworks {
             encoder,
             bottleneck,
         };
-        ensure!(
-            networks.mean.output == networks.log_variance.output,
-            "μ has {} values, log σ² {}",
-            networks.mean.output,
-            networks.log_variance.output
-        );
-        networks.shrink(INPUT)?;
+        checks::latent(networks.mean.output, networks.log_variance.output)?;
+        checks::shrink(networks.decoder.output, INPUT)?;
         Model::new(gpu, networks, pack, weights)
-    }
-
-    /// How many times smaller than images of a shape the decoder's are.
-    fn shrink(&self, images: Shape) -> Result<usize> {
-        let decoded = self.decoder.output;
-        let factor = images.height / decoded.height.max(1);
-        ensure!(
-            factor > 0
-                && images
-                    == Shape::plane(
-                        factor * decoded.height,
-                        factor * decoded.width,
-                        decoded.channels
-                    ),
-            "the decoder makes images of {decoded}, which are no {images} shrunk by a whole factor"
-        );
-        Ok(factor)
     }
 
     /// The shape of a batch's images, of any size that all layers take.
     fn checked(&self, batch: &Batch) -> Result<Shape> {
-        let images = input(batch)?;
+        let images = checks::images(batch)?;
         let features = self.encoder.check(images);
         features
             .and_then(|features| self.bottleneck.check(features))
@@ -177,7 +156,7 @@ impl Step {
         let code = arena.place(vectors);
         let decoder = networks.decoder.lay_out(arena, count, latent, code)?;
         let targets = arena.place(decoder.output.len);
-        let factor = networks.shrink(shape)?;
+        let factor = checks::shrink(networks.decoder.output, shape)?;
         let shrunk = match factor {
             1 => None,
             _ => Some((
@@ -389,27 +368,7 @@ impl Vae for CudaVae {
         let networks = &self.networks;
         let shape = networks.checked(inputs)?;
         let latent = networks.mean.output.len();
-        ensure!(
-            (targets.count, targets.side) == (inputs.count, inputs.side),
-            "{} inputs of {side}×{side} have {} targets of {other}×{other}",
-            inputs.count,
-            targets.count,
-            side = inputs.side,
-            other = targets.side
-        );
-        input(targets)?;
-        ensure!(
-            noise.len() == inputs.count * latent,
-            "{} images need noise of {} values, not {}",
-            inputs.count,
-            inputs.count * latent,
-            noise.len()
-        );
-        ensure!(
-            objective.contrast.is_none() || inputs.count.is_multiple_of(2),
-            "a batch of {} images does not hold two views of each",
-            inputs.count
-        );
+        checks::vae_step(inputs, targets, noise, latent, &objective)?;
         let mut arena = Arena::default();
         let contrast = objective.contrast.is_some();
         let step = Step::new(networks, &mut arena, inputs.count, shape, contrast)?;
@@ -443,13 +402,7 @@ impl Vae for CudaVae {
     fn decode(&self, latent: &[f32]) -> Result<Batch> {
         let networks = &self.networks;
         let shape = networks.mean.output;
-        ensure!(
-            !latent.is_empty() && latent.len().is_multiple_of(shape.len()),
-            "{} values are no whole number of latent vectors of {}",
-            latent.len(),
-            shape.len()
-        );
-        let count = latent.len() / shape.len();
+        let count = checks::latents(latent, shape)?;
         let mut arena = Arena::default();
         let code = arena.place(latent.len());
         let pass = networks.decoder.lay_out(&mut arena, count, shape, code)?;
