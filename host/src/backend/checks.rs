@@ -1,9 +1,48 @@
 //! What every machine refuses before it computes: arguments that contradict each other.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail, ensure};
 use vae96::Shape;
 
-use super::{Batch, Target, VaeObjective};
+use super::{Batch, Target, Tensor, VaeObjective, Weights};
+
+/// That a tensor, which the error names, has the dimensions `wanted`.
+pub fn shape(name: &str, tensor: &Tensor, wanted: &[usize]) -> Result<()> {
+    ensure!(
+        tensor.shape == wanted,
+        "{name} has shape {:?}; this network wants {wanted:?}",
+        tensor.shape
+    );
+    Ok(())
+}
+
+/// That `weights` lack none of a network's tensors, of these names and dimensions.
+pub fn complete(weights: &Weights, network: &BTreeMap<&str, &[usize]>) -> Result<()> {
+    for (&name, shape) in network {
+        ensure!(
+            weights.0.contains_key(name),
+            "the weights lack {name} of shape {shape:?}"
+        );
+    }
+    Ok(())
+}
+
+/// That each of `weights` is one of a network's tensors, of these names and dimensions.
+pub fn known(weights: &Weights, network: &BTreeMap<&str, &[usize]>) -> Result<()> {
+    for (name, tensor) in &weights.0 {
+        let Some(wanted) = network.get(name.as_str()) else {
+            let known: Vec<_> = network.keys().copied().collect();
+            bail!(
+                "there is no tensor {name} (shape {:?}) in this network, only {}",
+                tensor.shape,
+                known.join(", ")
+            );
+        };
+        shape(name, tensor, wanted)?;
+    }
+    Ok(())
+}
 
 /// The shape of a batch's images, all of whose values are there.
 pub fn images(batch: &Batch) -> Result<Shape> {

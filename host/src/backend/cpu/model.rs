@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 
 use super::block::Signal;
 use super::buffers;
@@ -41,7 +41,7 @@ impl<N: Networks + Clone> Model<N> {
             averaged: None,
             state: State::default(),
         };
-        complete(&model.networks, weights)?;
+        checks::complete(weights, &shapes(&model.networks))?;
         model.set_weights(weights)?;
         Ok(model)
     }
@@ -93,7 +93,7 @@ impl<N: Networks + Clone> Learner for Model<N> {
     }
 
     fn set_averaged(&mut self, weights: &Weights) -> Result<()> {
-        complete(&self.networks, weights)?;
+        checks::complete(weights, &shapes(&self.networks))?;
         let mut averaged = self.networks.clone();
         set(&mut averaged, weights)?;
         self.averaged = Some(averaged);
@@ -109,17 +109,12 @@ fn variables(networks: &impl Networks) -> BTreeMap<&str, &Variable> {
         .collect()
 }
 
-/// An error that names the first tensor that `weights` lacks, if there is one.
-fn complete(networks: &impl Networks, weights: &Weights) -> Result<()> {
-    for variable in variables(networks).values() {
-        ensure!(
-            weights.0.contains_key(&variable.name),
-            "the weights lack {} of shape {:?}",
-            variable.name,
-            variable.shape
-        );
-    }
-    Ok(())
+/// Every tensor's dimensions by its name.
+fn shapes(networks: &impl Networks) -> BTreeMap<&str, &[usize]> {
+    let all = networks.all().into_iter();
+    all.flat_map(Network::variables)
+        .map(|variable| (variable.name.as_str(), variable.shape.as_slice()))
+        .collect()
 }
 
 fn get(networks: &impl Networks) -> Weights {
@@ -130,18 +125,7 @@ fn get(networks: &impl Networks) -> Weights {
 
 /// Replaces the tensors that `weights` names; nothing where one of them does not fit.
 fn set(networks: &mut impl Networks, weights: &Weights) -> Result<()> {
-    let variables = variables(networks);
-    for (name, tensor) in &weights.0 {
-        let Some(variable) = variables.get(name.as_str()) else {
-            let known: Vec<_> = variables.keys().copied().collect();
-            bail!(
-                "there is no tensor {name} (shape {:?}) in this network, only {}",
-                tensor.shape,
-                known.join(", ")
-            );
-        };
-        variable.check(name, tensor)?;
-    }
+    checks::known(weights, &shapes(networks))?;
     let all = networks.all_mut().into_iter();
     for variable in all.flat_map(Network::variables_mut) {
         if let Some(tensor) = weights.0.get(&variable.name) {

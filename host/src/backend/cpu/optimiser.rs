@@ -9,6 +9,7 @@ use super::gradient::Gradient;
 use super::parallel::vectorised;
 use super::parameter::{Parameter, Variable};
 use super::tape::Gradients;
+use crate::backend::checks;
 use crate::backend::{Optimiser, Tensor, Update, Weights};
 
 /// What a rule remembers of each parameter, by its name, in our layout.
@@ -129,7 +130,7 @@ impl State {
                 );
             };
             if what != STEPS {
-                variable.check(key, tensor)?;
+                checks::shape(key, tensor, &variable.shape)?;
             }
             let name = variable.name.clone();
             let values = || variable.import(tensor);

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
-
 use super::gradient::GradientKey;
 use crate::backend::Tensor;
 use crate::backend::layout::Layout;
@@ -59,17 +57,6 @@ impl Variable {
     /// Values that belong to this tensor's, in our layout.
     pub fn import(&self, tensor: &Tensor) -> Vec<f32> {
         self.layout.import(&tensor.data)
-    }
-
-    /// An error that names both shapes unless they are the same.
-    pub fn check(&self, name: &str, tensor: &Tensor) -> Result<()> {
-        ensure!(
-            tensor.shape == self.shape,
-            "{name} has shape {:?}; this network wants {:?}",
-            tensor.shape,
-            self.shape
-        );
-        Ok(())
     }
 }
 

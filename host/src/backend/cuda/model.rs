@@ -9,6 +9,7 @@ use super::network::{Backward, Gradients, Memory};
 use super::ops::Gpu;
 use super::optimiser::{State, scratch};
 use super::pack::Pack;
+use crate::backend::checks;
 use crate::backend::{Learner, Update, Weights};
 
 /// Networks that learn.
@@ -32,7 +33,7 @@ pub struct Model<N> {
 impl<N> Model<N> {
     /// The networks, whose tensors are in the pack, with their weights, all of them.
     pub fn new(gpu: &Gpu, networks: N, pack: Pack, weights: &Weights) -> Result<Self> {
-        pack.complete(weights)?;
+        checks::complete(weights, &pack.shapes())?;
         // The gaps between tensors are averaged with them, so they hold something too.
         let values = gpu.filled(pack.len(), 0.0)?;
         pack.upload(weights, &values)?;
@@ -146,7 +147,7 @@ impl<N> Learner for Model<N> {
     }
 
     fn set_averaged(&mut self, weights: &Weights) -> Result<()> {
-        self.pack.complete(weights)?;
+        checks::complete(weights, &self.pack.shapes())?;
         let averaged = self.gpu.filled(self.pack.len(), 0.0)?;
         self.pack.upload(weights, &averaged)?;
         self.averaged = Some(averaged);

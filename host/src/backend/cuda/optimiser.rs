@@ -9,6 +9,7 @@ use super::network::Memory;
 use super::ops::Gpu;
 use super::ops::optimiser::{Adam, Move, norm_scratch};
 use super::pack::{Index, Pack};
+use crate::backend::checks;
 use crate::backend::{Optimiser, Tensor, Update, Weights};
 
 /// PyTorch's names of the memories.
@@ -180,7 +181,7 @@ impl State {
                 );
             };
             if what != STEPS {
-                variable.check(key, tensor)?;
+                checks::shape(key, tensor, &variable.shape)?;
             }
             let rule = match what {
                 MEAN | SQUARE | STEPS => Rule::Adam { steps: 0 },

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 
 use super::memory::{Arena, Buffer, Slot};
+use crate::backend::checks;
 use crate::backend::layout::Layout;
 use crate::backend::{Tensor, Weights};
 
@@ -36,17 +37,6 @@ impl Variable {
     /// Values in our layout from PyTorch's.
     pub fn import(&self, tensor: &Tensor) -> Vec<f32> {
         self.layout.import(&tensor.data)
-    }
-
-    /// An error that names both shapes unless they are the same.
-    pub fn check(&self, name: &str, tensor: &Tensor) -> Result<()> {
-        ensure!(
-            tensor.shape == self.shape,
-            "{name} has shape {:?}; this network wants {:?}",
-            tensor.shape,
-            self.shape
-        );
-        Ok(())
     }
 }
 
@@ -94,16 +84,11 @@ impl Pack {
             .collect()
     }
 
-    /// An error that names the first tensor that `weights` lacks, if there is one.
-    pub fn complete(&self, weights: &Weights) -> Result<()> {
-        for (name, (_, variable)) in self.by_name() {
-            ensure!(
-                weights.0.contains_key(name),
-                "the weights lack {name} of shape {:?}",
-                variable.shape
-            );
-        }
-        Ok(())
+    /// Every tensor's dimensions by its name.
+    pub fn shapes(&self) -> BTreeMap<&str, &[usize]> {
+        let all = self.variables.iter();
+        all.map(|variable| (variable.name.as_str(), variable.shape.as_slice()))
+            .collect()
     }
 
     /// All tensors of a buffer.
@@ -117,18 +102,8 @@ impl Pack {
 
     /// Replaces the tensors that `weights` names; nothing where one of them does not fit.
     pub fn upload(&self, weights: &Weights, buffer: &Buffer) -> Result<()> {
+        checks::known(weights, &self.shapes())?;
         let named = self.by_name();
-        for (name, tensor) in &weights.0 {
-            let Some((_, variable)) = named.get(name.as_str()) else {
-                let known: Vec<_> = named.keys().copied().collect();
-                bail!(
-                    "there is no tensor {name} (shape {:?}) in this network, only {}",
-                    tensor.shape,
-                    known.join(", ")
-                );
-            };
-            variable.check(name, tensor)?;
-        }
         for (name, tensor) in &weights.0 {
             let (_, variable) = named[name.as_str()];
             buffer.at(variable.slot).upload(&variable.import(tensor))?;
