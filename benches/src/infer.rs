@@ -7,7 +7,7 @@ use std::io::{BufRead, stdin};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use host::evaluate::{Aligned, parse};
+use host::evaluate::{Aligned, inference, parse};
 use serde_json::json;
 use vae96::{INPUT, Interleaved, Interpreter, Line};
 
@@ -26,10 +26,10 @@ fn main() -> Result<()> {
     let model = parse(file.bytes())?;
     let mut lines = vec![Line::ZERO; Interleaved::lines(&model)];
     let weights = Interleaved::of(&model, &mut lines).map_err(|error| anyhow!("{error}"))?;
-    let mut buffer = vec![0; model.network().buffer_words(model.classes())];
-    let network = match weights {
-        Some(weights) if !portable => Interpreter::interleaved(&model, weights, &mut buffer),
-        _ => Interpreter::of(&model, &mut buffer),
+    let mut buffer = inference::buffer(&model);
+    let network = match portable {
+        true => Interpreter::of(&model, &mut buffer),
+        false => Interpreter::interleaved(&model, weights, &mut buffer),
     };
     let mut network = network.map_err(|error| anyhow!("{error}"))?;
     // Values without a visible period.

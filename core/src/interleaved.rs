@@ -10,7 +10,7 @@
 use crate::kernels::dot::Kernel;
 use crate::kernels::{Channels, Rows};
 use crate::layer::{Layer, Op, Shape, Window};
-use crate::model::{Model, ModelError, Parameters, WeightLayout, weights};
+use crate::model::{Model, ModelError, WeightLayout, weights};
 use crate::network::INPUT;
 use crate::plan::MAX_LAYERS;
 
@@ -149,36 +149,27 @@ pub struct Interleaved<'a>([Option<Convolution<'a>>; MAX_LAYERS]);
 impl<'a> Interleaved<'a> {
     /// Lines that the weights of a network take.
     pub fn lines(model: &Model<'_>) -> usize {
-        lines(model.layers(), INPUT, model.classes())
+        let (mut shape, mut lines) = (INPUT, 0);
+        for layer in model.layers() {
+            lines += Geometry::of(layer, shape).map_or(0, |geometry| geometry.lines());
+            shape = layer.output(shape, model.classes());
+        }
+        lines
     }
 
-    /// Interleaves a model's weights for this processor. `None` where it has no instructions that
+    /// Interleaves a model's weights for this processor: none where it has no instructions that
     /// would be faster, or the model's weights are in another order than the portable one.
     ///
     /// # Errors
     /// [`ModelError::Incomplete`] where `lines` are fewer than [`lines`](Self::lines).
-    pub fn of(model: &Model<'_>, lines: &'a mut [Line]) -> Result<Option<Self>, ModelError> {
-        Kernel::best()
-            .map(|kernel| Self::new(kernel, model.layers(), INPUT, model.parameters(), lines))
-            .transpose()
-            .map(Option::flatten)
-    }
-
-    /// The same for a kernel and layers that are named.
-    pub(crate) fn new(
-        kernel: Kernel,
-        layers: &[Layer],
-        input: Shape,
-        parameters: &Parameters<'_>,
-        mut lines: &'a mut [Line],
-    ) -> Result<Option<Self>, ModelError> {
-        if parameters.layout != WeightLayout::Portable {
-            return Ok(None);
-        }
-        parameters.check(layers, input)?;
-        let mut interleaved = [None; MAX_LAYERS];
-        let (mut shape, mut at, mut channel) = (input, 0, 0);
-        for (layer, place) in layers.iter().zip(&mut interleaved) {
+    pub fn of(model: &Model<'_>, mut lines: &'a mut [Line]) -> Result<Self, ModelError> {
+        let mut interleaved = Self([None; MAX_LAYERS]);
+        let parameters = model.parameters();
+        let (Some(kernel), WeightLayout::Portable) = (Kernel::best(), parameters.layout) else {
+            return Ok(interleaved);
+        };
+        let (mut shape, mut at, mut channel) = (INPUT, 0, 0);
+        for (layer, place) in model.layers().iter().zip(&mut interleaved.0) {
             let own = weights(layer, shape, parameters.classes);
             if let Some(geometry) = Geometry::of(layer, shape)
                 && parameters.check_narrow(&own, channel).is_ok()
@@ -199,22 +190,16 @@ impl<'a> Interleaved<'a> {
             (at, channel) = (at + own.count(), channel + own.channels);
             shape = layer.output(shape, parameters.classes);
         }
-        Ok(Some(Self(interleaved)))
+        Ok(interleaved)
+    }
+
+    /// Whether no layer has interleaved weights.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
     }
 
     /// The interleaved weights of layer `index`, if it has any.
     pub(crate) fn layer(&self, index: usize) -> Option<&Convolution<'a>> {
         self.0.get(index).and_then(Option::as_ref)
     }
-}
-
-/// Lines that the weights of layers take.
-pub(crate) fn lines(layers: &[Layer], input: Shape, classes: usize) -> usize {
-    let mut shape = input;
-    let mut lines = 0;
-    for layer in layers {
-        lines += Geometry::of(layer, shape).map_or(0, |geometry| geometry.lines());
-        shape = layer.output(shape, classes);
-    }
-    lines
 }

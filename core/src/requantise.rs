@@ -35,10 +35,27 @@ pub const fn multiply(value: i32, multiplier: i32, shift: i8) -> i32 {
 /// overflows, and nothing is a special case.
 #[inline(always)]
 pub(crate) const fn multiply_narrow(value: i32, multiplier: i32, shift: i8) -> i32 {
+    shift_narrow(high_narrow(value, multiplier), bits_narrow(shift))
+}
+
+/// The first half of [`multiply_narrow`]: the high half of the doubled product, rounded.
+#[inline(always)]
+pub(crate) const fn high_narrow(value: i32, multiplier: i32) -> i32 {
     let product = (value << 1) as i64 * multiplier as i64;
-    let high = ((product + (1 << 31)) >> 32) as i32;
+    ((product + (1 << 31)) >> 32) as i32
+}
+
+/// The second half of [`multiply_narrow`]: that shifted right by one bit more than these, rounded.
+#[inline(always)]
+pub(crate) const fn shift_narrow(high: i32, bits: u32) -> i32 {
     // One less below zero, then half a unit more: ties go away from zero.
-    (((high + (high >> 31)) >> (!shift as u32 & 31)) + 1) >> 1
+    (((high + (high >> 31)) >> bits) + 1) >> 1
+}
+
+/// The bits that [`shift_narrow`] takes for a shift.
+#[inline(always)]
+pub(crate) const fn bits_narrow(shift: i8) -> u32 {
+    !shift as u32 & 31
 }
 
 /// Whether a multiplier and a shift make a value smaller.

@@ -1,20 +1,20 @@
 //! What a classifier says of images: a float one on a backend, or a model file through the very
 //! code that runs on a device.
 
+pub mod inference;
 mod needs;
 mod predictions;
 
 use anyhow::{Result, anyhow, ensure};
-use rayon::prelude::*;
 use vae96::model::Model;
-use vae96::{INPUT, Interleaved, Interpreter, Line, SIDE};
+use vae96::{Quantised, SIDE};
 
 pub use needs::{LayerNeeds, Needs, needs};
 pub use predictions::Predictions;
 
 use crate::backend::{Batch, Classifier};
+use crate::data::Labelled;
 use crate::data::loader::{Loader, Samples};
-use crate::data::{IMAGE_BYTES, Labelled};
 
 /// Images evaluated together.
 const BATCH: usize = 100;
@@ -57,42 +57,18 @@ pub fn model(file: &[u8], data: &Labelled) -> Result<Predictions> {
             label + 1
         );
     }
-    let mut lines = vec![Line::ZERO; Interleaved::lines(&model)];
-    let weights = Interleaved::of(&model, &mut lines).map_err(|error| anyhow!("{error}"))?;
-    let count = data.labels.len();
-    let rows = (0..count)
-        .into_par_iter()
-        .step_by(BATCH)
-        .map(|first| {
-            let mut buffer = vec![0; model.network().buffer_words(classes)];
-            let mut image = vec![0; IMAGE_BYTES];
-            let mut logits = Vec::with_capacity(BATCH * classes);
-            let mut network = match weights {
-                Some(weights) => Interpreter::interleaved(&model, weights, &mut buffer),
-                None => Interpreter::of(&model, &mut buffer),
-            }
-            .map_err(|error| anyhow!("{error}"))?;
-            for index in first..count.min(first + BATCH) {
-                data.images.read(index, &mut image)?;
-                logits.extend(answer(&mut network, &image)?);
-            }
-            Ok(logits)
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let rows = inference::each(&model, &data.images, real)?;
     Predictions::new(rows.concat(), data.labels.clone(), classes)
 }
 
-/// The real numbers that the model gives for one image, 96×96 RGB bytes.
+/// The real numbers that the model gives for one image, 96×96 RGB bytes. `buffer` is that of
+/// [`inference::buffer`].
 pub fn logits(model: &Model<'_>, image: &[u8], buffer: &mut [i32]) -> Result<Vec<f32>> {
-    let mut network = Interpreter::of(model, buffer).map_err(|error| anyhow!("{error}"))?;
-    answer(&mut network, image)
+    inference::one(model, image, buffer, real)
 }
 
-fn answer(network: &mut Interpreter<'_>, image: &[u8]) -> Result<Vec<f32>> {
-    for row in image.chunks_exact(INPUT.row()) {
-        network.push(row)?;
-    }
-    Ok(network.finish()?.iter().collect())
+fn real(answer: Quantised<'_>) -> Vec<f32> {
+    answer.iter().collect()
 }
 
 /// Checks a model file.

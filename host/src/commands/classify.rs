@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Answer, taught};
 use crate::cli::ClassifyCommand;
 use crate::data::decode;
-use crate::evaluate::{self, Aligned, Predictions};
+use crate::evaluate::{self, Aligned, Predictions, inference};
 use crate::files;
 
 /// A class of an image.
@@ -33,7 +33,7 @@ pub fn run(arguments: &ClassifyCommand) -> Result<Answer> {
         "{} is of an encoder, which tells no classes apart but those of --prototypes",
         arguments.model.display()
     );
-    let mut buffer = vec![0; model.network().buffer_words(classes)];
+    let mut buffer = inference::buffer(&model);
     let mut results = Vec::new();
     for path in &arguments.images {
         let image = decode(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -13,7 +13,7 @@ use super::config::Config;
 use super::source::{self, Parts};
 use crate::cli::ClassifyCommand;
 use crate::data::{Labelled, decode};
-use crate::evaluate::{self, Aligned};
+use crate::evaluate::{self, Aligned, inference};
 use crate::few_shot::features::{self, one};
 use crate::few_shot::{MAX_CLASSES, Taught};
 use crate::files;
@@ -47,7 +47,7 @@ pub fn validation(data: Option<PathBuf>, progress: Progress) -> Result<Labelled>
 pub fn classify(file: &Aligned, arguments: &ClassifyCommand, classes: &Path) -> Result<Answer> {
     let model = encoder(file, &arguments.model)?;
     let taught = load(&model, classes)?;
-    let mut buffer = features::buffer(&model);
+    let mut buffer = inference::buffer(&model);
     let (mut entries, mut lines) = (Vec::new(), Vec::new());
     for path in &arguments.images {
         let image = decode(path).with_context(|| format!("cannot read {}", path.display()))?;

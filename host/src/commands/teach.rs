@@ -10,7 +10,7 @@ use super::Answer;
 use super::taught::{encoder, load, validation};
 use crate::cli::TeachCommand;
 use crate::data::decode;
-use crate::evaluate::Aligned;
+use crate::evaluate::{Aligned, inference};
 use crate::few_shot::features::{self, Features};
 use crate::few_shot::{Taught, calibrate, episodes};
 use crate::files;
@@ -32,7 +32,7 @@ pub fn run(arguments: &TeachCommand, progress: Progress) -> Result<Answer> {
             names(&taught)
         );
     }
-    let mut buffer = features::buffer(&model);
+    let mut buffer = inference::buffer(&model);
     for (name, path) in &arguments.class {
         for path in images(path)? {
             let image = decode(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -1,12 +1,12 @@
 //! Images to the features that a model file makes of them.
 
-use anyhow::{Result, anyhow, ensure};
-use rayon::prelude::*;
+use anyhow::{Result, ensure};
+use vae96::Quantised;
 use vae96::model::Model;
 use vae96::prototypes::MAX_FEATURES;
-use vae96::{INPUT, Interpreter, Quantised};
 
-use crate::data::{IMAGE_BYTES, Images};
+use crate::data::Images;
+use crate::evaluate::inference;
 
 /// The features of images: one row of 8-bit values an image.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,21 +35,17 @@ impl Features {
     /// What the model, which must be of an encoder, makes of images, on all cores.
     pub fn of(model: &Model<'_>, images: &Images) -> Result<Self> {
         check(model)?;
-        let rows = (0..images.len())
-            .into_par_iter()
-            .map_init(
-                || (buffer(model), vec![0; IMAGE_BYTES]),
-                |(buffer, image), index| {
-                    images.read(index, image)?;
-                    one(model, image, buffer)
-                },
-            )
-            .collect::<Result<Vec<_>>>()?;
+        let rows = inference::each(model, images, Self::row_of)?;
         let (scale, zero_point) = rows
             .first()
             .map_or((1.0, 0), |row| (row.scale, row.zero_point));
         let values = rows.iter().flat_map(|row| &row.values).copied().collect();
         Ok(Self::new(model.outputs(), values, scale, zero_point))
+    }
+
+    fn row_of(answer: Quantised<'_>) -> Self {
+        let values = answer.values.to_vec();
+        Self::new(values.len(), values, answer.scale, answer.zero_point)
     }
 
     /// Features of an image.
@@ -70,20 +66,10 @@ impl Features {
     }
 }
 
-/// What a model makes of one image, 96×96 RGB bytes: a single row. `buffer` is that of [`buffer`].
+/// What a model makes of one image, 96×96 RGB bytes: a single row. `buffer` is that of
+/// [`inference::buffer`].
 pub fn one(model: &Model<'_>, image: &[u8], buffer: &mut [i32]) -> Result<Features> {
-    let mut network = Interpreter::of(model, buffer).map_err(|error| anyhow!("{error}"))?;
-    for row in image.chunks_exact(INPUT.row()) {
-        network.push(row)?;
-    }
-    let found = network.finish()?;
-    let (values, scale) = (found.values.to_vec(), found.scale);
-    Ok(Features::new(values.len(), values, scale, found.zero_point))
-}
-
-/// A buffer for [`one`].
-pub fn buffer(model: &Model<'_>) -> Vec<i32> {
-    vec![0; model.network().buffer_words(model.classes())]
+    inference::one(model, image, buffer, Features::row_of)
 }
 
 /// Whether classes can be taught with what a model gives.

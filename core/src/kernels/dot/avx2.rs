@@ -1,9 +1,8 @@
 //! AVX2: bytes widened to 16 bits, whose products are summed in pairs.
 
 use core::arch::x86_64::*;
-use core::mem::MaybeUninit;
 
-use super::{Copied, Dot, Task, blocks};
+use super::{Dot, Task, row};
 use crate::interleaved::{CHANNELS, Line};
 
 /// Whether the processor has all that is used here.
@@ -83,12 +82,6 @@ impl Dot for Avx2 {
 /// The processor is [`detected`].
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn run(task: &Task<'_>) {
-    let mut copied = Copied(MaybeUninit::uninit());
-    // SAFETY: the caller's, and no block is beyond the last.
-    unsafe {
-        let rows = copied.copy(task.rows, Avx2::FLIP);
-        for block in 0..task.geometry.outputs.div_ceil(CHANNELS) {
-            blocks::<Avx2, 2, 1>(task, rows, block);
-        }
-    }
+    // SAFETY: the caller's.
+    unsafe { row::<Avx2, 2>(task) }
 }

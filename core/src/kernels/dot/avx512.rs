@@ -4,7 +4,6 @@ use core::arch::x86_64::*;
 
 use super::{Copied, Dot, Task, blocks};
 use crate::interleaved::{CHANNELS, Line};
-use core::mem::MaybeUninit;
 
 /// Whether the processor has all that is used here.
 pub(super) fn detected() -> bool {
@@ -65,7 +64,7 @@ impl Dot for Vnni {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) unsafe fn run(task: &Task<'_>) {
     let all = task.geometry.outputs.div_ceil(CHANNELS);
-    let mut copied = Copied(MaybeUninit::uninit());
+    let mut copied = Copied::new();
     let mut block = 0;
     // SAFETY: the caller's, and no block is beyond the last.
     unsafe {

@@ -13,6 +13,7 @@ use core::mem::MaybeUninit;
 
 use super::{Channels, Rows};
 use crate::interleaved::{CHANNELS, Geometry, Line, MOST_ROWS};
+use crate::requantise;
 
 /// The instructions that compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +154,11 @@ trait Dot {
 struct Copied(MaybeUninit<[u8; MOST_ROWS]>);
 
 impl Copied {
+    #[inline(always)]
+    fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
     /// # Safety
     ///
     /// The rows' lengths were checked by [`Task::new`].
@@ -223,8 +229,8 @@ unsafe fn tile<D: Dot, const P: usize, const V: usize>(
 struct Block {
     bias: [i32; CHANNELS],
     multipliers: [i32; CHANNELS],
-    /// Bits to the right, less one.
-    shifts: [u32; CHANNELS],
+    /// Bits that [`requantise::shift_narrow`] takes.
+    bits: [u32; CHANNELS],
     first: usize,
     count: usize,
 }
@@ -241,35 +247,34 @@ impl Block {
         let mut new = Self {
             bias: [0; CHANNELS],
             multipliers: [0; CHANNELS],
-            shifts: [0; CHANNELS],
+            bits: [0; CHANNELS],
             first,
             count: CHANNELS.min(task.geometry.outputs - first),
         };
-        let scales = new.multipliers.iter_mut().zip(&mut new.shifts);
+        let scales = new.multipliers.iter_mut().zip(&mut new.bits);
         let each = new.bias.iter_mut().zip(scales).zip(sums);
-        for (((bias, (multiplier, shift)), sum), channel) in
+        for (((bias, (multiplier, bits)), sum), channel) in
             each.zip(task.channels.iter().skip(first))
         {
             *bias = channel.bias - if unsigned { sum } else { 0 };
             *multiplier = channel.multiplier;
-            *shift = !channel.shift as u32 & 31;
+            *bits = requantise::bits_narrow(channel.shift);
         }
         new
     }
 
-    /// The activations of a pixel, as [`Channels::narrow_activation`] has them.
+    /// The activations of a pixel, as [`Channels::narrow_activation`] has them, in two loops: of
+    /// one, compilers do not make vectors.
     #[inline(always)]
     fn activations(&self, channels: &Channels<'_>, sums: [i32; CHANNELS]) -> [i8; CHANNELS] {
-        let mut high = [0i32; CHANNELS];
+        let mut high = [0; CHANNELS];
         let scaled = self.bias.iter().zip(sums).zip(&self.multipliers);
         for (high, ((bias, sum), &multiplier)) in high.iter_mut().zip(scaled) {
-            let product = i64::from(bias.wrapping_add(sum) << 1) * i64::from(multiplier);
-            *high = ((product + (1 << 31)) >> 32) as i32;
+            *high = requantise::high_narrow(bias.wrapping_add(sum), multiplier);
         }
-        let mut values = [0i8; CHANNELS];
-        for (value, (high, shift)) in values.iter_mut().zip(high.into_iter().zip(self.shifts)) {
-            let rounded = (((high + (high >> 31)) >> shift) + 1) >> 1;
-            *value = (rounded + i32::from(channels.zero_point))
+        let mut values = [0; CHANNELS];
+        for (value, (high, bits)) in values.iter_mut().zip(high.into_iter().zip(self.bits)) {
+            *value = (requantise::shift_narrow(high, bits) + i32::from(channels.zero_point))
                 .min(channels.max.into())
                 .max(channels.min.into()) as i8;
         }
@@ -318,6 +323,23 @@ unsafe fn blocks<D: Dot, const P: usize, const V: usize>(
                 tile::<D, P, V>(task, rows, pixel.min(task.pixels - P), block);
                 pixel += P;
             }
+        }
+    }
+}
+
+/// A row, block after block, `P` pixels at a time.
+///
+/// # Safety
+///
+/// The processor has `D`'s instructions.
+#[inline(always)]
+unsafe fn row<D: Dot, const P: usize>(task: &Task<'_>) {
+    let mut copied = Copied::new();
+    // SAFETY: the caller's, and no block is beyond the last.
+    unsafe {
+        let rows = copied.copy(task.rows, D::FLIP);
+        for block in 0..task.geometry.outputs.div_ceil(CHANNELS) {
+            blocks::<D, P, 1>(task, rows, block);
         }
     }
 }

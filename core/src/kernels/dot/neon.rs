@@ -2,9 +2,8 @@
 
 use core::arch::aarch64::*;
 use core::arch::asm;
-use core::mem::MaybeUninit;
 
-use super::{Copied, Dot, Task, blocks};
+use super::{Dot, Task, row};
 use crate::interleaved::{CHANNELS, Line};
 
 /// Whether the processor has all that is used here.
@@ -89,12 +88,6 @@ impl Dot for Neon {
 /// The processor is [`detected`].
 #[target_feature(enable = "neon,dotprod")]
 pub(super) unsafe fn run(task: &Task<'_>) {
-    let mut copied = Copied(MaybeUninit::uninit());
-    // SAFETY: the caller's, and no block is beyond the last.
-    unsafe {
-        let rows = copied.copy(task.rows, Neon::FLIP);
-        for block in 0..task.geometry.outputs.div_ceil(CHANNELS) {
-            blocks::<Neon, 4, 1>(task, rows, block);
-        }
-    }
+    // SAFETY: the caller's.
+    unsafe { row::<Neon, 4>(task) }
 }

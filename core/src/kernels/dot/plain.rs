@@ -1,8 +1,6 @@
 //! Plain Rust, for comparison.
 
-use core::mem::MaybeUninit;
-
-use super::{Copied, Dot, Task, blocks};
+use super::{Dot, Task, row};
 use crate::interleaved::{CHANNELS, Line, TAPS};
 
 struct Plain;
@@ -57,12 +55,6 @@ impl Dot for Plain {
 ///
 /// None but those of the task.
 pub(super) unsafe fn run(task: &Task<'_>) {
-    let mut copied = Copied(MaybeUninit::uninit());
-    // SAFETY: no block is beyond the last.
-    unsafe {
-        let rows = copied.copy(task.rows, Plain::FLIP);
-        for block in 0..task.geometry.outputs.div_ceil(CHANNELS) {
-            blocks::<Plain, 2, 1>(task, rows, block);
-        }
-    }
+    // SAFETY: the caller's.
+    unsafe { row::<Plain, 2>(task) }
 }
