@@ -84,7 +84,7 @@ fn pixels(images: Images) -> Vec<u8> {
 fn consistent(data: &Dataset, input: &Input) {
     assert!(data.classes.is_sorted());
     for (part, wanted, fewest) in [
-        (&data.train, input.train, input.labels_per_class.max(1)),
+        (&data.train, input.train, input.labels_per_class),
         (&data.val, input.val, 1),
     ] {
         let Labelled { images, labels } = part;
