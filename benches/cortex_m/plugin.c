@@ -33,7 +33,7 @@ void qemu_plugin_outs(const char *text);
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
-enum { FUNCTIONS = 16 };
+enum { FUNCTIONS = 32 };
 
 enum core { M0, M4, M55 };
 
@@ -85,7 +85,7 @@ static int cycles_of(unsigned first, unsigned second, size_t size) {
 }
 
 static void report(void) {
-    char line[1024];
+    char line[2048];
     struct count all = {0, 0};
     for (int i = 0; i <= function_count; i++) {
         all.instructions += counts[i].instructions;

@@ -14,10 +14,21 @@ CMSIS_NN = {
     "m0": [24_952_809, 18_936_457, 69_317_804, 1_442_062, 66_407_270, 350_262, 159_306],
     "m55": [2_286_084, 872_304, 2_513_623, 56_027, 2_133_519, 19_774, 15_391],
 }
-NAMES = {"m4": "Cortex-M4", "m0": "Cortex-M0+", "m55": "Cortex-M55"}
+NAMES = {
+    "m4": "Cortex-M4",
+    "m4_winograd": "Cortex-M4 by Winograd's method",
+    "m0": "Cortex-M0+",
+    "m55": "Cortex-M55",
+}
 
-# The layout of weights that each core's kernels are fastest with.
-LAYOUT = {"m4": "packed", "m0": "portable", "m55": "portable"}
+# The layouts of weights that each core's kernels are fast with, and the network that takes them.
+RUNS = {
+    "m4": ("m4", "packed", "Edge"),
+    "m4_winograd": ("m4", "winograd", "EdgeWinograd"),
+    "m0": ("m0", "portable", "Edge"),
+    "m55": ("m55", "portable", "Edge"),
+}
+NETWORKS = ["Edge", "EdgeWinograd"]
 
 
 def marks():
@@ -25,18 +36,18 @@ def marks():
     found, layers = {}, {}
     for line in sys.stdin:
         address, _, name = line.strip().split(" ", 2) if line.count(" ") > 1 else ("", "", "")
-        layer = re.search(r"stream::At<.*\bEdge, (\d+)(?:usize)?>>::step$", name)
+        layer = re.search(r"stream::At<.*\b(\w+), (\d+)(?:usize)?>>::step$", name)
         if layer:
-            layers[int(layer[1])] = address
+            layers[NETWORKS.index(layer[1]), int(layer[2])] = address
         elif name in ("mark_begin", "mark_end"):
             found[name.removeprefix("mark_")] = address
-    assert sorted(layers) == list(range(len(LAYERS))), layers
+    assert len(layers) == len(NETWORKS) * len(LAYERS), layers
     arguments = [f"{name}={address}" for name, address in sorted(found.items())]
     return ",".join(arguments + [f"at={layers[index]}" for index in sorted(layers)])
 
 
-def region(core):
-    """Counts of the region that prints the core's layout, less an empty one's."""
+def region(core, layout, network):
+    """Counts of the region that prints the layout, less an empty one's: in all, and of each layer."""
     counts, regions = None, {}
     with open(f"target/{core}.log", encoding="utf-8") as log:
         for line in log:
@@ -45,12 +56,14 @@ def region(core):
                 counts = [int(word) for word in words[1:]]
             elif len(words) == 1 and counts:
                 regions[words[0]] = counts
-    counts = regions[LAYOUT[core]]
-    return [counts[0] - regions["empty"][0], counts[1] - regions["empty"][1]] + counts[2:]
+    counts = regions[layout]
+    first = 2 + 2 * len(LAYERS) * NETWORKS.index(network)
+    layers = counts[first : first + 2 * len(LAYERS)]
+    return [counts[0] - regions["empty"][0], counts[1] - regions["empty"][1]] + layers
 
 
-def rows(core):
-    counts = region(core)
+def rows(core, layout, network):
+    counts = region(core, layout, network)
     peers = CMSIS_NN[core]
     layers = zip(LAYERS + ["total"], MACS + [sum(MACS)], peers + [sum(peers)])
     pairs = list(zip(counts[2::2], counts[3::2])) + [(counts[0], counts[1])]
@@ -89,7 +102,7 @@ def table(result):
 if sys.argv[1:] == ["marks"]:
     print(marks())
 else:
-    result = {core: rows(core) for core in CMSIS_NN}
+    result = {name: rows(*run) for name, run in RUNS.items()}
     if sys.argv[1:] == ["--json"]:
         print(json.dumps(result))
     else:

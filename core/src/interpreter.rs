@@ -3,7 +3,7 @@
 use crate::layer::{Layer, Shape};
 use crate::model::{Model, ModelError, Parameters};
 use crate::network::INPUT;
-use crate::plan::{self, PlanError};
+use crate::plan::{self, Method, PlanError};
 use crate::quantised::Quantised;
 use crate::stream::{Described, RowError, Stream};
 
@@ -53,7 +53,7 @@ impl<'a> Interpreter<'a> {
         let classes = parameters.classes;
         plan::check(layers, input, classes).map_err(InterpreterError::Plan)?;
         (parameters.check(layers, input)).map_err(InterpreterError::Parameters)?;
-        if buffer.len() < plan::buffer_words(layers, input, classes) {
+        if buffer.len() < plan::buffer_words(layers, input, classes, Method::Direct) {
             return Err(InterpreterError::Buffer);
         }
         let plan = Described::new(layers, input, classes);

@@ -77,9 +77,9 @@ pub use interpreter::{Interpreter, InterpreterError};
 pub use layer::{Activation, Features, Layer, Op, Shape, Window};
 pub use model::{Model, ModelError};
 pub use network::{
-    Architecture, Autoencoder, Classifies, Description, EDGE, Edge, EdgeDeepEncoder, EdgeDense,
-    EdgeEncoder, Encodes, Head, INPUT, Kind, MAX_CLASSES, Network, PAPER, Paper, PaperDense,
-    PaperEncoder, SIDE,
+    Architecture, Autoencoder, Classifies, Description, EDGE, Edge, EdgeDeepEncoder,
+    EdgeDeepEncoderWinograd, EdgeDense, EdgeEncoder, EdgeWinograd, Encodes, Head, INPUT, Kind,
+    MAX_CLASSES, Network, PAPER, Paper, PaperDense, PaperEncoder, SIDE,
 };
 pub use plan::PlanError;
 pub use prototypes::{Calibration, Match, Prototypes, SavedError, TeachError};

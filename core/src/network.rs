@@ -2,7 +2,7 @@
 //! these constants and nothing else.
 
 use crate::layer::{Activation, Features, Layer, Op, Shape, Window};
-use crate::plan;
+use crate::plan::{self, Method};
 
 /// Edge of every input image, in pixels.
 pub const SIDE: usize = 96;
@@ -295,7 +295,7 @@ impl Description {
 
     /// Words that an [`Interpreter`](crate::Interpreter) of it needs.
     pub const fn buffer_words(&self, classes: usize) -> usize {
-        plan::buffer_words(self.layers, INPUT, classes)
+        plan::buffer_words(self.layers, INPUT, classes, Method::Direct)
     }
 
     /// Bytes of line buffers, sums and counters of layer `index`, for [`MAX_CLASSES`] classes.
@@ -326,6 +326,8 @@ pub trait Network: sealed::Sealed {
     const KIND: Kind;
     /// Its layers, from the image to the answer.
     const LAYERS: &'static [Layer];
+    /// How its convolutions are computed.
+    const METHOD: Method;
     /// Its line buffers, with room for [`MAX_CLASSES`] classes.
     type Buffer: AsRef<[i32]> + AsMut<[i32]>;
     /// Its line buffers before their first use.
@@ -371,10 +373,9 @@ const fn length(parts: [&[Layer]; 3]) -> usize {
     parts[0].len() + parts[1].len() + parts[2].len()
 }
 
-/// Declares networks as types. One whose shapes do not fit together does not compile.
-macro_rules! networks {
-    ($($(#[$doc:meta])* $network:ident: $architecture:ident, $kind:ident, $role:ident, $runner:ident;)*) => {
-        $(
+/// Declares a network as a type. One whose shapes do not fit together does not compile.
+macro_rules! network {
+    ($(#[$doc:meta])* $network:ident: $architecture:ident, $kind:ident, $role:ident, $method:ident) => {
             $(#[$doc])*
             #[derive(Clone, Copy, Debug)]
             pub enum $network {}
@@ -389,9 +390,9 @@ macro_rules! networks {
                     const LAYERS: [Layer; length(PARTS)] = concatenate(PARTS);
                     &LAYERS
                 };
-                type Buffer = [i32; plan::buffer_words(<$network>::LAYERS, INPUT, MAX_CLASSES)];
-                const EMPTY: Self::Buffer =
-                    [0; plan::buffer_words(<$network>::LAYERS, INPUT, MAX_CLASSES)];
+                const METHOD: Method = Method::$method;
+                type Buffer = [i32; buffer_words::<$network>()];
+                const EMPTY: Self::Buffer = [0; buffer_words::<$network>()];
             }
 
             impl $role for $network {}
@@ -400,7 +401,20 @@ macro_rules! networks {
                 plan::check(<$network>::LAYERS, INPUT, MAX_CLASSES).is_ok(),
                 "the layers of this network do not fit together"
             );
-        )*
+    };
+}
+
+const fn buffer_words<N: Network>() -> usize {
+    plan::buffer_words(N::LAYERS, INPUT, MAX_CLASSES, N::METHOD)
+}
+
+/// Declares the networks that take the least memory, and lists them.
+macro_rules! networks {
+    ($($(#[$doc:meta])* $network:ident: $architecture:ident, $kind:ident, $role:ident, $runner:ident;)*) => {
+        $(network! {
+            $(#[$doc])*
+            $network: $architecture, $kind, $role, Direct
+        })*
 
         /// Every network that a device can run.
         pub static NETWORKS: [Description; [$(Kind::$kind),*].len()] = [$(Description {
@@ -430,4 +444,14 @@ networks! {
     PaperDense: PAPER, DenseClassifier, Classifies, Classifier;
     /// The encoder of the `paper` VAE, up to μ.
     PaperEncoder: PAPER, Encoder, Encodes, Encoder;
+}
+
+network! {
+    /// [`Edge`] by [Winograd's method](Method::Winograd): fewer cycles in more memory.
+    EdgeWinograd: EDGE, ConvClassifier, Classifies, Winograd
+}
+
+network! {
+    /// [`EdgeDeepEncoder`] by [Winograd's method](Method::Winograd).
+    EdgeDeepEncoderWinograd: EDGE, DeepEncoder, Encodes, Winograd
 }

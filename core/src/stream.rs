@@ -6,11 +6,11 @@
 
 use core::marker::PhantomData;
 
-use crate::kernels::{self, Channels, Rows};
+use crate::kernels::{self, Channels, Rows, Winograd};
 use crate::layer::{Features, Layer, Op, Shape};
 use crate::model::{INPUT_ZERO_POINT, Parameters, Record, WeightLayout};
 use crate::network::{INPUT, MAX_CLASSES, Network, SIDE};
-use crate::plan::{self, COUNTERS, MAX_LAYERS, Place};
+use crate::plan::{self, COUNTERS, MAX_LAYERS, Method, Place};
 use crate::rows::{ROW_BYTES, RowSource};
 
 /// Why an image's rows do not make an answer.
@@ -81,9 +81,9 @@ impl<N> Fixed<N> {
 struct At<N, const INDEX: usize>(PhantomData<N>);
 
 impl<N: Network, const INDEX: usize> At<N, INDEX> {
-    const PLACE: Place = plan::place(N::LAYERS, INPUT, MAX_CLASSES, INDEX);
-    const NEXT: Place = plan::place(N::LAYERS, INPUT, MAX_CLASSES, INDEX + 1);
-    const SCRATCH: usize = plan::scratch(N::LAYERS, INPUT, MAX_CLASSES);
+    const PLACE: Place = plan::place(N::LAYERS, INPUT, MAX_CLASSES, N::METHOD, INDEX);
+    const NEXT: Place = plan::place(N::LAYERS, INPUT, MAX_CLASSES, N::METHOD, INDEX + 1);
+    const SCRATCH: usize = plan::scratch(N::LAYERS, INPUT, MAX_CLASSES, N::METHOD);
 
     #[inline(always)]
     fn reset(parameters: &Parameters<'_>, words: &mut [i32]) -> Option<()> {
@@ -141,14 +141,15 @@ impl<N: Network> Plan for Fixed<N> {
 impl<'l> Described<'l> {
     /// The plan of `layers`, which must have passed [`plan::check`].
     pub fn new(layers: &[Layer], input: Shape, classes: usize) -> Self {
-        let mut places = [plan::place(layers, input, classes, 0); MAX_LAYERS + 1];
+        let method = Method::Direct;
+        let mut places = [plan::place(layers, input, classes, method, 0); MAX_LAYERS + 1];
         for (index, place) in places.iter_mut().enumerate() {
-            *place = plan::place(layers, input, classes, index);
+            *place = plan::place(layers, input, classes, method, index);
         }
         Self {
             places,
             layers: layers.len(),
-            scratch: plan::scratch(layers, input, classes),
+            scratch: plan::scratch(layers, input, classes, method),
             interleaved: Interleaving::default(),
         }
     }
@@ -390,14 +391,16 @@ fn channels<'p>(
         min: record.min,
         max: record.max,
         #[cfg(dsp)]
-        narrow: parameters.layout == WeightLayout::Packed,
+        narrow: parameters.layout.is_narrow(),
     };
-    let (start, length) = match (parameters.layout, place.packing) {
-        (WeightLayout::Portable, _) => (place.weights, count * inputs),
-        (WeightLayout::Packed, None) => (place.packed_weights, count * inputs),
-        (WeightLayout::Packed, Some(packing)) => {
-            (place.packed_weights, 4 * count * packing.channel_words())
-        }
+    let start = match parameters.layout {
+        WeightLayout::Portable => place.weights,
+        WeightLayout::Packed => place.packed_weights,
+        WeightLayout::Winograd => place.winograd_weights,
+    };
+    let length = match parameters.layout.packing(place.packing) {
+        Some(packing) => 4 * count * packing.channel_words(),
+        None => count * inputs,
     };
     let weights = parameters.weights.get(start..)?.get(..length)?;
     Some((channels, weights))
@@ -420,15 +423,28 @@ fn step_place(
     let (received, done, sums, own) = open(place, region)?;
     let (next_received, _, _, next_own) = open(next, following)?;
     let passing: &mut [i8] = bytemuck::try_cast_slice_mut(front).ok()?;
-    // No convolution reads the passing row, and only convolutions write it.
-    let (rows, target) = if next.store.passing {
+    // No convolution reads the passing rows, and only convolutions write them.
+    let (rows, memory) = if next.store.passing {
         (own, passing)
     } else if place.store.passing {
         (passing, next_own)
     } else {
         (own, next_own)
     };
-    let target = next.store.slot(target, *next_received)?;
+    let winograd = match parameters.layout {
+        WeightLayout::Winograd => place.winograd,
+        _ => None,
+    };
+    let target = match winograd {
+        // The second row of two was computed with the first.
+        Some(_) if *done % 2 == 1 => {
+            *done += 1;
+            *next_received += 1;
+            return Some(());
+        }
+        Some(_) => memory.get_mut(..2 * next.store.row)?,
+        None => next.store.slot(memory, *next_received)?,
+    };
 
     match place.op? {
         Op::Conv { window, .. } => {
@@ -436,7 +452,11 @@ fn step_place(
                 return None;
             }
             let top = *done as usize * window.stride;
-            while (*received as usize) < top + window.kernel {
+            let height = match winograd {
+                Some(_) => Winograd::ROWS,
+                None => window.kernel,
+            };
+            while (*received as usize) < top + height {
                 if (*received as usize) < window.padding + place.input.height {
                     return None;
                 }
@@ -453,18 +473,17 @@ fn step_place(
             let rows = Rows {
                 ring: rows.get(..place.store.rows * place.store.pitch)?,
                 pitch: place.store.pitch,
-                first: top.checked_rem(window.kernel)?,
+                first: top.checked_rem(place.store.rows)?,
                 channels: place.input.channels,
             };
-            match place.packing {
-                _ if convolve(&rows, &channels, target) => {}
-                Some(packing) if parameters.layout == WeightLayout::Packed => {
-                    let weights = bytemuck::try_cast_slice(weights).ok()?;
-                    kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
-                }
-                _ => {
-                    kernels::conv_row(&rows, window, weights, &channels, scratch, target);
-                }
+            if let Some(winograd) = winograd {
+                kernels::winograd_conv_rows(&rows, winograd, weights, &channels, scratch, target);
+            } else if convolve(&rows, &channels, target) {
+            } else if let Some(packing) = parameters.layout.packing(place.packing) {
+                let weights = bytemuck::try_cast_slice(weights).ok()?;
+                kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
+            } else {
+                kernels::conv_row(&rows, window, weights, &channels, scratch, target);
             }
             *done += 1;
         }
@@ -473,7 +492,7 @@ fn step_place(
             if y / size.max(1) >= place.output.height {
                 return None;
             }
-            let row = rows.get(..place.store.row)?;
+            let row = place.store.slot(rows, y as i32)?;
             let line = y.checked_rem(size)?;
             kernels::max_pool_row(row, size, place.input.channels, line == 0, target);
             if line + 1 < size {
@@ -481,19 +500,19 @@ fn step_place(
             }
         }
         Op::AveragePool { size } => {
-            let row = rows.get(..place.store.row)?;
             let y = next_row(received, done)?;
+            let row = place.store.slot(rows, y as i32)?;
             average_row(place, (size, size), y, row, sums, target)?;
         }
         Op::GlobalAveragePool => {
-            let row = rows.get(..place.store.row)?;
             let y = next_row(received, done)?;
+            let row = place.store.slot(rows, y as i32)?;
             let size = (place.input.height, place.input.width);
             average_row(place, size, y, row, sums, target)?;
         }
         Op::Linear { .. } => {
-            let row = rows.get(..place.store.row)?;
             let y = next_row(received, done)?;
+            let row = place.store.slot(rows, y as i32)?;
             let inputs = place.input.len();
             let (channels, weights) = channels(place, parameters, inputs)?;
             if place.input.height == 1 {

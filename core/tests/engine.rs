@@ -5,11 +5,11 @@ mod common;
 use common::{File, Ordered, Owned, Random, description, image, reference};
 use proptest::prelude::*;
 use vae96::model::{Parameters, WeightLayout};
-use vae96::plan::{self, MAX_LAYERS};
+use vae96::plan::{self, MAX_LAYERS, Method};
 use vae96::{
-    Activation, Classifier, Classifies, Edge, EdgeDense, EdgeEncoder, Encoder, Features, INPUT,
-    Interpreter, InterpreterError, Layer, MAX_CLASSES, Model, Network, Op, Paper, ROW_BYTES,
-    RowError, Shape, Window,
+    Activation, Classifier, Classifies, Edge, EdgeDeepEncoder, EdgeDeepEncoderWinograd, EdgeDense,
+    EdgeEncoder, EdgeWinograd, Encoder, Features, INPUT, Interpreter, InterpreterError, Layer,
+    MAX_CLASSES, Model, Network, Op, Paper, ROW_BYTES, RowError, Shape, Window,
 };
 #[cfg(feature = "std")]
 use vae96::{Interleaved, Line};
@@ -21,7 +21,8 @@ fn interpreted(
     parameters: &Parameters<'_>,
     image: &[u8],
 ) -> Vec<i8> {
-    let mut buffer = vec![0x5a5a_5a5a; plan::buffer_words(layers, input, parameters.classes)];
+    let mut buffer =
+        vec![0x5a5a_5a5a; plan::buffer_words(layers, input, parameters.classes, Method::Direct)];
     let mut network = Interpreter::new(layers, input, *parameters, &mut buffer).unwrap();
     for row in image.chunks(input.row()) {
         network.push(row).unwrap();
@@ -34,8 +35,10 @@ fn classifiers_agree<N: Classifies>(seed: u64, classes: usize, images: usize) {
     let owned = Owned::random(&mut random, N::LAYERS, INPUT, classes);
     let file = File::holding(description::<N>(), &owned, false);
     let mut classifier = Classifier::<N>::new(file.bytes()).unwrap();
-    let packed = File::ordered(description::<N>(), &owned, false, WeightLayout::Packed);
+    let [packed, winograd] = [WeightLayout::Packed, WeightLayout::Winograd]
+        .map(|layout| File::ordered(description::<N>(), &owned, false, layout));
     let mut from_packed = Classifier::<N>::new(packed.bytes()).unwrap();
+    let mut from_winograd = Classifier::<N>::new(winograd.bytes()).unwrap();
     for _ in 0..images {
         let image = image(&mut random);
         let expected = reference::run(N::LAYERS, INPUT, &owned.parameters(), &image[..]);
@@ -57,6 +60,8 @@ fn classifiers_agree<N: Classifies>(seed: u64, classes: usize, images: usize) {
         );
         let logits = from_packed.classify(&*image).unwrap();
         assert_eq!(logits.quantised().values, expected, "packed weights");
+        let logits = from_winograd.classify(&*image).unwrap();
+        assert_eq!(logits.quantised().values, expected, "weights for Winograd");
         #[cfg(feature = "std")]
         match by_interleaved(&file, &image[..]) {
             Some(answer) => assert_eq!(answer, expected, "interleaved weights"),
@@ -89,6 +94,50 @@ fn edge_is_bit_exact() {
     classifiers_agree::<Edge>(1, 10, 3);
     classifiers_agree::<Edge>(2, 1, 1);
     classifiers_agree::<Edge>(3, MAX_CLASSES, 1);
+}
+
+/// Random parameters, and such as take every sum as far as it goes.
+#[test]
+fn edge_by_winograd_is_bit_exact() {
+    for (seed, extreme) in [(20, false), (21, true)] {
+        let mut random = Random(seed);
+        let mut owned = Owned::random(&mut random, Edge::LAYERS, INPUT, 10);
+        let mut image = image(&mut random);
+        if extreme {
+            owned
+                .weights
+                .fill_with(|| if random.within(0, 9) > 0 { 127 } else { -127 });
+            image.fill_with(|| if random.within(0, 9) > 0 { 255 } else { 0 });
+        }
+        let expected = reference::run(Edge::LAYERS, INPUT, &owned.parameters(), &image[..]);
+        for layout in [
+            WeightLayout::Winograd,
+            WeightLayout::Packed,
+            WeightLayout::Portable,
+        ] {
+            let file = File::ordered(description::<EdgeWinograd>(), &owned, false, layout);
+            let mut classifier = Classifier::<EdgeWinograd>::new(file.bytes()).unwrap();
+            for _ in 0..2 {
+                let logits = classifier.classify(&*image).unwrap();
+                assert_eq!(logits.quantised().values, expected, "{layout:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_deep_encoder_by_winograd_is_bit_exact() {
+    let mut random = Random(22);
+    let layers = EdgeDeepEncoder::LAYERS;
+    let owned = Owned::random(&mut random, layers, INPUT, 0);
+    let network = description::<EdgeDeepEncoderWinograd>();
+    let file = File::ordered(network, &owned, false, WeightLayout::Winograd);
+    let image = image(&mut random);
+    let expected = reference::run(layers, INPUT, &owned.parameters(), &image[..]);
+    let mut encoder = Encoder::<EdgeDeepEncoderWinograd>::new(file.bytes()).unwrap();
+    assert_eq!(encoder.encode(&*image).unwrap().values, expected);
+    let mut encoder = Encoder::<EdgeDeepEncoder>::new(file.bytes()).unwrap();
+    assert_eq!(encoder.encode(&*image).unwrap().values, expected);
 }
 
 #[test]
@@ -145,6 +194,8 @@ fn edge_runs_in_16_kilobytes() {
     let buffer = size_of::<<Edge as Network>::Buffer>();
     let words = (bytes - buffer) / size_of::<usize>();
     assert_eq!(stated, buffer + 4 * words);
+    let more = size_of::<Classifier<EdgeWinograd>>() - bytes;
+    assert!(more <= 16 * 1024, "{more} bytes more by Winograd");
 }
 
 #[test]
@@ -211,7 +262,7 @@ fn an_interpreter_says_what_it_lacks() {
     let input = Shape::plane(4, 4, 1);
     let layers = [Layer::linear("fc", Features::Fixed(2))];
     let owned = Owned::random(&mut Random(11), &layers, input, 0);
-    let words = plan::buffer_words(&layers, input, 0);
+    let words = plan::buffer_words(&layers, input, 0, Method::Direct);
     let mut buffer = vec![0; words];
     let short = Interpreter::new(&layers, input, owned.parameters(), &mut buffer[1..]);
     assert_eq!(short.err(), Some(InterpreterError::Buffer));
@@ -258,7 +309,7 @@ proptest! {
         }
         let mut random = Random(seed);
         let owned = Owned::random(&mut random, &layers, input, classes);
-        let mut buffer = vec![-1; plan::buffer_words(&layers, input, classes)];
+        let mut buffer = vec![-1; plan::buffer_words(&layers, input, classes, Method::Direct)];
         let mut network =
             Interpreter::new(&layers, input, owned.parameters(), &mut buffer).unwrap();
         for _ in 0..2 {

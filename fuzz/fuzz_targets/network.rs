@@ -5,7 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use vae96::float::{self, FloatError, Params};
-use vae96::{Interpreter, Layer, Op, Shape, plan};
+use vae96::plan::{self, Method};
+use vae96::{Interpreter, Layer, Op, Shape};
 use vae96_fuzz::common::{Owned, Random, reference};
 use vae96_fuzz::network::Input;
 
@@ -89,7 +90,7 @@ fn engine(input: &Input) {
     }
 
     let image = random.bytes(shape.len());
-    let mut buffer = vec![-1; plan::buffer_words(layers, shape, input.classes)];
+    let mut buffer = vec![-1; plan::buffer_words(layers, shape, input.classes, Method::Direct)];
     let mut network = Interpreter::new(layers, shape, owned.parameters(), &mut buffer)
         .expect("the plan was checked");
     for row in image.chunks(shape.row()) {

@@ -18,7 +18,7 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
 use embedded_alloc::LlffHeap;
 use vae96::model::{Record, WeightLayout};
-use vae96::{Classifier, Edge, INPUT, Network, ROW_BYTES};
+use vae96::{Classifier, Classifies, Edge, EdgeWinograd, IMAGE_BYTES, INPUT, Network, ROW_BYTES};
 
 use common::{File, Owned, Random, description, image, reference};
 
@@ -72,32 +72,40 @@ fn main() -> ! {
     let expected = images
         .each_ref()
         .map(|image| reference::run(Edge::LAYERS, INPUT, &owned.parameters(), &image[..]));
-    for (name, layout) in [
-        ("portable", WeightLayout::Portable),
-        ("packed", WeightLayout::Packed),
-    ] {
-        let file = File::ordered(description::<Edge>(), &owned, false, layout);
-        let Ok(mut classifier) = Classifier::<Edge>::new(file.bytes()) else {
-            fail("the model file is refused")
-        };
-        for (image, expected) in images.iter().zip(&expected) {
-            let (rows, _) = image.as_chunks::<ROW_BYTES>();
-            mark_begin();
-            for row in rows {
-                if classifier.push(row).is_err() {
-                    fail("a row is refused");
-                }
-            }
-            let logits = classifier.finish();
-            mark_end();
-            match logits {
-                Ok(logits) if logits.quantised().values == expected => hprintln!("{name}"),
-                _ => fail("the answer is another one than that of plain loops"),
-            }
-        }
+    let each = || images.iter().zip(&expected);
+    for (image, expected) in each() {
+        measure::<Edge>(WeightLayout::Portable, &owned, image, expected);
+        measure::<Edge>(WeightLayout::Packed, &owned, image, expected);
+        measure::<EdgeWinograd>(WeightLayout::Winograd, &owned, image, expected);
     }
     debug::exit(debug::EXIT_SUCCESS);
     fail("the emulator goes on")
+}
+
+/// Runs an image between two marks and prints the layout's name.
+fn measure<N: Classifies>(
+    layout: WeightLayout,
+    owned: &Owned,
+    image: &[u8; IMAGE_BYTES],
+    expected: &[i8],
+) {
+    let file = File::ordered(description::<N>(), owned, false, layout);
+    let Ok(mut classifier) = Classifier::<N>::new(file.bytes()) else {
+        fail("the model file is refused")
+    };
+    let (rows, _) = image.as_chunks::<ROW_BYTES>();
+    mark_begin();
+    for row in rows {
+        if classifier.push(row).is_err() {
+            fail("a row is refused");
+        }
+    }
+    let logits = classifier.finish();
+    mark_end();
+    match logits {
+        Ok(logits) if logits.quantised().values == expected => hprintln!("{}", layout.name()),
+        _ => fail("the answer is another one than that of plain loops"),
+    }
 }
 
 /// Lets a Cortex-M55 run its loops without branches.

@@ -14,6 +14,8 @@ mod armv7em;
 #[cfg(feature = "std")]
 #[expect(unsafe_code, reason = "kernels in vector instructions")]
 pub(crate) mod dot;
+#[cfg(not(dsp))]
+mod halves;
 #[cfg(helium)]
 #[expect(unsafe_code, reason = "kernels in assembly")]
 mod helium;
@@ -25,6 +27,7 @@ mod packed;
 mod portable;
 #[cfg(not(thumb2))]
 mod wide;
+mod winograd;
 
 #[cfg(thumb1)]
 pub(crate) use armv6m::conv_row;
@@ -38,6 +41,7 @@ pub(crate) use portable::conv_row;
 #[cfg(not(dsp))]
 pub(crate) use portable::{add_columns, linear, max_pool_row};
 pub(crate) use portable::{average, linear_row, requantise_row};
+pub(crate) use winograd::{Winograd, conv_rows as winograd_conv_rows};
 
 use crate::layer::Window;
 use crate::requantise;
@@ -85,8 +89,8 @@ pub(crate) struct Channels<'a> {
     pub min: i8,
     /// The greatest output value.
     pub max: i8,
-    /// Whether all that is narrow, as it is in files of packed weights: no sum overflows, and
-    /// requantisation makes all smaller.
+    /// Whether all that is narrow, as it is in files of weights that are not in the portable
+    /// order: no sum overflows, and requantisation makes all smaller.
     #[cfg(dsp)]
     pub narrow: bool,
 }

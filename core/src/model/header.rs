@@ -15,6 +15,9 @@ pub enum WeightLayout {
     /// [Packed](super#packed-weights) two taps to a word where the kernels for Cortex-M3, M4, M7
     /// and M33 want it; as `Portable` for all other layers.
     Packed,
+    /// As `Packed`, but 3×3 convolutions with a stride of 1 are as `Portable`: for
+    /// [Winograd's method](crate::plan::Method::Winograd).
+    Winograd,
 }
 
 impl WeightLayout {
@@ -23,6 +26,7 @@ impl WeightLayout {
         match self {
             Self::Portable => 0,
             Self::Packed => 1,
+            Self::Winograd => 2,
         }
     }
 
@@ -31,6 +35,7 @@ impl WeightLayout {
         match self {
             Self::Portable => "portable",
             Self::Packed => "packed",
+            Self::Winograd => "winograd",
         }
     }
 
@@ -39,6 +44,7 @@ impl WeightLayout {
         match id {
             0 => Some(Self::Portable),
             1 => Some(Self::Packed),
+            2 => Some(Self::Winograd),
             _ => None,
         }
     }

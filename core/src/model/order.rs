@@ -2,7 +2,7 @@
 
 use super::{ModelError, Parameters, WeightLayout};
 use crate::layer::{Layer, Op, Shape};
-use crate::packing::Packing;
+use crate::packing::{PackedWindow, Packing};
 use crate::requantise;
 
 /// A layer's weights, whatever their order.
@@ -29,10 +29,7 @@ pub(crate) const fn weights(layer: &Layer, input: Shape, classes: usize) -> Weig
 impl Weights {
     /// How they are packed in that layout, if they are.
     pub const fn packing(&self, layout: WeightLayout) -> Option<Packing> {
-        match layout {
-            WeightLayout::Portable => None,
-            WeightLayout::Packed => self.packing,
-        }
+        layout.packing(self.packing)
     }
 
     /// How many they are.
@@ -42,12 +39,10 @@ impl Weights {
 
     /// Bytes of a section that they take in that layout.
     pub const fn bytes(&self, layout: WeightLayout) -> Option<usize> {
-        match (layout, self.packing) {
+        match (layout, self.packing(layout)) {
             (WeightLayout::Portable, _) => self.channels.checked_mul(self.fan_in),
-            (WeightLayout::Packed, Some(packing)) => {
-                self.channels.checked_mul(4 * packing.channel_words())
-            }
-            (WeightLayout::Packed, None) => match self.channels.checked_mul(self.fan_in) {
+            (_, Some(packing)) => self.channels.checked_mul(4 * packing.channel_words()),
+            (_, None) => match self.channels.checked_mul(self.fan_in) {
                 Some(bytes) => bytes.checked_next_multiple_of(4),
                 None => None,
             },
@@ -67,6 +62,24 @@ impl Weights {
 }
 
 impl WeightLayout {
+    /// How a layer that can be packed so is packed in this layout, if it is.
+    #[inline(always)]
+    pub(crate) const fn packing(self, packing: Option<Packing>) -> Option<Packing> {
+        match (self, packing) {
+            (Self::Portable, _) | (_, None) => None,
+            (Self::Winograd, Some(packing)) if matches!(packing.window, PackedWindow::Unit3) => {
+                None
+            }
+            (_, packing) => packing,
+        }
+    }
+
+    /// Whether files of this layout hold only what kernels for narrow sums compute.
+    #[inline(always)]
+    pub(crate) const fn is_narrow(self) -> bool {
+        !matches!(self, Self::Portable)
+    }
+
     /// Bytes of the weights of all layers.
     pub fn bytes(self, layers: &[Layer], input: Shape, classes: usize) -> Option<usize> {
         let mut shape = input;
@@ -107,7 +120,7 @@ impl WeightLayout {
                 .and_then(|n| from.split_at_checked(n));
             let target = own.bytes(self).and_then(|n| to.split_at_mut_checked(n));
             let (source, target) = source.zip(target).ok_or(ModelError::Incomplete)?;
-            if self == Self::Packed {
+            if self.is_narrow() {
                 parameters.check_narrow(&own, channel)?;
             }
             match own.packing(self) {

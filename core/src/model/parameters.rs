@@ -131,7 +131,7 @@ impl Parameters<'_> {
                     return Err(ModelError::Padding);
                 }
             }
-            if self.layout == WeightLayout::Packed {
+            if self.layout.is_narrow() {
                 self.check_narrow(&own, channel)?;
             }
             (rest, channel) = (more, channel + own.channels);

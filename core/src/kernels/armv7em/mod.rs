@@ -3,9 +3,13 @@
 
 mod conv;
 #[cfg(dsp)]
+pub(crate) mod halves;
+#[cfg(dsp)]
 mod linear;
 #[cfg(dsp)]
 mod pool;
+#[cfg(dsp)]
+pub(crate) mod winograd;
 
 pub(crate) use conv::{halving3, halving5, unit3};
 #[cfg(dsp)]

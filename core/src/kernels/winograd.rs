@@ -1,0 +1,488 @@
+//! 3×3 convolutions of stride 1 by Winograd's minimal filtering F(2×2, 3×3) (Lavin and Gray, 2016),
+//! in exact integers: 16 multiplies give four sums of 9 products.
+//!
+//! A *tile* is the 4×4 pixels d that the windows of 2×2 outputs see. With
+//!
+//! ```text
+//!      ⎡1  0 −1  0⎤       ⎡1  0  0⎤        ⎡2  1  1  0⎤
+//! Bᵀ = ⎢0  1  1  0⎥   G = ⎢1  1  1⎥   Aᵀ = ⎣0  1 −1 −2⎦
+//!      ⎢0 −1  1  0⎥       ⎢1 −1  1⎥
+//!      ⎣0  1  0 −1⎦       ⎣0  0  1⎦
+//! ```
+//!
+//! four times the outputs for weights g are `Aᵀ ((G g Gᵀ) ⊙ (Bᵀ d B)) A`, summed over the input
+//! channels before A is applied; the halves of the textbook's G are in A here, so that nothing is
+//! rounded. Of 8-bit numbers, `G g Gᵀ` is within ±9 × 127 and `Bᵀ d B` within ±4 × 128: both fit
+//! halves of a word, and a dual multiply takes two channels at once.
+//!
+//! Two rows of the output are computed together. All their tiles are transformed first; then two
+//! output channels after the other have some of their weights transformed, multiplied with all
+//! tiles, three tiles at a time, and thrown away.
+
+#[cfg(dsp)]
+use super::armv7em::{halves, winograd as inner};
+#[cfg(not(dsp))]
+use super::halves;
+use super::{Channel, Channels, Rows};
+use crate::layer::{Op, Shape, Window};
+
+/// Tiles multiplied together.
+pub(super) const TILES: usize = 3;
+
+/// Output channels multiplied together.
+pub(super) const CHANNELS: usize = 2;
+
+/// Values of a transformed tile, a channel.
+pub(super) const POINTS: usize = 16;
+
+/// Input channels that a word of activations or weights holds.
+const QUAD: usize = 4;
+
+/// The most input channels whose weights are held transformed.
+const CHUNK: usize = 32;
+
+/// Sums of three tiles with two channels.
+pub(super) const SUMS: usize = POINTS * TILES * CHANNELS;
+
+/// How a convolution runs so: all that follows from its shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Winograd {
+    /// Input channels.
+    inputs: usize,
+    /// Pixels of an output row.
+    width: usize,
+}
+
+impl Winograd {
+    /// Rows of input for two of output.
+    pub const ROWS: usize = 4;
+
+    /// That of a convolution from `input` to `output`, if it can run so: the rows that it hands to
+    /// `next` come in pairs that nothing but `next` looks at before both are used up.
+    pub const fn of(window: Window, input: Shape, output: Shape, next: Option<Op>) -> Option<Self> {
+        let pairs = match next {
+            Some(Op::MaxPool { size } | Op::AveragePool { size }) => size.is_multiple_of(2),
+            Some(Op::GlobalAveragePool) => true,
+            _ => false,
+        };
+        let fits = matches!(
+            window,
+            Window {
+                kernel: 3,
+                stride: 1,
+                padding: 1
+            }
+        );
+        // More input channels might make four times a sum overflow.
+        let channels = input.channels.is_multiple_of(QUAD)
+            && (input.channels <= CHUNK || input.channels.is_multiple_of(CHUNK))
+            && input.channels <= 1024
+            && output.channels.is_multiple_of(CHANNELS);
+        let even = output.height.is_multiple_of(2) && output.width.is_multiple_of(2);
+        if pairs && fits && channels && even {
+            Some(Self {
+                inputs: input.channels,
+                width: output.width,
+            })
+        } else {
+            None
+        }
+    }
+
+    /// Words of scratch memory that two rows need.
+    pub const fn scratch_words(self) -> usize {
+        self.pixel_words() + self.weight_words() + self.sum_words()
+    }
+
+    const fn pixel_words(self) -> usize {
+        self.groups() * self.chunks() * self.group_words()
+    }
+
+    /// Words of three transformed tiles, of one chunk of channels.
+    const fn group_words(self) -> usize {
+        POINTS * self.pairs() * TILES
+    }
+
+    /// Words of two output channels' transformed weights, of one chunk.
+    const fn weight_words(self) -> usize {
+        POINTS * self.pairs() * CHANNELS
+    }
+
+    /// Words of sums: one chunk's are used up at once, more chunks' add up.
+    const fn sum_words(self) -> usize {
+        if self.chunks() > 1 {
+            self.groups() * SUMS
+        } else {
+            SUMS
+        }
+    }
+
+    const fn groups(self) -> usize {
+        (self.width / 2).div_ceil(TILES)
+    }
+
+    const fn chunks(self) -> usize {
+        self.inputs.div_ceil(CHUNK)
+    }
+
+    /// Pairs of input channels in a chunk.
+    const fn pairs(self) -> usize {
+        if self.inputs < CHUNK {
+            self.inputs / 2
+        } else {
+            CHUNK / 2
+        }
+    }
+}
+
+/// Two rows of a convolution's output, each of `pixels × output channels`.
+///
+/// `weights` are `output channels × 3 × 3 × input channels`, and lie at a word.
+#[inline(always)]
+pub(crate) fn conv_rows(
+    rows: &Rows<'_>,
+    winograd: Winograd,
+    weights: &[i8],
+    channels: &Channels<'_>,
+    scratch: &mut [i32],
+    output: &mut [i8],
+) {
+    let split = scratch.split_at_mut_checked(winograd.pixel_words());
+    let Some((pixels, scratch)) = split else {
+        return;
+    };
+    let Some((transformed, scratch)) = scratch.split_at_mut_checked(winograd.weight_words()) else {
+        return;
+    };
+    let Some(sums) = scratch.get_mut(..winograd.sum_words()) else {
+        return;
+    };
+    let Ok(weights) = bytemuck::try_cast_slice::<i8, u32>(weights) else {
+        return;
+    };
+    transform_pixels(rows, winograd, pixels);
+
+    let count = channels.bias.len();
+    let quads = winograd.inputs / QUAD;
+    let chunks = winograd.chunks();
+    let mut each = channels.iter();
+    let mut weights = weights.chunks_exact((CHANNELS * 9 * quads).max(1));
+    for first in (0..count).step_by(CHANNELS) {
+        let (Some(weights), Some(a), Some(b)) = (weights.next(), each.next(), each.next()) else {
+            return;
+        };
+        let (one, other) = weights.split_at_checked(9 * quads).unwrap_or_default();
+        if chunks > 1 {
+            sums.fill(0);
+        }
+        for chunk in 0..chunks {
+            let from = chunk * CHUNK / QUAD;
+            transform_weights(one, from, quads, winograd.pairs(), 0, transformed);
+            transform_weights(other, from, quads, winograd.pairs(), 1, transformed);
+            for group in 0..winograd.groups() {
+                let start = (group * chunks + chunk) * winograd.group_words();
+                let pixels = pixels.get(start..).unwrap_or_default();
+                let pixels = pixels.get(..winograd.group_words()).unwrap_or_default();
+                let sums = if chunks > 1 {
+                    sums.get_mut(group * SUMS..).unwrap_or_default()
+                } else {
+                    sums.fill(0);
+                    &mut *sums
+                };
+                let Some(sums) = sums.first_chunk_mut::<SUMS>() else {
+                    return;
+                };
+                inner::multiply(pixels, transformed, sums, winograd.pairs());
+                if chunk + 1 == chunks {
+                    finish(sums, winograd, channels, [a, b], (group, first), output);
+                }
+            }
+        }
+    }
+}
+
+/// Transforms all tiles: three after the other, chunk by chunk, point by point, pair by pair.
+#[inline(always)]
+fn transform_pixels(rows: &Rows<'_>, winograd: Winograd, pixels: &mut [i32]) {
+    let quads = winograd.inputs / QUAD;
+    let mut lines: [&[u32]; 4] = [&[]; 4];
+    for (line, row) in lines.iter_mut().zip(rows.top_to_bottom()) {
+        *line = bytemuck::try_cast_slice(row).unwrap_or_default();
+    }
+    let pairs = winograd.pairs();
+    let groups = pixels.chunks_exact_mut((winograd.chunks() * winograd.group_words()).max(1));
+    for (group, pixels) in groups.enumerate() {
+        for lane in 0..TILES {
+            let tile = group * TILES + lane;
+            if tile >= winograd.width / 2 {
+                return;
+            }
+            for (chunk, pixels) in pixels
+                .chunks_exact_mut(winograd.group_words().max(1))
+                .enumerate()
+            {
+                for quad in 0..pairs / 2 {
+                    let at = 2 * tile * quads + chunk * CHUNK / QUAD + quad;
+                    let word = |row: usize, column: usize| {
+                        let line = lines.get(row).copied().unwrap_or_default();
+                        line.get(at + column * quads).copied().unwrap_or_default()
+                    };
+                    for (half, widen) in [halves::even, halves::odd].into_iter().enumerate() {
+                        let tile: [[u32; 4]; 4] = core::array::from_fn(|row| {
+                            let [a, b, c, d] = [0, 1, 2, 3].map(|column| widen(word(row, column)));
+                            differences([a, b, c, d])
+                        });
+                        let place = (2 * quad + half) * TILES + lane;
+                        for column in 0..4 {
+                            let [a, b, c, d] =
+                                tile.map(|row| row.get(column).copied().unwrap_or_default());
+                            for (row, value) in differences([a, b, c, d]).into_iter().enumerate() {
+                                let point = 4 * row + column;
+                                if let Some(word) = pixels.get_mut(point * pairs * TILES + place) {
+                                    *word = value.cast_signed();
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bᵀ applied to four values of two channels.
+#[inline(always)]
+fn differences([a, b, c, d]: [u32; 4]) -> [u32; 4] {
+    [
+        halves::sub(a, c),
+        halves::add(b, c),
+        halves::sub(c, b),
+        halves::sub(b, d),
+    ]
+}
+
+/// G applied to three values of two channels.
+#[inline(always)]
+fn filters([a, b, c]: [u32; 3]) -> [u32; 4] {
+    let outer = halves::add(a, c);
+    [a, halves::add(outer, b), halves::sub(outer, b), c]
+}
+
+/// Transforms one output channel's weights of a chunk, from quad `from` on, as the `lane`-th of
+/// two: point by point, pair by pair.
+#[inline(always)]
+fn transform_weights(
+    weights: &[u32],
+    from: usize,
+    quads: usize,
+    pairs: usize,
+    lane: usize,
+    transformed: &mut [i32],
+) {
+    for quad in 0..pairs / 2 {
+        let word = |tap: usize| {
+            let word = weights.get(from + quad + tap * quads);
+            word.copied().unwrap_or_default()
+        };
+        for (half, widen) in [halves::even, halves::odd].into_iter().enumerate() {
+            let columns =
+                [0, 1, 2].map(|column| filters([0, 1, 2].map(|row| widen(word(3 * row + column)))));
+            let place = (2 * quad + half) * CHANNELS + lane;
+            for row in 0..4 {
+                let line = columns.map(|column| column.get(row).copied().unwrap_or_default());
+                for (column, value) in filters(line).into_iter().enumerate() {
+                    let point = 4 * row + column;
+                    if let Some(word) = transformed.get_mut(point * pairs * CHANNELS + place) {
+                        *word = value.cast_signed();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The activations of three tiles and two channels.
+#[inline(always)]
+fn finish(
+    sums: &[i32; SUMS],
+    winograd: Winograd,
+    channels: &Channels<'_>,
+    pair: [Channel; CHANNELS],
+    (group, first): (usize, usize),
+    output: &mut [i8],
+) {
+    let count = channels.bias.len();
+    let Some((upper, lower)) = output.split_at_mut_checked(winograd.width * count) else {
+        return;
+    };
+    for (index, channel) in pair.into_iter().enumerate() {
+        for lane in 0..TILES {
+            let tile = group * TILES + lane;
+            if tile >= winograd.width / 2 {
+                break;
+            }
+            let point = |point: usize| {
+                let sum = sums.get(point * TILES * CHANNELS + index * TILES + lane);
+                sum.copied().unwrap_or_default()
+            };
+            let columns = [0, 1, 2, 3].map(|c| outputs([0, 4, 8, 12].map(|row| point(row + c))));
+            for (row, line) in [&mut *upper, &mut *lower].into_iter().enumerate() {
+                let sums = columns.map(|column| column.get(row).copied().unwrap_or_default());
+                for (column, sum) in outputs(sums).into_iter().enumerate() {
+                    let place = (2 * tile + column) * count + first + index;
+                    if let Some(value) = line.get_mut(place) {
+                        let sum = channel.bias.wrapping_add(sum >> 2);
+                        *value = if channels.clamps() {
+                            channels.narrow_activation::<true>(sum, channel)
+                        } else {
+                            channels.narrow_activation::<false>(sum, channel)
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Aᵀ applied to four sums.
+#[inline(always)]
+fn outputs([a, b, c, d]: [i32; 4]) -> [i32; 2] {
+    let twice = |value: i32| value.wrapping_add(value);
+    [
+        twice(a).wrapping_add(b).wrapping_add(c),
+        b.wrapping_sub(c).wrapping_sub(twice(d)),
+    ]
+}
+
+/// What the kernels in assembly compute, in plain Rust.
+#[cfg(not(dsp))]
+mod inner {
+    use super::{CHANNELS, SUMS, TILES, halves};
+
+    /// Adds, point by point, the products of three tiles with two channels over all pairs.
+    #[inline(always)]
+    pub fn multiply(pixels: &[i32], weights: &[i32], sums: &mut [i32; SUMS], pairs: usize) {
+        let pixels = pixels.chunks_exact((pairs * TILES).max(1));
+        let weights = weights.chunks_exact((pairs * CHANNELS).max(1));
+        let (sums, _) = sums.as_chunks_mut::<{ TILES * CHANNELS }>();
+        for ((sums, pixels), weights) in sums.iter_mut().zip(pixels).zip(weights) {
+            let (pixels, _) = pixels.as_chunks::<TILES>();
+            let (weights, _) = weights.as_chunks::<CHANNELS>();
+            for (pixels, weights) in pixels.iter().zip(weights) {
+                let products = weights.iter().flat_map(|&weight| {
+                    pixels
+                        .iter()
+                        .map(move |&pixel| halves::multiply(pixel, weight))
+                });
+                for (sum, product) in sums.iter_mut().zip(products) {
+                    *sum = sum.wrapping_add(product);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate alloc;
+
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::super::{portable, scratch_words, taps};
+    use super::*;
+
+    const WINDOW: Window = Window::new(3, 1, 1);
+    const POOL: Option<Op> = Some(Op::GlobalAveragePool);
+
+    #[test]
+    fn only_rows_used_up_in_pairs_are_computed_in_pairs() {
+        let input = Shape::plane(24, 24, 32);
+        let output = Shape::plane(24, 24, 64);
+        let of = |window, output, next| Winograd::of(window, input, output, next).is_some();
+        assert!(of(WINDOW, output, POOL));
+        assert!(of(WINDOW, output, Some(Op::MaxPool { size: 2 })));
+        assert!(!of(WINDOW, output, Some(Op::MaxPool { size: 3 })));
+        assert!(!of(
+            WINDOW,
+            output,
+            Some(Op::Conv {
+                window: WINDOW,
+                channels: 8
+            })
+        ));
+        assert!(!of(WINDOW, output, None));
+        assert!(!of(Window::new(3, 2, 1), output, POOL));
+        assert!(!of(WINDOW, Shape::plane(24, 23, 64), POOL));
+        assert!(!of(WINDOW, Shape::plane(23, 24, 64), POOL));
+        assert!(!of(WINDOW, Shape::plane(24, 24, 63), POOL));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+        /// Two rows at once are the two rows one after the other; extremes meet, so that what
+        /// might overflow does.
+        #[test]
+        fn two_rows_are_those_of_the_plain_loops(
+            tiles in 1usize..=8,
+            inputs in prop_oneof![(1usize..=8).prop_map(|quads| 4 * quads), Just(64), Just(96)],
+            outputs in (1usize..=3).prop_map(|pairs| 2 * pairs),
+            first in 0usize..4,
+            extreme in 0u32..=10,
+            seed: u64,
+        ) {
+            let width = 2 * tiles;
+            let input = Shape::plane(2, width, inputs);
+            let output = Shape::plane(2, width, outputs);
+            let winograd = Winograd::of(WINDOW, input, output, POOL).unwrap();
+            let mut random = xorshift(seed);
+            let mut value = |low: i8| {
+                let (way, value) = (random() % 10, random() as i8);
+                if way < u64::from(extreme) { if way % 2 == 0 { low } else { 127 } } else { value.max(low) }
+            };
+            let pitch = (width + 2) * inputs;
+            let mut ring = vec![0i32; 4 * pitch / 4];
+            let mut weights = vec![0i32; outputs * 9 * inputs / 4];
+            let ring: &mut [i8] = bytemuck::cast_slice_mut(&mut ring);
+            ring.fill_with(|| value(-128));
+            let weights: &mut [i8] = bytemuck::cast_slice_mut(&mut weights);
+            weights.fill_with(|| value(-127));
+            let bias = vec![12_345; outputs];
+            let multipliers = vec![1 << 30; outputs];
+            let shifts = vec![-12; outputs];
+            let channels = Channels {
+                bias: &bias,
+                multipliers: &multipliers,
+                shifts: &shifts,
+                zero_point: -3,
+                min: -128,
+                max: 127,
+            };
+            let rows = Rows { ring, pitch, first, channels: inputs };
+            let mut scratch = vec![-1; winograd.scratch_words()];
+            let mut answer = vec![0; 2 * width * outputs];
+            conv_rows(&rows, winograd, weights, &channels, &mut scratch, &mut answer);
+
+            let mut expected = vec![0; 2 * width * outputs];
+            let mut scratch = vec![0; scratch_words(taps(WINDOW, inputs))];
+            for (y, expected) in expected.chunks_exact_mut(width * outputs).enumerate() {
+                let rows = Rows { ring: rows.ring, first: (first + y) % 4, ..rows };
+                portable::conv_row(&rows, WINDOW, weights, &channels, &mut scratch, expected);
+            }
+            prop_assert_eq!(answer, expected);
+        }
+    }
+
+    /// A xorshift generator (Marsaglia, 2003).
+    fn xorshift(seed: u64) -> impl FnMut() -> u64 {
+        let mut state = seed | 1;
+        move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state >> 16
+        }
+    }
+}
