@@ -221,14 +221,19 @@ fn transform_pixels(rows: &Rows<'_>, winograd: Winograd, pixels: &mut [[i32; PIX
             for (chunk, pixels) in pixels.iter_mut().enumerate() {
                 for quad in 0..CHUNK / QUAD {
                     let at = 2 * tile * quads + chunk * CHUNK / QUAD + quad;
-                    let word = |row: usize, column: usize| {
-                        let line = lines.get(row).copied().unwrap_or_default();
-                        line.get(at + column * quads).copied().unwrap_or_default()
-                    };
+                    let mut words = [[0; 4]; 4];
+                    for (words, line) in words.iter_mut().zip(&lines) {
+                        let line = line.get(at..).unwrap_or_default();
+                        // The last column first: one look at the length.
+                        if let Some(&last) = line.get(3 * quads) {
+                            let word = |column: usize| {
+                                line.get(column * quads).copied().unwrap_or_default()
+                            };
+                            *words = [word(0), word(1), word(2), last];
+                        }
+                    }
                     for (half, widen) in [halves::even, halves::odd].into_iter().enumerate() {
-                        let tile: [[u32; 4]; 4] = core::array::from_fn(|row| {
-                            differences([0, 1, 2, 3].map(|column| widen(word(row, column))))
-                        });
+                        let tile = words.map(|row| differences(row.map(widen)));
                         let place = (2 * quad + half) * TILES + lane;
                         for column in 0..4 {
                             let values = tile.map(|row| at_column(row, column));
