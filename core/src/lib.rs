@@ -59,6 +59,7 @@ pub mod layer;
 pub mod model;
 pub mod network;
 mod packing;
+mod pairing;
 pub mod plan;
 pub mod prototypes;
 mod quantised;

@@ -87,6 +87,11 @@ impl Packing {
         })
     }
 
+    /// Whether the window is of stride 1.
+    pub const fn is_unit(self) -> bool {
+        matches!(self.window, PackedWindow::Unit3)
+    }
+
     /// Steps of an output.
     pub const fn steps(self) -> usize {
         self.run * self.runs

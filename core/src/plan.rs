@@ -13,7 +13,7 @@
 
 use crate::kernels::{self, Winograd};
 use crate::layer::{Activation, Features, Layer, Op, Shape};
-use crate::model::{self, WeightLayout};
+use crate::model::{self, WeightLayout, Weights};
 use crate::packing::Packing;
 
 /// The most layers a network may have.
@@ -209,14 +209,10 @@ pub(crate) struct Place {
     pub region: usize,
     /// Words of its region.
     pub words: usize,
-    /// Its first byte of weights, of all the network's, in the portable order.
-    pub weights: usize,
-    /// The same where weights are packed.
-    pub packed_weights: usize,
-    /// The same where they are ordered for Winograd's method.
-    pub winograd_weights: usize,
-    /// How it runs with packed weights, if they can be packed.
-    pub packing: Option<Packing>,
+    /// Its weights.
+    pub own: Weights,
+    /// Their first byte, of all the network's, in each layout.
+    starts: [usize; WeightLayout::ALL.len()],
     /// How it runs by Winograd's method, if it does.
     pub winograd: Option<Winograd>,
     /// Its first channel, of all the network's that have weights.
@@ -243,10 +239,8 @@ pub(crate) const fn place(
         region: scratch(layers, input, classes, method)
             + passing_rows(layers, input, classes, method).div_ceil(4),
         words: 0,
-        weights: 0,
-        packed_weights: 0,
-        winograd_weights: 0,
-        packing: None,
+        own: Weights::NONE,
+        starts: [0; WeightLayout::ALL.len()],
         winograd: None,
         channels: 0,
         records: 0,
@@ -270,9 +264,9 @@ pub(crate) const fn place(
             None => None,
         };
         place.store = store(place.op, place.input, passing, place.winograd);
-        place.packing = match place.op {
-            Some(Op::Conv { window, .. }) => Packing::of(window, place.input, place.output),
-            _ => None,
+        place.own = match layer {
+            Some((layer, _)) => model::weights(layer, place.input, classes),
+            None => Weights::NONE,
         };
         place.sums = sums(place.op, place.input, place.output);
         let own = if place.store.passing {
@@ -288,10 +282,7 @@ pub(crate) const fn place(
             return place;
         }
         place.region += place.words;
-        place.weights += layer.weights(place.input, classes);
-        let weights = model::weights(layer, place.input, classes);
-        place.packed_weights += ordered(weights.bytes(WeightLayout::Packed));
-        place.winograd_weights += ordered(weights.bytes(WeightLayout::Winograd));
+        place.starts = past(place.starts, &place.own);
         place.channels += layer.weighted_channels(classes);
         if layer.weighted_channels(classes) > 0 {
             place.records += 1;
@@ -303,10 +294,28 @@ pub(crate) const fn place(
     }
 }
 
-const fn ordered(bytes: Option<usize>) -> usize {
-    match bytes {
-        Some(bytes) => bytes,
-        None => 0,
+/// The first bytes after those weights, in each layout.
+const fn past([a, b, c]: [usize; 3], own: &Weights) -> [usize; 3] {
+    const fn after(start: usize, own: &Weights, layout: WeightLayout) -> usize {
+        match own.bytes(layout) {
+            Some(bytes) => start + bytes,
+            None => start,
+        }
+    }
+    let [x, y, z] = WeightLayout::ALL;
+    [after(a, own, x), after(b, own, y), after(c, own, z)]
+}
+
+impl Place {
+    /// The first byte of its weights, of all the network's, in that layout.
+    #[inline(always)]
+    pub const fn start(&self, layout: WeightLayout) -> usize {
+        let [portable, packed, winograd] = self.starts;
+        match layout {
+            WeightLayout::Portable => portable,
+            WeightLayout::Packed => packed,
+            WeightLayout::Winograd => winograd,
+        }
     }
 }
 

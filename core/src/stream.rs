@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 
 use crate::kernels::{self, Channels, Rows, Winograd};
 use crate::layer::{Features, Layer, Op, Shape};
-use crate::model::{INPUT_ZERO_POINT, Parameters, Record, WeightLayout};
+use crate::model::{INPUT_ZERO_POINT, Order, Parameters, Record, WeightLayout};
 use crate::network::{INPUT, MAX_CLASSES, Network, SIDE};
 use crate::plan::{self, COUNTERS, MAX_LAYERS, Method, Place};
 use crate::rows::{ROW_BYTES, RowSource};
@@ -371,11 +371,7 @@ fn record(index: usize, parameters: &Parameters<'_>) -> Record {
 
 /// The channels of `place`, with their weights.
 #[inline(always)]
-fn channels<'p>(
-    place: &Place,
-    parameters: &Parameters<'p>,
-    inputs: usize,
-) -> Option<(Channels<'p>, &'p [i8])> {
+fn channels<'p>(place: &Place, parameters: &Parameters<'p>) -> Option<(Channels<'p>, &'p [i8])> {
     let count = match place.op? {
         Op::Linear {
             features: Features::Classes,
@@ -390,18 +386,9 @@ fn channels<'p>(
         zero_point: record.zero_point,
         min: record.min,
         max: record.max,
-        #[cfg(dsp)]
-        narrow: parameters.layout.is_narrow(),
     };
-    let start = match parameters.layout {
-        WeightLayout::Portable => place.weights,
-        WeightLayout::Packed => place.packed_weights,
-        WeightLayout::Winograd => place.winograd_weights,
-    };
-    let length = match parameters.layout.packing(place.packing) {
-        Some(packing) => 4 * count * packing.channel_words(),
-        None => count * inputs,
-    };
+    let start = place.start(parameters.layout);
+    let length = place.own.with(count).bytes(parameters.layout)?;
     let weights = parameters.weights.get(start..)?.get(..length)?;
     Some((channels, weights))
 }
@@ -465,11 +452,7 @@ fn step_place(
                 place.store.whole_slot(rows, *received)?.fill(padding);
                 *received += 1;
             }
-            let (channels, weights) = channels(
-                place,
-                parameters,
-                kernels::taps(window, place.input.channels),
-            )?;
+            let (channels, weights) = channels(place, parameters)?;
             let rows = Rows {
                 ring: rows.get(..place.store.rows * place.store.pitch)?,
                 pitch: place.store.pitch,
@@ -479,7 +462,7 @@ fn step_place(
             if let Some(winograd) = winograd {
                 kernels::winograd_conv_rows(&rows, winograd, weights, &channels, scratch, target);
             } else if convolve(&rows, &channels, target) {
-            } else if let Some(packing) = parameters.layout.packing(place.packing) {
+            } else if let Order::Packed(packing) = place.own.order(parameters.layout) {
                 let weights = bytemuck::try_cast_slice(weights).ok()?;
                 kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
             } else {
@@ -514,8 +497,11 @@ fn step_place(
             let y = next_row(received, done)?;
             let row = place.store.slot(rows, y as i32)?;
             let inputs = place.input.len();
-            let (channels, weights) = channels(place, parameters, inputs)?;
-            if place.input.height == 1 {
+            let (channels, weights) = channels(place, parameters)?;
+            if let Order::Paired = place.own.order(parameters.layout) {
+                let pairs = bytemuck::try_cast_slice(weights).ok()?;
+                kernels::paired_linear(row, pairs, &channels, target);
+            } else if place.input.height == 1 {
                 kernels::linear(row, weights, &channels, target);
             } else {
                 let sums = sums.get_mut(..channels.bias.len())?;

@@ -32,15 +32,15 @@ mod winograd;
 #[cfg(thumb1)]
 pub(crate) use armv6m::conv_row;
 #[cfg(dsp)]
-pub(crate) use armv7em::{add_columns, linear, max_pool_row};
+pub(crate) use armv7em::{add_columns, max_pool_row, paired_linear};
 #[cfg(helium)]
 pub(crate) use helium::conv_row;
 pub(crate) use packed::conv_row as packed_conv_row;
 #[cfg(not(any(thumb1, helium)))]
 pub(crate) use portable::conv_row;
 #[cfg(not(dsp))]
-pub(crate) use portable::{add_columns, linear, max_pool_row};
-pub(crate) use portable::{average, linear_row, requantise_row};
+pub(crate) use portable::{add_columns, max_pool_row, paired_linear};
+pub(crate) use portable::{average, linear, linear_row, requantise_row};
 pub(crate) use winograd::{Winograd, conv_rows as winograd_conv_rows};
 
 use crate::layer::Window;
@@ -89,10 +89,6 @@ pub(crate) struct Channels<'a> {
     pub min: i8,
     /// The greatest output value.
     pub max: i8,
-    /// Whether all that is narrow, as it is in files of weights that are not in the portable
-    /// order: no sum overflows, and requantisation makes all smaller.
-    #[cfg(dsp)]
-    pub narrow: bool,
 }
 
 /// One channel's entries.
@@ -125,25 +121,23 @@ impl Channels<'_> {
             .max(self.min.into()) as i8
     }
 
-    /// The activations of sums without their bias, a channel each.
+    /// The activations of narrow sums without their bias, a channel each.
     #[cfg(dsp)]
     #[inline(always)]
-    fn activations(
+    fn narrow_activations(
         &self,
         sums: &[i32],
         channels: &mut impl Iterator<Item = Channel>,
         output: &mut [i8],
     ) {
-        let each = output.iter_mut().zip(sums).zip(channels);
-        if self.narrow && !self.clamps() {
-            for ((output, &sum), channel) in each {
-                let sum = channel.bias.wrapping_add(sum);
-                *output = self.narrow_activation::<false>(sum, channel);
-            }
-        } else {
-            for ((output, &sum), channel) in each {
-                *output = self.activation(sum, channel);
-            }
+        let clamps = self.clamps();
+        for ((output, &sum), channel) in output.iter_mut().zip(sums).zip(channels) {
+            let sum = channel.bias.wrapping_add(sum);
+            *output = if clamps {
+                self.narrow_activation::<true>(sum, channel)
+            } else {
+                self.narrow_activation::<false>(sum, channel)
+            };
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::{Channels, Rows, taps};
 use crate::layer::Window;
+use crate::pairing;
 
 /// One row of a convolution's output.
 ///
@@ -146,6 +147,35 @@ pub(crate) fn linear(input: &[i8], weights: &[i8], channels: &Channels<'_>, outp
     let weights = weights.chunks_exact(input.len().max(1));
     for ((output, weights), channel) in output.iter_mut().zip(weights).zip(channels.iter()) {
         *output = channels.activation(dot(input, weights), channel);
+    }
+}
+
+/// The same with [paired](crate::pairing) weights.
+#[inline(always)]
+pub(crate) fn paired_linear(
+    input: &[i8],
+    pairs: &[i16],
+    channels: &Channels<'_>,
+    output: &mut [i8],
+) {
+    let mut each = channels.iter();
+    // By reference: see max_pool_row.
+    for (output, pairs) in output
+        .chunks_mut(2)
+        .zip(&mut pairs.chunks_exact(input.len().max(1)))
+    {
+        let terms = input.iter().zip(pairs);
+        let sums = terms.fold([0i32; 2], |[a, b], (&input, &pair)| {
+            let (first, second) = pairing::part(pair);
+            let input = i32::from(input);
+            [
+                a.wrapping_add(input * i32::from(first)),
+                b.wrapping_add(input * second),
+            ]
+        });
+        for ((output, sum), channel) in output.iter_mut().zip(sums).zip(&mut each) {
+            *output = channels.activation(sum, channel);
+        }
     }
 }
 

@@ -129,8 +129,8 @@ impl Winograd {
 
 /// Two rows of a convolution's output, each of `pixels × output channels`.
 ///
-/// `weights` are `output channels × 3 × 3 × input channels`, and lie at a word; all is
-/// [narrow](Channels::narrow).
+/// `weights` are `output channels × 3 × 3 × input channels`, and lie at a word; no sum overflows,
+/// and requantisation makes all smaller.
 #[inline(always)]
 pub(crate) fn conv_rows(
     rows: &Rows<'_>,

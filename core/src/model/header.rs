@@ -12,8 +12,8 @@ use super::{ModelError, Sections};
 pub enum WeightLayout {
     /// `output channel, row, column, input channel`: for the portable kernels.
     Portable,
-    /// [Packed](super#packed-weights) two taps to a word where the kernels for Cortex-M3, M4, M7
-    /// and M33 want it; as `Portable` for all other layers.
+    /// [Packed](super#packed-weights) two taps to a word, or two channels to a halfword, where the
+    /// kernels for Cortex-M3, M4, M7 and M33 want it; as `Portable` for all other layers.
     Packed,
     /// As `Packed`, but 3×3 convolutions with a stride of 1 are as `Portable`: for
     /// [Winograd's method](crate::plan::Method::Winograd).
@@ -21,12 +21,16 @@ pub enum WeightLayout {
 }
 
 impl WeightLayout {
+    /// Every layout there is.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Packed, Self::Winograd];
+
     /// Its number in a model file.
     pub const fn id(self) -> u8 {
         match self {
+            // 1 was packed weights without pairs.
             Self::Portable => 0,
-            Self::Packed => 1,
-            Self::Winograd => 2,
+            Self::Packed => 2,
+            Self::Winograd => 3,
         }
     }
 
@@ -43,8 +47,8 @@ impl WeightLayout {
     pub const fn from_id(id: u8) -> Option<Self> {
         match id {
             0 => Some(Self::Portable),
-            1 => Some(Self::Packed),
-            2 => Some(Self::Winograd),
+            2 => Some(Self::Packed),
+            3 => Some(Self::Winograd),
             _ => None,
         }
     }

@@ -15,15 +15,21 @@
 //!
 //! In a file of [`WeightLayout::Packed`], the weights of convolutions of 3×3 (stride 1 or 2,
 //! padding 1) and 5×5 (stride 2, padding 2) whose rows divide into the pixels that are computed
-//! together are words of 32 bits, and every other layer's weights end at a multiple of 4 bytes.
-//! With z = 2²², an output channel is the sums of the weights over the padding to the left and to
-//! the right of a row, and for each row of the window and each input channel the words
+//! together are words of 32 bits. With z = 2²², an output channel is the sums of the weights over
+//! the padding to the left and to the right of a row, and for each row of the window and each input
+//! channel the words
 //!
 //! | window | words |
 //! | --- | --- |
 //! | 3×3, stride 1 | `(w₂ + 128) + 2⁸w₀ + w₁z` |
 //! | 3×3, stride 2 | `w₂ + w₀z`, `w₁` |
 //! | 5×5, stride 2 | `w₄ + w₂z`, `w₀z`, `w₃ + w₁z` |
+//!
+//! Those of linear layers over a single row of an even number of values, at most 516, are words of
+//! 16 bits, `a + 2⁸b` for the weights of two output channels; b is zero where there is no second
+//! one. Every other layer's weights end at a multiple of 4 bytes. A file of
+//! [`WeightLayout::Winograd`] differs in the convolutions of 3×3 with stride 1 alone: they are in
+//! the portable order.
 //!
 //! # Arithmetic
 //!
@@ -48,7 +54,7 @@ pub use parameters::{INPUT_SCALE, INPUT_ZERO_POINT, Parameters, Record};
 pub use write::Contents;
 
 pub(crate) use header::CRC;
-pub(crate) use order::weights;
+pub(crate) use order::{Order, Weights, weights};
 pub(crate) use sections::Sections;
 
 use crate::layer::Layer;

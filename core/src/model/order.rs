@@ -2,8 +2,20 @@
 
 use super::{ModelError, Parameters, WeightLayout};
 use crate::layer::{Layer, Op, Shape};
-use crate::packing::{PackedWindow, Packing};
+use crate::packing::Packing;
+use crate::pairing;
 use crate::requantise;
+
+/// The order of a layer's weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// `output channel, row, column, input channel`.
+    Plain,
+    /// [Packed](crate::packing) words.
+    Packed(Packing),
+    /// [Pairs](crate::pairing) of output channels.
+    Paired,
+}
 
 /// A layer's weights, whatever their order.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +23,7 @@ pub(crate) struct Weights {
     pub channels: usize,
     fan_in: usize,
     packing: Option<Packing>,
+    pairs: bool,
 }
 
 /// The weights of `layer` on an input of that shape.
@@ -23,13 +36,35 @@ pub(crate) const fn weights(layer: &Layer, input: Shape, classes: usize) -> Weig
             Op::Conv { window, .. } => Packing::of(window, input, output),
             _ => None,
         },
+        pairs: pairing::fits(layer.op, input),
     }
 }
 
 impl Weights {
-    /// How they are packed in that layout, if they are.
-    pub const fn packing(&self, layout: WeightLayout) -> Option<Packing> {
-        layout.packing(self.packing)
+    /// Those of a layer without any.
+    pub const NONE: Self = Self {
+        channels: 0,
+        fan_in: 0,
+        packing: None,
+        pairs: false,
+    };
+
+    /// Their order in that layout.
+    #[inline(always)]
+    pub const fn order(&self, layout: WeightLayout) -> Order {
+        match (layout, self.packing) {
+            (WeightLayout::Portable, _) => Order::Plain,
+            (WeightLayout::Winograd, Some(packing)) if packing.is_unit() => Order::Plain,
+            (_, Some(packing)) => Order::Packed(packing),
+            (_, None) if self.pairs => Order::Paired,
+            (_, None) => Order::Plain,
+        }
+    }
+
+    /// Those of as many channels.
+    #[inline(always)]
+    pub const fn with(self, channels: usize) -> Self {
+        Self { channels, ..self }
     }
 
     /// How many they are.
@@ -38,15 +73,51 @@ impl Weights {
     }
 
     /// Bytes of a section that they take in that layout.
+    #[inline(always)]
     pub const fn bytes(&self, layout: WeightLayout) -> Option<usize> {
-        match (layout, self.packing(layout)) {
-            (WeightLayout::Portable, _) => self.channels.checked_mul(self.fan_in),
-            (_, Some(packing)) => self.channels.checked_mul(4 * packing.channel_words()),
-            (_, None) => match self.channels.checked_mul(self.fan_in) {
+        let plain = self.channels.checked_mul(self.fan_in);
+        match (self.order(layout), layout) {
+            (Order::Packed(packing), _) => self.channels.checked_mul(4 * packing.channel_words()),
+            (Order::Paired, _) => self.channels.div_ceil(2).checked_mul(2 * self.fan_in),
+            (Order::Plain, WeightLayout::Portable) => plain,
+            (Order::Plain, _) => match plain {
                 Some(bytes) => bytes.checked_next_multiple_of(4),
                 None => None,
             },
         }
+    }
+
+    /// Checks that the bytes of that layout are such as ordering makes of weights in [−127, 127].
+    pub fn check(&self, layout: WeightLayout, bytes: &[i8]) -> Result<(), ModelError> {
+        let misaligned = |_| ModelError::Misaligned;
+        match self.order(layout) {
+            Order::Packed(packing) => {
+                let words: &[i32] = bytemuck::try_cast_slice(bytes).map_err(misaligned)?;
+                let mut words = words.chunks_exact(packing.channel_words().max(1));
+                if !words.all(|words| packing.is_packed(words)) {
+                    return Err(ModelError::Packing);
+                }
+            }
+            Order::Paired => {
+                let pairs: &[i16] = bytemuck::try_cast_slice(bytes).map_err(misaligned)?;
+                let mut pairs = pairs.chunks_exact(self.fan_in.max(1)).enumerate();
+                if !pairs.all(|(at, pairs)| pairing::are_paired(pairs, 2 * at + 1 == self.channels))
+                {
+                    return Err(ModelError::Packing);
+                }
+            }
+            Order::Plain => {
+                let (bytes, padding) =
+                    (bytes.split_at_checked(self.count())).ok_or(ModelError::Incomplete)?;
+                if bytes.contains(&-128) {
+                    return Err(ModelError::Weight);
+                }
+                if padding.iter().any(|&byte| byte != 0) {
+                    return Err(ModelError::Padding);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether the kernels of packed weights compute what all others do: no sum that begins with
@@ -62,18 +133,6 @@ impl Weights {
 }
 
 impl WeightLayout {
-    /// How a layer that can be packed so is packed in this layout, if it is.
-    #[inline(always)]
-    pub(crate) const fn packing(self, packing: Option<Packing>) -> Option<Packing> {
-        match (self, packing) {
-            (Self::Portable, _) | (_, None) => None,
-            (Self::Winograd, Some(packing)) if matches!(packing.window, PackedWindow::Unit3) => {
-                None
-            }
-            (_, packing) => packing,
-        }
-    }
-
     /// Whether files of this layout hold only what kernels for narrow sums compute.
     #[inline(always)]
     pub(crate) const fn is_narrow(self) -> bool {
@@ -123,17 +182,26 @@ impl WeightLayout {
             if self.is_narrow() {
                 parameters.check_narrow(&own, channel)?;
             }
-            match own.packing(self) {
-                Some(packing) => {
-                    let words: &mut [i32] = bytemuck::try_cast_slice_mut(target.0)
-                        .map_err(|_| ModelError::Misaligned)?;
-                    let channels = source.0.chunks_exact(own.fan_in.max(1));
+            let misaligned = |_| ModelError::Misaligned;
+            let mut channels = source.0.chunks_exact(own.fan_in.max(1));
+            match own.order(self) {
+                Order::Packed(packing) => {
+                    let words: &mut [i32] =
+                        bytemuck::try_cast_slice_mut(target.0).map_err(misaligned)?;
                     let words = words.chunks_exact_mut(packing.channel_words());
                     for (weights, words) in channels.zip(words) {
                         packing.pack(weights, words);
                     }
                 }
-                None => {
+                Order::Paired => {
+                    let pairs: &mut [i16] =
+                        bytemuck::try_cast_slice_mut(target.0).map_err(misaligned)?;
+                    for pairs in pairs.chunks_exact_mut(own.fan_in.max(1)) {
+                        let [a, b] = [(); 2].map(|()| channels.next().unwrap_or_default());
+                        pairing::pair_channels(a, b, pairs);
+                    }
+                }
+                Order::Plain => {
                     for (to, &from) in target.0.iter_mut().zip(source.0) {
                         *to = from;
                     }

@@ -114,23 +114,7 @@ impl Parameters<'_> {
             let (bytes, more) = (own.bytes(self.layout))
                 .and_then(|count| rest.split_at_checked(count))
                 .ok_or(ModelError::Incomplete)?;
-            if let Some(packing) = own.packing(self.layout) {
-                let words: &[i32] =
-                    bytemuck::try_cast_slice(bytes).map_err(|_| ModelError::Misaligned)?;
-                let mut words = words.chunks_exact(packing.channel_words().max(1));
-                if !words.all(|words| packing.is_packed(words)) {
-                    return Err(ModelError::Packing);
-                }
-            } else {
-                let (bytes, padding) =
-                    (bytes.split_at_checked(own.count())).ok_or(ModelError::Incomplete)?;
-                if bytes.contains(&-128) {
-                    return Err(ModelError::Weight);
-                }
-                if padding.iter().any(|&byte| byte != 0) {
-                    return Err(ModelError::Padding);
-                }
-            }
+            own.check(self.layout, bytes)?;
             if self.layout.is_narrow() {
                 self.check_narrow(&own, channel)?;
             }

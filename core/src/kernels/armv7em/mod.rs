@@ -14,6 +14,6 @@ pub(crate) mod winograd;
 pub(crate) use conv::{halving3, halving5, unit3};
 #[cfg(dsp)]
 pub(crate) use {
-    linear::linear,
+    linear::paired_linear,
     pool::{add_columns, max_pool_row},
 };
