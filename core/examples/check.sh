@@ -3,8 +3,8 @@
 #
 #     core/examples/check.sh
 #
-# - the logits of 100 images are those of the host, every byte, and so is what is said of 88 images
-#   of classes that the other 12 teach;
+# - the logits of 100 images are those of the host, every byte, in every layout of weights, and so
+#   is what is said of 88 images of classes that the other 12 teach;
 # - memory is what `vae96 inspect` says;
 # - wrong input is refused by name;
 # - nothing can panic, and the proof of it finds a panic that is put in.
@@ -20,10 +20,11 @@ fail() {
     exit 1
 }
 
-# parity MODEL MACHINE...
+# parity MODEL LAYOUT MACHINE...
 parity() {
-    local model=$PWD/tests/fixtures/$1.v96 machine elf
-    shift
+    local model=$files/$1-$2.v96 machine elf
+    cargo run -q -p tests --bin ordered -- "$PWD/tests/fixtures/$1.v96" "$2" "$model"
+    shift 2
     cargo run -q -p tests --bin answers -- "$model" "$files/images" "$files/expected"
     for machine in "$@"; do
         elf=$(VAE96_MODEL=$model build "$machine" firmware firmware)
@@ -47,8 +48,10 @@ memory() {
 }
 
 cargo run -q -p tests --bin scenes -- "$files/images"
-parity edge-conv mps2-an385-m0 mps2-an385 mps2-an386 mps2-an500 mps2-an505
-parity edge-dense mps2-an386
+parity edge-conv portable mps2-an385-m0 mps2-an386
+parity edge-conv packed mps2-an385-m0 mps2-an385 mps2-an386 mps2-an500 mps2-an505
+MEMORY=mps2-36k parity edge-conv winograd mps2-an385 mps2-an386 mps2-an500
+parity edge-dense packed mps2-an386
 
 encoder=$PWD/tests/fixtures/edge-deep-encoder
 cargo run -q -p tests --bin taught -- "$encoder.v96" "$encoder.p96" "$files/images" "$files/expected"

@@ -1,7 +1,8 @@
 # The emulated machines, for the scripts beside this file:
 #
 #     install PACKAGE...                 Debian packages
-#     build MACHINE PROJECT PROGRAM      builds a program of firmware/ or checks/, prints its path
+#     build MACHINE PROJECT PROGRAM      builds a program of firmware/ or checks/, prints its path;
+#                                        MEMORY names another memory map than the machine's
 #     emulate MACHINE ELF [ARGUMENT...]  runs it; the exit status is the program's
 #
 # `emulate` has the instructions between the marks of firmware/src/meter.rs counted in programs
@@ -40,7 +41,7 @@ build() {
     shift 3
     (
         cd "$project"
-        export VAE96_MACHINE=$memory
+        export VAE96_MACHINE=${MEMORY:-$memory}
         "$examples/build-target.sh" "$target" --release --bin "$program" --quiet \
             --message-format=json-render-diagnostics "$@"
     ) | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
@@ -56,7 +57,7 @@ emulate() {
         config+=,arg=$argument
     done
     local plugin=()
-    if [ "${COUNT:-1}" = 1 ] && nm "$elf" | grep -q ' mark_begin$'; then
+    if [ "${COUNT:-1}" = 1 ] && nm "$elf" | grep ' mark_begin$' >/dev/null; then
         plugin=(-plugin "$(counter),$(marks "$elf")")
     fi
     qemu-system-arm -M "$board" -nographic -monitor none -serial none \

@@ -276,10 +276,8 @@ pub struct Description {
     pub kind: Kind,
     /// Its layers, from the image to the answer.
     pub layers: &'static [Layer],
-    /// Bytes of memory that running it on a 32-bit machine takes, for any number of classes: the
-    /// size of its [`Classifier`](crate::Classifier) or [`Encoder`](crate::Encoder) there, stack
-    /// not counted.
-    pub ram_bytes: usize,
+    /// Bytes that running it directly takes: see [`ram_bytes`](Self::ram_bytes).
+    direct_ram_bytes: usize,
 }
 
 impl Description {
@@ -298,9 +296,18 @@ impl Description {
         plan::buffer_words(self.layers, INPUT, classes, Method::Direct)
     }
 
+    /// Bytes of memory that running it on a 32-bit machine takes, for any number of classes: the
+    /// size of its [`Classifier`](crate::Classifier) or [`Encoder`](crate::Encoder) there, stack
+    /// not counted.
+    pub const fn ram_bytes(&self, method: Method) -> usize {
+        let direct = plan::buffer_words(self.layers, INPUT, MAX_CLASSES, Method::Direct);
+        let words = plan::buffer_words(self.layers, INPUT, MAX_CLASSES, method);
+        self.direct_ram_bytes + 4 * (words - direct)
+    }
+
     /// Bytes of line buffers, sums and counters of layer `index`, for [`MAX_CLASSES`] classes.
-    pub const fn layer_ram_bytes(&self, index: usize) -> usize {
-        4 * plan::layer_words(self.layers, INPUT, MAX_CLASSES, index)
+    pub const fn layer_ram_bytes(&self, index: usize, method: Method) -> usize {
+        4 * plan::layer_words(self.layers, INPUT, MAX_CLASSES, method, index)
     }
 
     /// Multiply-accumulates for one image.
@@ -421,7 +428,7 @@ macro_rules! networks {
             architecture: &$architecture,
             kind: Kind::$kind,
             layers: <$network>::LAYERS,
-            ram_bytes: on_32_bits(
+            direct_ram_bytes: on_32_bits(
                 size_of::<crate::$runner<'static, $network>>(),
                 size_of::<<$network as Network>::Buffer>(),
             ),

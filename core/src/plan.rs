@@ -326,8 +326,14 @@ pub const fn buffer_words(layers: &[Layer], input: Shape, classes: usize, method
 }
 
 /// Words of the region of layer `index` alone. `layers` must have passed [`check`].
-pub const fn layer_words(layers: &[Layer], input: Shape, classes: usize, index: usize) -> usize {
-    place(layers, input, classes, Method::Direct, index).words
+pub const fn layer_words(
+    layers: &[Layer],
+    input: Shape,
+    classes: usize,
+    method: Method,
+    index: usize,
+) -> usize {
+    place(layers, input, classes, method, index).words
 }
 
 /// How a layer that `after` follow runs by Winograd's method, if it does.

@@ -233,8 +233,11 @@ pub enum Target {
     /// Any, with the smallest file.
     #[default]
     Portable,
-    /// Cortex-M3, M4, M7 and M33: two fifths more flash, and the fewest instructions.
+    /// Cortex-M3, M4, M7 and M33: two fifths more flash, and fewer than half of the instructions.
     CortexM4,
+    /// Cortex-M4 and M7 with 16 KB of memory to spare, by Winograd's method: the fewest
+    /// instructions, for `edge` with its convolutional head and for its deep encoder.
+    CortexM4Winograd,
 }
 
 /// `vae96 export`.

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use vae96::plan::Method;
 use vae96::{Kind, Model};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -65,8 +66,13 @@ fn network(model: &[u8]) -> Result<String, Box<dyn Error>> {
             return Err("an encoder tells no classes apart".into());
         }
     };
+    // What the file's weights are ordered for is what runs.
+    let method = match model.layout().method() {
+        Method::Direct => "",
+        Method::Winograd => "Winograd",
+    };
     let (first, rest) = model.architecture().name.split_at(1);
-    let name = format!("{}{rest}{head}", first.to_uppercase());
+    let name = format!("{}{rest}{head}{method}", first.to_uppercase());
     Ok(format!(
         "/// What the model is for.\npub type Network = vae96::{name};\n"
     ))

@@ -5,6 +5,7 @@ use core::ops::Range;
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use super::{ModelError, Sections};
+use crate::plan::Method;
 
 /// How weights are ordered within their section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,14 @@ impl WeightLayout {
             Self::Portable => "portable",
             Self::Packed => "packed",
             Self::Winograd => "winograd",
+        }
+    }
+
+    /// The method of computing convolutions that the weights are ordered for.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Winograd => Method::Winograd,
+            Self::Portable | Self::Packed => Method::Direct,
         }
     }
 

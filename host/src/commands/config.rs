@@ -469,10 +469,6 @@ impl Basis {
             // The baseline, the paper's experiments, a quick trial: what labels alone can teach.
             finetune = finetune.labels_alone();
         }
-        if short {
-            // The two layers that the paper hands over have as much to learn as the others.
-            finetune.encoder_rate = 1.0;
-        }
         if stage == Stage::Reproduce {
             // Each of its classifiers has its own number.
             finetune.labels_per_class = 0;

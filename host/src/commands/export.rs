@@ -137,6 +137,7 @@ fn ordered(file: Vec<u8>, target: Target) -> Result<(Vec<u8>, &'static str)> {
     let layout = match target {
         Target::Portable => return Ok((file, "")),
         Target::CortexM4 => WeightLayout::Packed,
+        Target::CortexM4Winograd => WeightLayout::Winograd,
     };
     let aligned = Aligned::new(&file);
     Ok(match quantise::order::order(aligned.bytes(), layout)? {

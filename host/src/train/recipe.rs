@@ -395,9 +395,11 @@ impl Finetune {
         }
     }
 
-    /// The same without unlabelled images: what is known to work best for labels alone.
+    /// The same without unlabelled images: what is known to work best for labels alone. All layers
+    /// have as much to learn.
     pub fn labels_alone(&self) -> Self {
         Self {
+            encoder_rate: 1.0,
             smoothing: 0.1,
             average: 0.0,
             consistency: 0.0,

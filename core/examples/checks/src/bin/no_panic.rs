@@ -18,11 +18,12 @@ use cortex_m_rt::entry;
 use vae96::frame::{FrameError, PixelFormat};
 use vae96::model::{Contents, Parameters, WeightLayout};
 use vae96::network::NETWORKS;
+use vae96::plan::{self, Method};
 use vae96::{
-    Calibration, Classifier, Classifies, Edge, EdgeDense, EdgeEncoder, Encoder, Encodes, Frame,
-    FrameStream, Interpreter, InterpreterError, Layer, Logits, Model, ModelError, Network, Paper,
-    PaperDense, PaperEncoder, PlanError, Prototypes, Quantised, ROW_BYTES, RowError, RowSource,
-    SavedError, Shape, TeachError, plan, requantise,
+    Calibration, Classifier, Classifies, Edge, EdgeDeepEncoderWinograd, EdgeDense, EdgeEncoder,
+    EdgeWinograd, Encoder, Encodes, Frame, FrameStream, Interpreter, InterpreterError, Layer,
+    Logits, Model, ModelError, Network, Paper, PaperDense, PaperEncoder, PlanError, Prototypes,
+    Quantised, ROW_BYTES, RowError, RowSource, SavedError, Shape, TeachError, requantise,
 };
 
 #[panic_handler]
@@ -36,8 +37,10 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[entry]
 fn main() -> ! {
     static mut EDGE: Option<Classifier<'static, Edge>> = None;
+    static mut EDGE_WINOGRAD: Option<Classifier<'static, EdgeWinograd>> = None;
     static mut EDGE_DENSE: Option<Classifier<'static, EdgeDense>> = None;
     static mut EDGE_ENCODER: Option<Encoder<'static, EdgeEncoder>> = None;
+    static mut DEEP_ENCODER: Option<Encoder<'static, EdgeDeepEncoderWinograd>> = None;
     static mut PAPER: Option<Classifier<'static, Paper>> = None;
     static mut PAPER_DENSE: Option<Classifier<'static, PaperDense>> = None;
     static mut PAPER_ENCODER: Option<Encoder<'static, PaperEncoder>> = None;
@@ -47,10 +50,12 @@ fn main() -> ! {
 
     let bytes: &'static [u8] = unknown(&[]);
     classifier(EDGE, bytes);
+    classifier(EDGE_WINOGRAD, bytes);
     classifier(EDGE_DENSE, bytes);
     classifier(PAPER, bytes);
     classifier(PAPER_DENSE, bytes);
     encoder(EDGE_ENCODER, bytes);
+    encoder(DEEP_ENCODER, bytes);
     encoder(PAPER_ENCODER, bytes);
     if let Ok(model) = Model::parse(bytes) {
         inspect(&model);
@@ -130,7 +135,7 @@ fn inspect(model: &Model<'_>) {
     each(model.names());
     let network = model.network();
     unknown(network.macs(model.classes()));
-    unknown(network.layer_ram_bytes(unknown(0)));
+    unknown(network.layer_ram_bytes(unknown(0), unknown(Method::Direct)));
     let mut shape = unknown(vae96::INPUT);
     for layer in model.layers() {
         shape = unknown(layer.output(shape, model.classes()));

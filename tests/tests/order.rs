@@ -1,0 +1,72 @@
+//! The same model for other kernels.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use host::evaluate::{Aligned, needs, parse};
+use host::quantise::order::order;
+use tests::twin;
+use vae96::model::WeightLayout;
+
+const MODELS: [&str; 3] = ["edge-conv.v96", "edge-dense.v96", "edge-deep-encoder.v96"];
+
+fn fixture(name: &str) -> Result<Vec<u8>> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    Ok(fs::read(fixtures.join(name))?)
+}
+
+#[test]
+fn a_model_answers_the_same_in_every_layout() -> Result<()> {
+    let images = tests::scenes(4, 11).concat();
+    for name in MODELS {
+        let file = fixture(name)?;
+        let expected = twin::answers(&file, &images)?;
+        let aligned = Aligned::new(&file);
+        let original = parse(aligned.bytes())?;
+        for layout in WeightLayout::ALL {
+            let ordered = order(aligned.bytes(), layout)?.expect("the fixtures are narrow");
+            let ordered_file = Aligned::new(&ordered);
+            let model = parse(ordered_file.bytes())?;
+            assert_eq!(model.layout(), layout, "{name}");
+            assert_eq!(model.fingerprint(), original.fingerprint(), "{name}");
+            assert!(model.names().eq(original.names()), "{name}");
+            assert_eq!(
+                twin::answers(&ordered, &images)?,
+                expected,
+                "{name}, {layout:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_ordered_already_is_refused() -> Result<()> {
+    let file = fixture(MODELS[0])?;
+    let packed = order(Aligned::new(&file).bytes(), WeightLayout::Packed)?;
+    let packed = packed.expect("the fixtures are narrow");
+    let again = order(Aligned::new(&packed).bytes(), WeightLayout::Winograd);
+    assert!(
+        again.is_err(),
+        "weights that are not in the portable order were ordered"
+    );
+    Ok(())
+}
+
+#[test]
+fn memory_is_that_of_the_method_that_weights_are_ordered_for() -> Result<()> {
+    let file = fixture(MODELS[0])?;
+    let ram = |layout| -> Result<usize> {
+        let ordered = order(Aligned::new(&file).bytes(), layout)?.expect("the fixtures are narrow");
+        let needs = needs(&ordered)?;
+        let layers: usize = needs.layers.iter().map(|layer| layer.ram_bytes).sum();
+        assert!(layers < needs.ram_bytes, "{layout:?}");
+        Ok(needs.ram_bytes)
+    };
+    let least = ram(WeightLayout::Portable)?;
+    assert_eq!(ram(WeightLayout::Packed)?, least);
+    let more = ram(WeightLayout::Winograd)? - least;
+    assert!((8 << 10..=16 << 10).contains(&more), "{more} bytes more");
+    Ok(())
+}
