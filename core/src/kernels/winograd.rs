@@ -80,7 +80,7 @@ impl Winograd {
             _ => false,
         };
         let fits = matches!((window.kernel, window.stride, window.padding), (3, 1, 1));
-        // More input channels might make four times a sum overflow.
+        // Four times a sum of 9 × 1024 products fits 32 bits by far.
         let channels = input.channels.is_multiple_of(CHUNK)
             && input.channels <= 1024
             && output.channels.is_multiple_of(CHANNELS);
@@ -215,37 +215,46 @@ fn transform_pixels(rows: &Rows<'_>, winograd: Winograd, pixels: &mut [[i32; PIX
         *line = bytemuck::try_cast_slice(row).unwrap_or_default();
     }
     let groups = pixels.chunks_exact_mut(winograd.chunks().max(1));
-    for (group, pixels) in groups.enumerate() {
+    for (group, chunks) in groups.enumerate() {
         for lane in 0..TILES.min(winograd.tiles() - group * TILES) {
             let tile = group * TILES + lane;
-            for (chunk, pixels) in pixels.iter_mut().enumerate() {
+            for (chunk, pixels) in chunks.iter_mut().enumerate() {
                 for quad in 0..CHUNK / QUAD {
                     let at = 2 * tile * quads + chunk * CHUNK / QUAD + quad;
-                    let mut words = [[0; 4]; 4];
-                    for (words, line) in words.iter_mut().zip(&lines) {
-                        let line = line.get(at..).unwrap_or_default();
-                        // The last column first: one look at the length.
-                        if let Some(&last) = line.get(3 * quads) {
-                            let word = |column: usize| {
-                                line.get(column * quads).copied().unwrap_or_default()
-                            };
-                            *words = [word(0), word(1), word(2), last];
-                        }
-                    }
-                    for (half, widen) in [halves::even, halves::odd].into_iter().enumerate() {
-                        let tile = words.map(|row| differences(row.map(widen)));
-                        let place = (2 * quad + half) * TILES + lane;
-                        for column in 0..4 {
-                            let values = tile.map(|row| at_column(row, column));
-                            for (row, value) in differences(values).into_iter().enumerate() {
-                                let point = (4 * row + column) * PAIRS * TILES;
-                                if let Some(word) = pixels.get_mut(point + place) {
-                                    *word = value.cast_signed();
-                                }
-                            }
-                        }
-                    }
+                    let words = words_of_tile(lines, at, quads);
+                    let place = 2 * quad * TILES + lane;
+                    put(words.map(|row| row.map(halves::even)), pixels, place);
+                    put(words.map(|row| row.map(halves::odd)), pixels, place + TILES);
                 }
+            }
+        }
+    }
+}
+
+/// The words of four channels in a tile that begins `at` words into its rows.
+#[inline(always)]
+fn words_of_tile(lines: [&[u32]; 4], at: usize, quads: usize) -> [[u32; 4]; 4] {
+    lines.map(|line| {
+        let line = line.get(at..).unwrap_or_default();
+        // The last column first: one look at the length.
+        let Some(&last) = line.get(3 * quads) else {
+            return [0; 4];
+        };
+        let word = |column: usize| line.get(column * quads).copied().unwrap_or_default();
+        [word(0), word(1), word(2), last]
+    })
+}
+
+/// Transforms a tile of two channels, and puts each point at its place.
+#[inline(always)]
+fn put(tile: [[u32; 4]; 4], pixels: &mut [i32; PIXELS], place: usize) {
+    let rows = tile.map(differences);
+    for column in 0..4 {
+        let points = differences(rows.map(|row| at_column(row, column)));
+        for (row, value) in points.into_iter().enumerate() {
+            let point = (4 * row + column) * PAIRS * TILES;
+            if let Some(word) = pixels.get_mut(point + place) {
+                *word = value.cast_signed();
             }
         }
     }
