@@ -210,7 +210,7 @@ pub(crate) struct Place {
     /// Words of its region.
     pub words: usize,
     /// Its weights.
-    pub own: Weights,
+    pub weights: Weights,
     /// Their first byte, of all the network's, in each layout.
     starts: [usize; WeightLayout::ALL.len()],
     /// How it runs by Winograd's method, if it does.
@@ -239,7 +239,7 @@ pub(crate) const fn place(
         region: scratch(layers, input, classes, method)
             + passing_rows(layers, input, classes, method).div_ceil(4),
         words: 0,
-        own: Weights::NONE,
+        weights: Weights::NONE,
         starts: [0; WeightLayout::ALL.len()],
         winograd: None,
         channels: 0,
@@ -264,7 +264,7 @@ pub(crate) const fn place(
             None => None,
         };
         place.store = store(place.op, place.input, passing, place.winograd);
-        place.own = match layer {
+        place.weights = match layer {
             Some((layer, _)) => model::weights(layer, place.input, classes),
             None => Weights::NONE,
         };
@@ -282,7 +282,7 @@ pub(crate) const fn place(
             return place;
         }
         place.region += place.words;
-        place.starts = past(place.starts, &place.own);
+        place.starts = past(place.starts, &place.weights);
         place.channels += layer.weighted_channels(classes);
         if layer.weighted_channels(classes) > 0 {
             place.records += 1;

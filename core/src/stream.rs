@@ -388,7 +388,7 @@ fn channels<'p>(place: &Place, parameters: &Parameters<'p>) -> Option<(Channels<
         max: record.max,
     };
     let start = place.start(parameters.layout);
-    let length = place.own.with(count).bytes(parameters.layout)?;
+    let length = place.weights.with(count).bytes(parameters.layout)?;
     let weights = parameters.weights.get(start..)?.get(..length)?;
     Some((channels, weights))
 }
@@ -462,7 +462,7 @@ fn step_place(
             if let Some(winograd) = winograd {
                 kernels::winograd_conv_rows(&rows, winograd, weights, &channels, scratch, target);
             } else if convolve(&rows, &channels, target) {
-            } else if let Order::Packed(packing) = place.own.order(parameters.layout) {
+            } else if let Order::Packed(packing) = place.weights.order(parameters.layout) {
                 let weights = bytemuck::try_cast_slice(weights).ok()?;
                 kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
             } else {
@@ -498,7 +498,7 @@ fn step_place(
             let row = place.store.slot(rows, y as i32)?;
             let inputs = place.input.len();
             let (channels, weights) = channels(place, parameters)?;
-            if let Order::Paired = place.own.order(parameters.layout) {
+            if let Order::Paired = place.weights.order(parameters.layout) {
                 let pairs = bytemuck::try_cast_slice(weights).ok()?;
                 kernels::paired_linear(row, pairs, &channels, target);
             } else if place.input.height == 1 {
