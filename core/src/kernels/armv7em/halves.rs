@@ -1,69 +1,54 @@
-//! Words of two 16-bit halves, an instruction each. `kernels/halves.rs` has them in Rust.
+//! Words of two 16-bit halves, an instruction each. `kernels/halves.rs` has most of them in Rust.
 
 use core::arch::asm;
 
-/// Bytes 0 and 2, widened.
-#[inline(always)]
-pub(crate) fn even(word: u32) -> u32 {
-    let halves;
-    // SAFETY: registers alone are read and written.
-    unsafe {
-        asm!(
-            "sxtb16 {halves}, {word}",
-            word = in(reg) word,
-            halves = lateout(reg) halves,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    halves
+/// A function that is one instruction.
+macro_rules! instruction {
+    ($(#[$doc:meta])* $name:ident($($input:ident),+): $text:literal, $($option:ident),*) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name($($input: u32),+) -> u32 {
+            let result;
+            // SAFETY: registers alone are read and written, and flags where they are not preserved.
+            unsafe {
+                asm!(
+                    $text,
+                    $($input = in(reg) $input,)+
+                    result = lateout(reg) result,
+                    options(pure, nomem, nostack, $($option),*),
+                );
+            }
+            result
+        }
+    };
 }
 
-/// Bytes 1 and 3, widened.
-#[inline(always)]
-pub(crate) fn odd(word: u32) -> u32 {
-    let halves;
-    // SAFETY: registers alone are read and written.
-    unsafe {
-        asm!(
-            "sxtb16 {halves}, {word}, ror #8",
-            word = in(reg) word,
-            halves = lateout(reg) halves,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    halves
+instruction! {
+    /// Bytes 0 and 2, widened.
+    even(word): "sxtb16 {result}, {word}", preserves_flags
 }
 
-/// Sums of halves.
-#[inline(always)]
-pub(crate) fn add(a: u32, b: u32) -> u32 {
-    let sums;
-    // SAFETY: registers and flags alone are read and written.
-    unsafe {
-        asm!(
-            "sadd16 {sums}, {a}, {b}",
-            a = in(reg) a,
-            b = in(reg) b,
-            sums = lateout(reg) sums,
-            options(pure, nomem, nostack),
-        );
-    }
-    sums
+instruction! {
+    /// Bytes 1 and 3, widened.
+    odd(word): "sxtb16 {result}, {word}, ror #8", preserves_flags
 }
 
-/// Differences of halves.
-#[inline(always)]
-pub(crate) fn sub(a: u32, b: u32) -> u32 {
-    let differences;
-    // SAFETY: registers and flags alone are read and written.
-    unsafe {
-        asm!(
-            "ssub16 {differences}, {a}, {b}",
-            a = in(reg) a,
-            b = in(reg) b,
-            differences = lateout(reg) differences,
-            options(pure, nomem, nostack),
-        );
-    }
-    differences
+instruction! {
+    /// Halves and bytes 0 and 2, added.
+    add_even(halves, bytes): "sxtab16 {result}, {halves}, {bytes}", preserves_flags
+}
+
+instruction! {
+    /// Halves and bytes 1 and 3, added.
+    add_odd(halves, bytes): "sxtab16 {result}, {halves}, {bytes}, ror #8", preserves_flags
+}
+
+instruction! {
+    /// Sums of halves.
+    add(a, b): "sadd16 {result}, {a}, {b}",
+}
+
+instruction! {
+    /// Differences of halves.
+    sub(a, b): "ssub16 {result}, {a}, {b}",
 }

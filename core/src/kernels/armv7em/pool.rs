@@ -4,6 +4,7 @@
 use core::arch::asm;
 
 use super::super::portable;
+use super::halves::{add_even, add_odd};
 
 /// Columns whose sum is sure to fit 16 bits.
 const MOST_COLUMNS: usize = 255;
@@ -90,38 +91,4 @@ fn max_of_four(a: u32, b: u32) -> u32 {
         );
     }
     max
-}
-
-/// Adds bytes 0 and 2 to two halves of a word.
-#[inline(always)]
-fn add_even(halves: u32, bytes: u32) -> u32 {
-    let sums;
-    // SAFETY: registers alone are read and written.
-    unsafe {
-        asm!(
-            "sxtab16 {sums}, {halves}, {bytes}",
-            halves = in(reg) halves,
-            bytes = in(reg) bytes,
-            sums = lateout(reg) sums,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    sums
-}
-
-/// Adds bytes 1 and 3 to two halves of a word.
-#[inline(always)]
-fn add_odd(halves: u32, bytes: u32) -> u32 {
-    let sums;
-    // SAFETY: registers alone are read and written.
-    unsafe {
-        asm!(
-            "sxtab16 {sums}, {halves}, {bytes}, ror #8",
-            halves = in(reg) halves,
-            bytes = in(reg) bytes,
-            sums = lateout(reg) sums,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    sums
 }
