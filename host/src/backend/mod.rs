@@ -12,6 +12,7 @@ mod description;
 mod layout;
 pub mod parameters;
 mod weights;
+pub mod work;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +20,9 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use vae96::{Architecture, Autoencoder, Head};
 
-pub use choice::{Device, choose};
+use self::work::Work;
+
+pub use choice::{Auto, Device, choose};
 pub use weights::{Metadata, Tensor, Weights};
 
 /// A batch of images, `count × side × side × 3` values in [0, 1], channels innermost.
@@ -250,6 +253,12 @@ pub trait Classifier: Learner {
 pub trait Backend {
     /// What it is, in a few words for the user.
     fn name(&self) -> String;
+
+    /// The machine for that work: this one, or another in its place.
+    ///
+    /// # Errors
+    /// Where the work takes more memory than the machine has free.
+    fn suited_to(&self, work: &Work) -> Result<&dyn Backend>;
 
     /// A VAE of that description with those weights (all of them, by name).
     fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>>;

@@ -12,6 +12,7 @@ use super::progress::Progress;
 use super::recipe::{Finetune, Keep, Optimisation};
 use super::run::{Folder, Plan, Run, Task};
 use super::schedule::ramp;
+use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
     Backend, Classifier, Learner, Metadata, Outcome, Target, Weights, parameters,
 };
@@ -69,6 +70,7 @@ pub fn train(
         patience: settings.patience,
     };
     let head = settings.head.into();
+    let backend = backend.suited_to(&work(architecture, settings, classes, batch))?;
     let mut task = FinetuneTask {
         classifier: backend.classifier(architecture, head, classes, &start.weights)?,
         settings,
@@ -103,6 +105,35 @@ pub fn pass(settings: &Finetune, images: usize) -> (usize, usize) {
     let images = images.max(settings.epoch_images);
     let batch = settings.batch.min(images);
     (batch, images / batch)
+}
+
+/// What a training asks of a machine, `images` labelled images a step.
+pub fn work(
+    architecture: &'static Architecture,
+    settings: &Finetune,
+    classes: usize,
+    images: usize,
+) -> Work {
+    let unlabelled = match settings.consistency > 0.0 {
+        true => settings.consistency_batch,
+        false => 0,
+    };
+    Work {
+        network: work::Network::Classifier {
+            architecture,
+            head: settings.head.into(),
+            classes,
+        },
+        steps: Some(Steps {
+            batch: Size {
+                count: images + unlabelled,
+                side: settings.side,
+            },
+            contrast: false,
+            averages: settings.average > 0.0,
+        }),
+        answers: evaluate::BATCH,
+    }
 }
 
 /// The unlabelled images, a slightly and a strongly varied view of each.

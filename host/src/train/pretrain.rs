@@ -13,6 +13,7 @@ use super::metrics::Measures;
 use super::progress::Progress;
 use super::recipe::{Optimisation, Pretrain};
 use super::run::{Folder, Plan, Run, Task, only};
+use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{Backend, Batch, LayerRates, Learner, Metadata, Vae, Weights, parameters};
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use crate::data::random::{Purpose, rng};
@@ -102,7 +103,8 @@ pub fn train(
         None => Weights::initial(&parameters::vae(autoencoder), seed),
     };
     let mut task = PretrainTask {
-        vae: backend.vae(autoencoder, &weights)?,
+        vae: (backend.suited_to(&work(autoencoder, settings, batch))?)
+            .vae(autoencoder, &weights)?,
         optimisation: settings.optimisation(),
         settings,
         latent: autoencoder.latent(),
@@ -133,6 +135,25 @@ pub fn train(
 pub fn pass(settings: &Pretrain, images: usize) -> (usize, usize) {
     let batch = settings.batch.min(images);
     (batch, images / batch)
+}
+
+/// What a training asks of a machine, `images` images a step.
+pub fn work(autoencoder: &'static Autoencoder, settings: &Pretrain, images: usize) -> Work {
+    Work {
+        network: work::Network::Vae(autoencoder),
+        steps: Some(Steps {
+            batch: Size {
+                count: images * settings.views().len(),
+                side: settings.side,
+            },
+            contrast: settings.contrast > 0.0,
+            averages: false,
+        }),
+        answers: Size {
+            count: BATCH,
+            side: SIDE,
+        },
+    }
 }
 
 /// How many images of `all` are held out to see what the VAE does with images it never saw.

@@ -22,10 +22,22 @@ pub struct Launch {
     pub block: [u32; 3],
 }
 
+/// How much memory there is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// What is not in use by anyone.
+    pub free: usize,
+    /// What there is of it.
+    pub all: usize,
+}
+
 /// Something that runs kernels on memory of its own.
 pub trait Machine {
     /// What it is, in a few words for the user.
     fn name(&self) -> String;
+
+    /// Its memory now; what was given back is free.
+    fn room(&self) -> Result<Room>;
 
     /// The address of new memory, of a multiple of 256; its content is anything.
     ///

@@ -1,19 +1,22 @@
 //! What can be said of a step without running it: its tensors, its memory, its launches.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::rc::Rc;
 
 use anyhow::{Result, ensure};
 use vae96::{Architecture, EDGE, Head, INPUT, PAPER, SIDE};
 
-use super::machine::{Launch, Machine};
+use super::classifier::ClassifierNetwork;
+use super::machine::{Launch, Machine, Room};
 use super::memory::Arena;
 use super::network::Network;
 use super::pack::Pack;
+use super::vae::VaeNetworks;
 use super::{Cuda, kernels};
 use crate::backend::parameters::{self, Parameter};
+use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
     Backend, Batch, LayerRates, Optimiser, Target, Tensor, Update, VaeObjective, Weights,
 };
@@ -23,6 +26,10 @@ use crate::backend::{
 struct Dry {
     launches: RefCell<Vec<Launch>>,
     allocated: Cell<u64>,
+    /// The lengths of what is held, in bytes, by its address.
+    held: RefCell<BTreeMap<u64, usize>>,
+    /// The most bytes that were held at once.
+    most: Cell<usize>,
 }
 
 impl Machine for Dry {
@@ -30,14 +37,26 @@ impl Machine for Dry {
         "nothing".to_owned()
     }
 
+    fn room(&self) -> Result<Room> {
+        Ok(Room {
+            free: usize::MAX,
+            all: usize::MAX,
+        })
+    }
+
     fn allocate(&self, bytes: usize) -> Result<u64> {
         let address = self.allocated.get();
+        let mut held = self.held.borrow_mut();
+        held.insert(address, bytes);
+        self.most.set(self.most.get().max(held.values().sum()));
         self.allocated
             .set((address + bytes as u64).next_multiple_of(256));
         Ok(address)
     }
 
-    unsafe fn free(&self, _: u64) {}
+    unsafe fn free(&self, address: u64) {
+        self.held.borrow_mut().remove(&address);
+    }
 
     unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<()> {
         ensure!(
@@ -71,6 +90,20 @@ fn grey(count: usize) -> Batch {
     }
 }
 
+const OBJECTIVE: VaeObjective = VaeObjective {
+    reconstruction_weight: 1.0,
+    beta: 1.0,
+    free_bits: 0.0,
+    contrast: None,
+    scale: 1.0,
+};
+
+const TARGET: Target = Target {
+    class: 9,
+    smoothing: 0.1,
+    weight: 1.0,
+};
+
 fn update() -> Update {
     Update {
         optimiser: Optimiser::AdamW {
@@ -91,27 +124,72 @@ fn steps(architecture: &'static Architecture, count: usize) -> Result<Vec<Launch
     let autoencoder = &architecture.vae;
     let mut vae = gpu.vae(autoencoder, &zeros(&parameters::vae(autoencoder)))?;
     let batch = grey(count);
-    let objective = VaeObjective {
-        reconstruction_weight: 1.0,
-        beta: 1.0,
-        free_bits: 0.0,
-        contrast: None,
-        scale: 1.0,
-    };
     let noise = vec![0.0; count * autoencoder.latent()];
-    vae.step(&batch, &batch, &noise, objective, &update())?;
+    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
     drop(vae);
     let weights = zeros(&parameters::classifier(architecture, Head::Conv, 1000));
     let mut classifier = gpu.classifier(architecture, Head::Conv, 1000, &weights)?;
-    let target = Target {
-        class: 999,
-        smoothing: 0.1,
-        weight: 1.0,
-    };
-    classifier.step(&batch, &vec![target; count], &update())?;
+    classifier.step(&batch, &vec![TARGET; count], &update())?;
     classifier.average(0.9)?;
     classifier.averaged_logits(&batch)?;
     Ok(machine.launches.take())
+}
+
+/// What a training holds at most is what its plan says, to the value.
+#[test]
+fn plans_are_what_trainings_take() -> Result<()> {
+    let answers = Size {
+        count: 100,
+        side: SIDE,
+    };
+    for (architecture, count, averages) in [(&EDGE, 256, true), (&PAPER, 2, false)] {
+        let steps = Some(Steps {
+            batch: Size { count, side: SIDE },
+            contrast: false,
+            averages,
+        });
+        let work = |network| Work {
+            network,
+            steps,
+            answers,
+        };
+        let autoencoder = &architecture.vae;
+        let head = Head::Conv;
+        let machine = Rc::new(Dry::default());
+        let gpu = Cuda::on(machine.clone());
+
+        let mut vae = gpu.vae(autoencoder, &zeros(&parameters::vae(autoencoder)))?;
+        let noise = vec![0.0; count * autoencoder.latent()];
+        let batch = grey(count);
+        vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+        let latent = vae.encode(&grey(answers.count))?;
+        vae.decode(&latent.mean)?;
+        if averages {
+            vae.average(0.9)?;
+        }
+        vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+        drop(vae);
+        let plan = VaeNetworks::plan(autoencoder, &work(work::Network::Vae(autoencoder)))?;
+        assert_eq!(size_of::<f32>() * plan.values(), machine.most.take());
+
+        let weights = zeros(&parameters::classifier(architecture, head, 10));
+        let mut classifier = gpu.classifier(architecture, head, 10, &weights)?;
+        classifier.step(&batch, &vec![TARGET; count], &update())?;
+        classifier.logits(&grey(answers.count))?;
+        if averages {
+            classifier.average(0.9)?;
+        }
+        drop(classifier);
+        let network = work::Network::Classifier {
+            architecture,
+            head,
+            classes: 10,
+        };
+        let plan = ClassifierNetwork::plan(architecture, head, 10, &work(network))?;
+        assert_eq!(size_of::<f32>() * plan.values(), machine.most.take());
+        assert!(machine.held.borrow().is_empty());
+    }
+    Ok(())
 }
 
 /// CUDA's limits on a launch, at the largest batch that trainings use.

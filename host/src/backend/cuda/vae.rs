@@ -12,7 +12,9 @@ use super::ops::Gpu;
 use super::ops::losses::{Comparison, Latents, PART};
 use super::ops::pools::Pool;
 use super::pack::Pack;
+use super::plan::Plan;
 use crate::backend::checks;
+use crate::backend::work::{Size, Steps, Work};
 use crate::backend::{Batch, Latent, Update, Vae, VaeLoss, VaeObjective, Weights};
 
 /// A VAE's networks.
@@ -29,12 +31,9 @@ pub struct VaeNetworks {
 pub type CudaVae = Model<VaeNetworks>;
 
 impl VaeNetworks {
-    /// The VAE of a description, checked to give back what it takes, or that shrunk.
-    pub fn model(
-        gpu: &Gpu,
-        autoencoder: &'static Autoencoder,
-        weights: &Weights,
-    ) -> Result<CudaVae> {
+    /// The networks of a description, checked to give back what they take, or that shrunk, and
+    /// their tensors.
+    fn new(autoencoder: &'static Autoencoder) -> Result<(Self, Pack)> {
         let mut pack = Pack::default();
         let encoder = Network::new(autoencoder.encoder, INPUT, 0, &mut pack)?;
         let bottleneck = Network::new(autoencoder.bottleneck, encoder.output, 0, &mut pack)?;
@@ -55,18 +54,55 @@ impl VaeNetworks {
         };
         checks::latent(networks.mean.output, networks.log_variance.output)?;
         checks::shrink(networks.decoder.output, INPUT)?;
+        Ok((networks, pack))
+    }
+
+    /// The VAE of a description.
+    pub fn model(
+        gpu: &Gpu,
+        autoencoder: &'static Autoencoder,
+        weights: &Weights,
+    ) -> Result<CudaVae> {
+        let (networks, pack) = Self::new(autoencoder)?;
         Model::new(gpu, networks, pack, weights)
+    }
+
+    /// The memory that it takes for that work.
+    pub fn plan(autoencoder: &'static Autoencoder, work: &Work) -> Result<Plan> {
+        let (networks, pack) = Self::new(autoencoder)?;
+        let Size { count, side } = work.answers;
+        let mut passes = [(); 2].map(|()| Arena::default()).to_vec();
+        networks.lay_out_encoder(&mut passes[0], count, Shape::plane(side, side, 3))?;
+        networks.lay_out_decoder(&mut passes[1], count)?;
+        if let Some(Steps {
+            batch: Size { count, side },
+            contrast,
+            ..
+        }) = work.steps
+        {
+            let images = Shape::plane(side, side, 3);
+            networks.fits(images)?;
+            let mut arena = Arena::default();
+            Step::new(&networks, &mut arena, count, images, contrast)?;
+            passes.push(arena);
+        }
+        Ok(Plan::new(&pack, work.steps, passes))
     }
 
     /// The shape of a batch's images, of any size that all layers take.
     fn checked(&self, batch: &Batch) -> Result<Shape> {
         let images = checks::images(batch)?;
+        self.fits(images)?;
+        Ok(images)
+    }
+
+    fn fits(&self, images: Shape) -> Result<()> {
         let features = self.encoder.check(images);
         features
             .and_then(|features| self.bottleneck.check(features))
             .and_then(|features| self.mean.check(features))
             .with_context(|| format!("images of {images} do not fit this VAE"))?;
-        Ok(images)
+        Ok(())
     }
 
     fn lay_out_encoder(
@@ -86,6 +122,14 @@ impl VaeNetworks {
             encoder,
             bottleneck,
         })
+    }
+
+    /// A pass from latent vectors, which lie in the slot, to images.
+    fn lay_out_decoder(&self, arena: &mut Arena, count: usize) -> Result<(Slot, Pass)> {
+        let latent = self.mean.output;
+        let code = arena.place(count * latent.len());
+        let pass = self.decoder.lay_out(arena, count, latent, code)?;
+        Ok((code, pass))
     }
 }
 
@@ -404,8 +448,7 @@ impl Vae for CudaVae {
         let shape = networks.mean.output;
         let count = checks::latents(latent, shape)?;
         let mut arena = Arena::default();
-        let code = arena.place(latent.len());
-        let pass = networks.decoder.lay_out(&mut arena, count, shape, code)?;
+        let (code, pass) = networks.lay_out_decoder(&mut arena, count)?;
         self.pass(&self.values, arena, |memory| {
             memory.at(code).upload(latent)?;
             networks.decoder.infer(memory, &pass)?;
