@@ -153,6 +153,17 @@ impl Span<'_> {
         self.buffer.address + (size_of::<f32>() * self.slot.start) as u64
     }
 
+    /// `len` of its values from `start` on.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn part(&self, start: usize, len: usize) -> Self {
+        Self {
+            slot: self.slot.part(start, len),
+            ..*self
+        }
+    }
+
     /// Replaces its values.
     ///
     /// # Panics

@@ -12,6 +12,8 @@ use super::classifier::ClassifierNetwork;
 use super::machine::{Launch, Machine, Room};
 use super::memory::Arena;
 use super::network::Network;
+use super::ops::Gpu;
+use super::ops::optimiser::{Move, Moved};
 use super::pack::Pack;
 use super::vae::VaeNetworks;
 use super::{Cuda, kernels};
@@ -226,8 +228,51 @@ fn the_launches_of_a_step_do_not_grow_with_the_batch() -> Result<()> {
         };
         let (few, many) = (kernels(2)?, kernels(64)?);
         assert_eq!(few.len(), many.len());
-        assert!(many.len() < 400, "{} launches", many.len());
+        assert!(many.len() < 200, "{} launches", many.len());
     }
+    Ok(())
+}
+
+/// However many tensors a network has.
+#[test]
+fn all_weights_move_in_one_launch() -> Result<()> {
+    for architecture in [&EDGE, &PAPER] {
+        let launches = steps(architecture, 2)?;
+        let count = |kernel| {
+            let of = launches.iter().filter(|launch| launch.kernel == kernel);
+            of.count()
+        };
+        // A step of a VAE, and one of a classifier.
+        assert_eq!(["square_parts", "clip", "adam"].map(count), [2; 3]);
+    }
+    Ok(())
+}
+
+/// A table holds 64 tensors; by hand, 65 of one block each and one of three.
+#[test]
+fn more_tensors_than_a_table_holds_take_another_launch() -> Result<()> {
+    let machine = Rc::new(Dry::default());
+    let gpu = Gpu::new(machine.clone());
+    let mut arena = Arena::default();
+    let mut slots: Vec<_> = (0..65).map(|_| arena.place(2048)).collect();
+    slots.push(arena.place(2 * 2048 + 1));
+    let buffer = gpu.buffer(arena.finish().0)?;
+    let step = |slot| Move {
+        slot,
+        keep: 1.0,
+        rate: 1.0,
+    };
+    let moves: Vec<_> = slots.into_iter().map(step).collect();
+    let moved = Moved {
+        values: buffer.whole(),
+        gradients: buffer.whole(),
+        scale: None,
+    };
+    gpu.sgd(moved, buffer.whole(), &moves, 0.9)?;
+    let grids: Vec<_> = (machine.launches.take().iter())
+        .map(|launch| launch.grid)
+        .collect();
+    assert_eq!(grids, [[64, 1, 1], [4, 1, 1]]);
     Ok(())
 }
 
