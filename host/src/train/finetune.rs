@@ -10,11 +10,11 @@ use super::consistency::Labeller;
 use super::metrics::Measures;
 use super::progress::Progress;
 use super::recipe::{Finetune, Keep, Optimisation};
-use super::run::{Folder, Plan, Run, Task};
+use super::run::{Figures, Folder, Plan, Run, Task};
 use super::schedule::ramp;
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Classifier, Learner, Metadata, Outcome, Target, Weights, parameters,
+    Backend, Classifier, Learner, Metadata, Outcome, Pending, Target, Weights, parameters,
 };
 use crate::data::Dataset;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
@@ -257,8 +257,25 @@ fn consistency(targets: &[Target], outcomes: &[Outcome]) -> [(&'static str, f64)
     ]
 }
 
+/// The figures of a step on `count` labelled images, and on unlabelled ones with those targets.
+fn figures(outcomes: &[Outcome], count: usize, targets: &[Target]) -> Figures {
+    let (labelled, strong) = outcomes.split_at(count);
+    let mean = |of: &dyn Fn(&Outcome) -> f64| labelled.iter().map(of).sum::<f64>() / count as f64;
+    let mut figures = vec![
+        ("loss", mean(&|outcome| outcome.cross_entropy)),
+        (
+            "top1",
+            mean(&|outcome| f64::from(u8::from(outcome.correct))),
+        ),
+    ];
+    if !strong.is_empty() {
+        figures.extend(consistency(targets, strong));
+    }
+    figures
+}
+
 impl Task for FinetuneTask<'_> {
-    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Pending<Figures>> {
         let settings = self.settings;
         let (labelled, unlabelled) = loaded.split_first().context("a step without a batch")?;
         let count = labelled.batch.count;
@@ -271,25 +288,13 @@ impl Task for FinetuneTask<'_> {
         }
         let rates = settings.layer_rates(&self.encoder, step, self.steps);
         let update = self.optimisation.update(step, self.steps, rates);
-        let outcomes = self.classifier.step(&batch, &targets, &update)?;
+        let outcomes = self.classifier.learn(&batch, &targets, &update)?;
         if settings.average > 0.0 {
             let decay = self.decay(step);
             self.classifier.average(decay)?;
         }
-        let (labelled, strong) = outcomes.split_at(count);
-        let mean =
-            |of: &dyn Fn(&Outcome) -> f64| labelled.iter().map(of).sum::<f64>() / count as f64;
-        let mut figures = vec![
-            ("loss", mean(&|outcome| outcome.cross_entropy)),
-            (
-                "top1",
-                mean(&|outcome| f64::from(u8::from(outcome.correct))),
-            ),
-        ];
-        if !strong.is_empty() {
-            figures.extend(consistency(&targets[count..], strong));
-        }
-        Ok(figures)
+        let targets = targets.split_off(count);
+        Ok(outcomes.map(move |outcomes| figures(&outcomes, count, &targets)))
     }
 
     fn validate(&mut self, _epoch: usize) -> Result<Measures> {

@@ -11,7 +11,7 @@ use super::pack::Pack;
 use super::plan::Plan;
 use crate::backend::checks;
 use crate::backend::work::{Size, Work};
-use crate::backend::{Batch, Classifier, Outcome, Target, Update, Weights};
+use crate::backend::{Batch, Classifier, Outcome, Pending, Target, Update, Weights};
 
 /// A classifier's layers, from the image to the logits.
 pub struct ClassifierNetwork(Network);
@@ -133,7 +133,12 @@ impl CudaClassifier {
 }
 
 impl Classifier for CudaClassifier {
-    fn step(&mut self, batch: &Batch, targets: &[Target], update: &Update) -> Result<Vec<Outcome>> {
+    fn learn(
+        &mut self,
+        batch: &Batch,
+        targets: &[Target],
+        update: &Update,
+    ) -> Result<Pending<Vec<Outcome>>> {
         let shape = self.networks.checked(batch)?;
         let classes = self.networks.0.output.len();
         checks::targets(targets, batch, classes)?;
@@ -144,7 +149,7 @@ impl Classifier for CudaClassifier {
         let numbers: Vec<f32> = (targets.iter())
             .flat_map(|target| [target.class as f32, target.smoothing, target.weight])
             .collect();
-        let outcomes = self.step(arena, slots, update, |networks, memory, backward| {
+        let kept = self.step(arena, slots, update, |networks, memory, backward| {
             let network = &networks.0;
             memory.at(step.images).upload(&batch.pixels)?;
             memory.at(step.targets).upload(&numbers)?;
@@ -157,13 +162,16 @@ impl Classifier for CudaClassifier {
                 memory.at(step.outcomes),
             )?;
             network.backward(memory, pass, backward, gradient, None)?;
-            memory.at(step.outcomes).download_doubles()
+            memory.gpu.keep(memory.at(step.outcomes))
         })?;
         let outcome = |pair: &[f64]| Outcome {
             cross_entropy: pair[0],
             correct: pair[1] != 0.0,
         };
-        Ok(outcomes.chunks_exact(2).map(outcome).collect())
+        Ok(Pending::later(move || {
+            let outcomes = kept.whole().download_doubles()?;
+            Ok(outcomes.chunks_exact(2).map(outcome).collect())
+        }))
     }
 
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {

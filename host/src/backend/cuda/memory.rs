@@ -183,6 +183,9 @@ impl Span<'_> {
     }
 
     /// A copy of its values, which are f64.
+    ///
+    /// # Panics
+    /// If it ends in half a one.
     pub fn download_doubles(&self) -> Result<Vec<f64>> {
         let mut values = vec![0.0f64; self.len() / 2];
         self.copy(cast_slice_mut(&mut values))?;

@@ -35,7 +35,8 @@ impl Plan {
     /// Bytes that it all takes.
     pub fn bytes(&self) -> usize {
         let bytes = |len: &usize| (size_of::<f32>() * len).next_multiple_of(GRANULE);
-        self.0.iter().map(bytes).sum()
+        // And the losses of steps that nobody has asked for yet.
+        self.0.iter().map(bytes).sum::<usize>() + GRANULE
     }
 
     /// Values of all buffers.

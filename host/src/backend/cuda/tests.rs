@@ -137,13 +137,14 @@ fn steps(architecture: &'static Architecture, count: usize) -> Result<Vec<Launch
     Ok(machine.launches.take())
 }
 
-/// What a training holds at most is what its plan says, to the value.
+/// What a training holds at most is what its plan says, to the value, beside the losses of a step.
 #[test]
 fn plans_are_what_trainings_take() -> Result<()> {
     let answers = Size {
         count: 100,
         side: SIDE,
     };
+    const LOSSES: usize = 1 << 14;
     for (architecture, count, averages) in [(&EDGE, 256, true), (&PAPER, 2, false)] {
         let steps = Some(Steps {
             batch: Size { count, side: SIDE },
@@ -172,7 +173,8 @@ fn plans_are_what_trainings_take() -> Result<()> {
         vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
         drop(vae);
         let plan = VaeNetworks::plan(autoencoder, &work(work::Network::Vae(autoencoder)))?;
-        assert_eq!(size_of::<f32>() * plan.values(), machine.most.take());
+        let more = machine.most.take() - size_of::<f32>() * plan.values();
+        assert!(more <= LOSSES, "{more} bytes");
 
         let weights = zeros(&parameters::classifier(architecture, head, 10));
         let mut classifier = gpu.classifier(architecture, head, 10, &weights)?;
@@ -188,7 +190,8 @@ fn plans_are_what_trainings_take() -> Result<()> {
             classes: 10,
         };
         let plan = ClassifierNetwork::plan(architecture, head, 10, &work(network))?;
-        assert_eq!(size_of::<f32>() * plan.values(), machine.most.take());
+        let more = machine.most.take() - size_of::<f32>() * plan.values();
+        assert!(more <= LOSSES, "{more} bytes");
         assert!(machine.held.borrow().is_empty());
     }
     Ok(())

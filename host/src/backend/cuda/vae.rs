@@ -15,7 +15,7 @@ use super::pack::Pack;
 use super::plan::Plan;
 use crate::backend::checks;
 use crate::backend::work::{Size, Steps, Work};
-use crate::backend::{Batch, Latent, Update, Vae, VaeLoss, VaeObjective, Weights};
+use crate::backend::{Batch, Latent, Pending, Update, Vae, VaeLoss, VaeObjective, Weights};
 
 /// A VAE's networks.
 pub struct VaeNetworks {
@@ -147,18 +147,40 @@ struct Step {
     count: usize,
     encoder: EncoderPass,
     noise: Slot,
-    /// Each dimension's divergence, f64.
-    divergence: Slot,
+    losses: Losses,
     code: Slot,
     decoder: Pass,
     /// The targets, as the decoder is to make them.
     targets: Slot,
     /// The targets before they are shrunk, and how, where they are.
     shrunk: Option<(Slot, Pool)>,
-    /// Σ (x̂ − x)², one f64.
-    reconstruction: Slot,
     contrast: Option<(Pass, Comparison)>,
     gradients: StepGradients,
+}
+
+/// Where a step's losses lie, in f64, and the part of each.
+#[derive(Clone, Copy)]
+struct Losses {
+    all: Slot,
+    /// Σ (x̂ − x)².
+    reconstruction: Slot,
+    /// Each dimension's divergence.
+    divergence: Slot,
+    /// Each view's loss; none without a contrastive term.
+    contrast: Slot,
+}
+
+impl Losses {
+    /// Of `latent` dimensions and `views` views.
+    fn new(arena: &mut Arena, latent: usize, views: usize) -> Self {
+        let all = arena.place_doubles(1 + latent + views);
+        Self {
+            all,
+            reconstruction: all.part(0, 2),
+            divergence: all.part(2, 2 * latent),
+            contrast: all.part(2 + 2 * latent, 2 * views),
+        }
+    }
 }
 
 /// Where the gradients lie that networks hand on to each other.
@@ -210,10 +232,11 @@ impl Step {
         };
         arena.need(2 * decoder.output.len.div_ceil(PART));
         let mean = arena.place(vectors);
+        let losses = Losses::new(arena, latent.len(), if contrast { count } else { 0 });
         let (contrast, views) = if contrast {
             let from = encoder.mean.output;
             let pass = networks.projector.lay_out(arena, count, latent, from)?;
-            let comparison = Comparison::new(arena, count, pass.shape.len());
+            let comparison = Comparison::new(arena, count, pass.shape.len(), losses.contrast);
             let views = match networks.projector.is_empty() {
                 true => mean,
                 false => arena.place(pass.output.len),
@@ -233,12 +256,11 @@ impl Step {
         Ok(Self {
             count,
             noise: arena.place(vectors),
-            divergence: arena.place_doubles(latent.len()),
+            losses,
             code,
             decoder,
             targets,
             shrunk,
-            reconstruction: arena.place_doubles(1),
             contrast,
             gradients: StepGradients {
                 code: arena.place(vectors),
@@ -259,7 +281,7 @@ impl Step {
             mean: memory.at(self.encoder.mean.output),
             log_variance: memory.at(self.encoder.log_variance.output),
             noise: memory.at(self.noise),
-            divergence: memory.at(self.divergence),
+            divergence: memory.at(self.losses.divergence),
         }
     }
 
@@ -308,7 +330,7 @@ impl Step {
             (objective.scale * objective.reconstruction_weight) as f32,
             memory.at(decoded),
             memory.scratch(),
-            memory.at(self.reconstruction),
+            memory.at(self.losses.reconstruction),
         )?;
         if wanted.decoded {
             let to = wanted.code.then_some((slots.code, false));
@@ -367,17 +389,28 @@ impl Step {
         Ok(wanted.mean)
     }
 
-    fn loss(&self, memory: Memory) -> Result<VaeLoss> {
-        let sum =
-            |slot: Slot| -> Result<f64> { Ok(memory.at(slot).download_doubles()?.iter().sum()) };
-        Ok(VaeLoss {
-            reconstruction: sum(self.reconstruction)?,
-            kl: sum(self.divergence)?,
-            contrast: match &self.contrast {
-                Some((_, comparison)) => sum(comparison.losses)?,
-                None => 0.0,
-            },
-        })
+    /// The losses, which lie side by side.
+    fn loss(&self, memory: Memory) -> Result<Pending<VaeLoss>> {
+        let kept = memory.gpu.keep(memory.at(self.losses.all))?;
+        let Losses {
+            all,
+            reconstruction,
+            divergence,
+            contrast,
+        } = self.losses;
+        Ok(Pending::later(move || {
+            let values = kept.whole().download_doubles()?;
+            let sum = |slot: Slot| -> f64 {
+                let start = (slot.start - all.start) / 2;
+                let values = &values[start..start + slot.len / 2];
+                values.iter().fold(0.0, |sum, value| sum + value)
+            };
+            Ok(VaeLoss {
+                reconstruction: sum(reconstruction),
+                kl: sum(divergence),
+                contrast: sum(contrast),
+            })
+        }))
     }
 }
 
@@ -401,14 +434,14 @@ impl Wanted {
 }
 
 impl Vae for CudaVae {
-    fn step(
+    fn learn(
         &mut self,
         inputs: &Batch,
         targets: &Batch,
         noise: &[f32],
         objective: VaeObjective,
         update: &Update,
-    ) -> Result<VaeLoss> {
+    ) -> Result<Pending<VaeLoss>> {
         let networks = &self.networks;
         let shape = networks.checked(inputs)?;
         let latent = networks.mean.output.len();
