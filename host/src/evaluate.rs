@@ -12,12 +12,16 @@ use vae96::{Quantised, SIDE};
 pub use needs::{LayerNeeds, Needs, needs};
 pub use predictions::Predictions;
 
+use crate::backend::work::Size;
 use crate::backend::{Batch, Classifier};
 use crate::data::Labelled;
 use crate::data::loader::{Loader, Samples};
 
 /// Images evaluated together.
-const BATCH: usize = 100;
+pub const BATCH: Size = Size {
+    count: 100,
+    side: SIDE,
+};
 
 /// What a float classifier says of `samples`.
 pub fn classifier(
@@ -36,7 +40,7 @@ pub fn answers(
 ) -> Result<Predictions> {
     let labels = samples.labels().to_vec();
     let mut logits = Vec::with_capacity(labels.len() * classes);
-    for loaded in Loader::evaluation(samples, BATCH, SIDE)? {
+    for loaded in Loader::evaluation(samples, BATCH.count, BATCH.side)? {
         logits.extend(logits_of(&loaded?.batch)?);
     }
     Predictions::new(logits, labels, classes)

@@ -104,6 +104,7 @@ macro_rules! parity_tests {
             state_goes_both_ways,
             equal_runs_are_equal_to_the_bit,
             a_resumed_run_is_equal_to_the_bit,
+            losses_that_are_asked_for_late_are_equal_to_the_bit,
             what_is_wrong_is_said_alike,
             averages,
         }
@@ -480,6 +481,37 @@ pub fn equal_runs_are_equal_to_the_bit(gpu: &dyn Backend) -> Result<()> {
         Ok((vae.weights()?, vae.optimiser_state()?, loss))
     };
     ensure!(run()? == run()?, "two runs differ");
+    Ok(())
+}
+
+/// Steps that begin before the losses of others are asked for leave these as they are.
+pub fn losses_that_are_asked_for_late_are_equal_to_the_bit(gpu: &dyn Backend) -> Result<()> {
+    let count = 4;
+    let [mut at_once, _] = vaes(gpu, DEEP)?;
+    let [mut late, _] = vaes(gpu, DEEP)?;
+    let (mut losses, mut owed) = (Vec::new(), Vec::new());
+    for (seed, objective) in (0..).zip([COMPARED, OBJECTIVE, COMPARED]) {
+        let batch = images(count, 32, seed);
+        let noise = noise(count * DEEP.latent(), seed);
+        let update = update(ADAMW);
+        losses.push(at_once.step(&batch, &batch, &noise, objective, &update)?);
+        owed.push(late.learn(&batch, &batch, &noise, objective, &update)?);
+    }
+    for (loss, owed) in losses.into_iter().zip(owed) {
+        ensure!(owed.get()? == loss, "a loss changed");
+    }
+    let [mut at_once, _] = classifiers(gpu, &EDGE, Head::Conv)?;
+    let [mut late, _] = classifiers(gpu, &EDGE, Head::Conv)?;
+    let (mut outcomes, mut owed) = (Vec::new(), Vec::new());
+    for seed in 0..3 {
+        let (batch, targets) = (images(count, 32, seed), targets(&labels(count, seed), 0.1));
+        let update = update(ADAMW);
+        outcomes.push(at_once.step(&batch, &targets, &update)?);
+        owed.push(late.learn(&batch, &targets, &update)?);
+    }
+    for (outcomes, owed) in outcomes.into_iter().zip(owed) {
+        ensure!(owed.get()? == outcomes, "an outcome changed");
+    }
     Ok(())
 }
 

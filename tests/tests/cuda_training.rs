@@ -1,12 +1,13 @@
 //! Whole trainings on an emulated GPU, by the loops that know nothing of it: they end where those
 //! of the processor end.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use anyhow::Result;
 use host::backend::cpu::Cpu;
-use host::backend::cuda::Cuda;
-use host::backend::{Backend, Metadata, Weights};
+use host::backend::cuda::{Cuda, TooLittle};
+use host::backend::{Auto, Backend, Metadata, Weights};
 use host::data::{Dataset, scenes};
 use host::train::finetune;
 use host::train::pretrain;
@@ -50,15 +51,18 @@ fn near(found: &Weights, expected: &Weights) -> Result<()> {
     parity::near("weights", &values(found), &values(expected), TOLERANCE)
 }
 
-#[test]
-fn a_pre_training_ends_as_on_the_processor() -> Result<()> {
-    let data = data();
-    let settings = Pretrain {
+fn a_short_pre_training() -> Pretrain {
+    Pretrain {
         epochs: 1,
         batch: 8,
         side: 32,
         ..Pretrain::defaults(Recipe::Default, Depth::Deep)
-    };
+    }
+}
+
+#[test]
+fn a_pre_training_ends_as_on_the_processor() -> Result<()> {
+    let (data, settings) = (data(), a_short_pre_training());
     let request = pretrain::Request {
         autoencoder: EDGE.deep_vae.as_ref().unwrap(),
         settings: &settings,
@@ -94,4 +98,46 @@ fn a_fine_tuning_ends_as_on_the_processor() -> Result<()> {
         finetune::train(&request, backend, folder, &Metadata::default(), QUIET)
     })?;
     near(&found, &expected)
+}
+
+/// The whole training, whose files are then those of the processor; on a GPU that was asked for it
+/// is an error instead.
+#[test]
+fn what_a_gpu_has_no_memory_for_goes_on_with_the_processor() -> Result<()> {
+    let (data, settings) = (data(), a_short_pre_training());
+    let request = pretrain::Request {
+        autoencoder: EDGE.deep_vae.as_ref().unwrap(),
+        settings: &settings,
+        seed: 1,
+        init: None,
+        images: &data.unlabelled,
+    };
+    let train = |backend: &dyn Backend| {
+        let folder = tempfile::tempdir()?;
+        let folder = Folder::make(folder.path())?;
+        pretrain::train(&request, backend, &folder, &Metadata::default(), QUIET)
+    };
+    let machine = Rc::new(Emulator::with_memory(5 << 20));
+    let said = Rc::new(RefCell::new(Vec::new()));
+    let auto = Auto::new(Cuda::on(machine.clone()), {
+        let said = Rc::clone(&said);
+        move |line| said.borrow_mut().push(line.to_owned())
+    });
+    assert!(train(&auto)? == train(&Cpu)?);
+    assert!(machine.launched().is_empty() && machine.pieces() == 0);
+    train(&auto)?;
+    let said = said.take();
+    assert_eq!(said.len(), 1, "{said:?}");
+    for part in ["VAE", "batches of 16", "5 of 5 MiB", "smaller", "CPU"] {
+        assert!(said[0].contains(part), "{part}: {said:?}");
+    }
+
+    let error = train(&Cuda::on(machine)).unwrap_err();
+    assert!(error.is::<TooLittle>(), "{error:#}");
+    // As much as it says does.
+    let wanted = error.downcast::<TooLittle>()?.wanted;
+    train(&Cuda::on(Rc::new(Emulator::with_memory(wanted))))?;
+    let less = Cuda::on(Rc::new(Emulator::with_memory(wanted - 1)));
+    assert!(train(&less).unwrap_err().is::<TooLittle>());
+    Ok(())
 }

@@ -1,13 +1,15 @@
 //! A training that goes on from a checkpoint, whichever step it was taken after, ends as one that
 //! never stopped.
 
+use std::cell::{Cell, RefCell};
 use std::fs;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::{
-    Backend, Classifier, LayerRates, Learner, Metadata, Optimiser, Tensor, Update, Weights,
-    parameters,
+    Backend, Classifier, LayerRates, Learner, Metadata, Optimiser, Pending, Tensor, Update,
+    Weights, parameters,
 };
 use host::data::Labelled;
 use host::data::loader::{Drawing, Loaded, Loader, Samples, Source};
@@ -16,7 +18,7 @@ use host::train::checkpoint::{Best, Checkpoint};
 use host::train::metrics::{self, Measures, Record, Sums};
 use host::train::progress::Progress;
 use host::train::recipe::{Finetune, Recipe};
-use host::train::run::{Folder, Plan, Run, Task, only};
+use host::train::run::{Figures, Folder, Plan, Run, Task, only};
 use vae96::{EDGE, Head};
 
 const CLASSES: usize = scenes::CLASSES;
@@ -58,7 +60,7 @@ impl Watched {
 }
 
 impl Task for Watched {
-    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Pending<Figures>> {
         ensure!(
             step == self.done,
             "step {step} follows {} others",
@@ -94,7 +96,7 @@ impl Task for Watched {
             records: Vec::new(),
             sums: self.sums.clone(),
         });
-        Ok(figures)
+        Ok(Pending::known(figures))
     }
 
     fn validate(&mut self, epoch: usize) -> Result<Measures> {
@@ -156,7 +158,7 @@ fn source(samples: Samples, batch: usize) -> Source {
 }
 
 /// Trains in `folder` from where it is.
-fn go_on(task: &mut Watched, folder: &Folder, data: &Labelled, plan: &Plan) -> Result<Weights> {
+fn go_on(task: &mut dyn Task, folder: &Folder, data: &Labelled, plan: &Plan) -> Result<Weights> {
     let mut run = Run::begin(plan, folder, task, QUIET)?;
     let all = (0..data.labels.len()).collect();
     let source = source(Samples::labelled(data, all), 10);
@@ -256,7 +258,7 @@ fn from_the_last_checkpoint_after_a_failure_at_any_step() -> Result<()> {
 fn figures_that_are_no_numbers_are_not_recorded() -> Result<()> {
     struct Diverging(Watched);
     impl Task for Diverging {
-        fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
+        fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Pending<Figures>> {
             self.0.step(loaded, step)
         }
         fn validate(&mut self, epoch: usize) -> Result<Measures> {
@@ -287,5 +289,84 @@ fn figures_that_are_no_numbers_are_not_recorded() -> Result<()> {
     assert!(error.contains("loss became NaN at step 6"), "{error}");
     assert_eq!(records(&folder)?.len(), 1);
     assert_eq!(Checkpoint::load(&folder.checkpoint())?.step, 3);
+    Ok(())
+}
+
+/// What a task does, but its machine owes the figures.
+struct Late {
+    task: Watched,
+    /// The step whose loss is no number.
+    diverges_at: usize,
+    begun: Rc<Cell<usize>>,
+    /// Steps begun when each step's figures were asked for.
+    asked: Rc<RefCell<Vec<usize>>>,
+}
+
+impl Late {
+    fn new(optimiser: Optimiser, diverges_at: usize) -> Result<Self> {
+        Ok(Self {
+            task: Watched::new(optimiser, 1)?,
+            diverges_at,
+            begun: Rc::default(),
+            asked: Rc::default(),
+        })
+    }
+}
+
+impl Task for Late {
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Pending<Figures>> {
+        let mut figures = self.task.step(loaded, step)?.get()?;
+        if step == self.diverges_at {
+            figures[0].1 = f64::NAN;
+        }
+        self.begun.set(step + 1);
+        let (begun, asked) = (Rc::clone(&self.begun), Rc::clone(&self.asked));
+        Ok(Pending::later(move || {
+            asked.borrow_mut().push(begun.get());
+            Ok(figures)
+        }))
+    }
+    fn validate(&mut self, epoch: usize) -> Result<Measures> {
+        self.task.validate(epoch)
+    }
+    fn rate(&self, step: usize) -> f64 {
+        self.task.rate(step)
+    }
+    fn learner(&mut self) -> &mut dyn Learner {
+        self.task.learner()
+    }
+    fn state(&self) -> Weights {
+        self.task.state()
+    }
+}
+
+/// A machine that owes its figures leaves the same files, and is asked for them seldom.
+#[test]
+fn figures_that_come_late_are_recorded_like_others() -> Result<()> {
+    let momentum = Optimiser::Sgd { momentum: 0.9 };
+    let data = data();
+    let plan = Plan {
+        epochs: 2,
+        steps_per_epoch: 12,
+        ..plan(true)
+    };
+    let root = tempfile::tempdir()?;
+    let [at_once, late, diverging] =
+        ["at once", "late", "diverging"].map(|name| Folder::make(&root.path().join(name)));
+    let (at_once, late, diverging) = (at_once?, late?, diverging?);
+    let expected = go_on(&mut Watched::new(momentum, 1)?, &at_once, &data, &plan)?;
+    let mut task = Late::new(momentum, usize::MAX)?;
+    assert_eq!(go_on(&mut task, &late, &data, &plan)?, expected);
+    assert_eq!(records(&late)?, records(&at_once)?);
+    let steps = |folder: &Folder| metrics::read_steps(&folder.steps());
+    assert_eq!(steps(&late)?, steps(&at_once)?);
+    assert_eq!(steps(&late)?.len(), 3);
+    let asked = [vec![10; 10], vec![12; 2], vec![22; 10], vec![24; 2]];
+    assert_eq!(task.asked.take(), asked.concat());
+
+    // The step that diverged is named, not the one before which it was found out.
+    let error = go_on(&mut Late::new(momentum, 3)?, &diverging, &data, &plan);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("loss became NaN at step 4"), "{error}");
     Ok(())
 }

@@ -1,14 +1,17 @@
 //! Where to train.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Error, Result, bail};
 use serde::{Deserialize, Serialize};
+use vae96::{Architecture, Autoencoder, Head};
 
-use super::Backend;
 use super::cpu::Cpu;
-use super::cuda::Cuda;
+use super::cuda::{Cuda, TooLittle};
+use super::work::Work;
+use super::{Backend, Classifier, Vae, Weights};
 
 /// Where to train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +82,7 @@ impl From<Device> for String {
 ///
 /// # Errors
 /// Where there is no such device, or it cannot be used.
-pub fn choose(device: Device, tell: impl FnOnce(&str)) -> Result<Box<dyn Backend>> {
+pub fn choose(device: Device, tell: impl Fn(&str) + 'static) -> Result<Box<dyn Backend>> {
     match device {
         Device::Cpu => Ok(Box::new(Cpu)),
         Device::Cuda(number) => match Cuda::new(number) {
@@ -87,12 +90,63 @@ pub fn choose(device: Device, tell: impl FnOnce(&str)) -> Result<Box<dyn Backend
             Err(error) => Err(error.context(format!("cannot use the device {device}"))),
         },
         Device::Auto => match Cuda::new(0) {
-            Ok(gpu) => Ok(Box::new(gpu)),
+            Ok(gpu) => Ok(Box::new(Auto::new(gpu, tell))),
             Err(error) => {
                 tell(&format!("no GPU: {error:#}"));
                 Ok(Box::new(Cpu))
             }
         },
+    }
+}
+
+/// A GPU, and the processor for what is too large for the GPU's memory.
+pub struct Auto {
+    gpu: Cuda,
+    tell: Box<dyn Fn(&str)>,
+    /// What the user has been told of.
+    told: RefCell<Vec<Work>>,
+}
+
+impl Auto {
+    /// `tell` gets a line for each work that goes to the processor.
+    pub fn new(gpu: Cuda, tell: impl Fn(&str) + 'static) -> Self {
+        Self {
+            gpu,
+            tell: Box::new(tell),
+            told: RefCell::default(),
+        }
+    }
+}
+
+impl Backend for Auto {
+    fn name(&self) -> String {
+        self.gpu.name()
+    }
+
+    fn suited_to(&self, work: &Work) -> Result<&dyn Backend> {
+        let error = match self.gpu.suited_to(work) {
+            Err(error) if error.is::<TooLittle>() => error,
+            suited => return suited,
+        };
+        if !self.told.borrow().contains(work) {
+            self.told.borrow_mut().push(*work);
+            (self.tell)(&format!("{error}; this goes on with the {}", Cpu.name()));
+        }
+        Ok(&Cpu)
+    }
+
+    fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>> {
+        self.gpu.vae(autoencoder, weights)
+    }
+
+    fn classifier(
+        &self,
+        architecture: &'static Architecture,
+        head: Head,
+        classes: usize,
+        weights: &Weights,
+    ) -> Result<Box<dyn Classifier>> {
+        self.gpu.classifier(architecture, head, classes, weights)
     }
 }
 

@@ -11,7 +11,9 @@ pub mod cuda;
 mod description;
 mod layout;
 pub mod parameters;
+mod pending;
 mod weights;
+pub mod work;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +21,10 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use vae96::{Architecture, Autoencoder, Head};
 
-pub use choice::{Device, choose};
+use self::work::Work;
+
+pub use choice::{Auto, Device, choose};
+pub use pending::Pending;
 pub use weights::{Metadata, Tensor, Weights};
 
 /// A batch of images, `count × side × side × 3` values in [0, 1], channels innermost.
@@ -215,6 +220,16 @@ pub trait Vae: Learner {
     /// One step of training: the images `targets` are to be made of `inputs`, which are the same
     /// images, hidden in part or noisy. `noise` holds ε ~ N(0, 1), `count × latent` values.
     /// The loss is that of the weights before the step.
+    fn learn(
+        &mut self,
+        inputs: &Batch,
+        targets: &Batch,
+        noise: &[f32],
+        objective: VaeObjective,
+        update: &Update,
+    ) -> Result<Pending<VaeLoss>>;
+
+    /// [`learn`](Self::learn), and its loss when the machine is done.
     fn step(
         &mut self,
         inputs: &Batch,
@@ -222,7 +237,9 @@ pub trait Vae: Learner {
         noise: &[f32],
         objective: VaeObjective,
         update: &Update,
-    ) -> Result<VaeLoss>;
+    ) -> Result<VaeLoss> {
+        (self.learn(inputs, targets, noise, objective, update)?).get()
+    }
 
     /// μ and log σ² of each image, BatchNorm by its running statistics.
     fn encode(&self, batch: &Batch) -> Result<Latent>;
@@ -236,7 +253,17 @@ pub trait Vae: Learner {
 pub trait Classifier: Learner {
     /// One step of training on the weighted sum of the images' cross-entropies.
     /// The outcomes are those of the weights before the step.
-    fn step(&mut self, batch: &Batch, targets: &[Target], update: &Update) -> Result<Vec<Outcome>>;
+    fn learn(
+        &mut self,
+        batch: &Batch,
+        targets: &[Target],
+        update: &Update,
+    ) -> Result<Pending<Vec<Outcome>>>;
+
+    /// [`learn`](Self::learn), and its outcomes when the machine is done.
+    fn step(&mut self, batch: &Batch, targets: &[Target], update: &Update) -> Result<Vec<Outcome>> {
+        self.learn(batch, targets, update)?.get()
+    }
 
     /// `count × classes` logits, BatchNorm by its running statistics.
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>>;
@@ -250,6 +277,12 @@ pub trait Classifier: Learner {
 pub trait Backend {
     /// What it is, in a few words for the user.
     fn name(&self) -> String;
+
+    /// The machine for that work: this one, or another in its place.
+    ///
+    /// # Errors
+    /// Where the work takes more memory than the machine has free.
+    fn suited_to(&self, work: &Work) -> Result<&dyn Backend>;
 
     /// A VAE of that description with those weights (all of them, by name).
     fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>>;

@@ -69,7 +69,7 @@ pub fn run(arguments: &EvaluateCommand, progress: Progress) -> Result<Answer> {
         Subject::Trained(trained) => {
             let (_, classes) = trained.head()?;
             trained.check_classes(&data.classes)?;
-            let backend = backend::choose(config.device.or_any(), |line| progress.tell(line))?;
+            let backend = backend::choose(config.device.or_any(), move |line| progress.tell(line))?;
             let classifier = trained.classifier(&*backend)?;
             evaluate::classifier(&*classifier, classes.len(), Samples::spread(&data.val, 0))?
         }

@@ -32,7 +32,7 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
         SCRATCH => None,
         path => Some(Trained::encoder(path.as_ref(), config.network)?),
     };
-    let backend = backend::choose(config.device, |line| progress.tell(line))?;
+    let backend = backend::choose(config.device, move |line| progress.tell(line))?;
     progress.tell(&format!("training on {}", backend.name()));
     let parts = source::Parts {
         unlabelled: config.finetune()?.consistency > 0.0,

@@ -4,6 +4,7 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 
 use super::config::Config;
+use crate::backend::work::{Network, Work};
 use crate::backend::{Backend, Batch, Vae, Weights};
 use crate::data::split::hold_out;
 use crate::data::{Dataset, IMAGE_BYTES, Images};
@@ -32,7 +33,9 @@ pub fn views(
     data: &Dataset,
 ) -> Result<Option<LatentSpace>> {
     let autoencoder = config.autoencoder()?;
-    let vae = backend.vae(autoencoder, weights)?;
+    let vae = backend
+        .suited_to(&Work::answers(Network::Vae(autoencoder), features::BATCH))?
+        .vae(autoencoder, weights)?;
     let encode = |images: &Images, indices: Vec<usize>| {
         let progress = ProgressBar::hidden();
         features::means(&*vae, autoencoder.latent(), images, indices, &progress)

@@ -23,7 +23,7 @@ pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
         ..Given::default()
     };
     let (folder, config) = folder::open(Stage::Pretrain, &arguments.folder, given)?;
-    let backend = backend::choose(config.device, |line| progress.tell(line))?;
+    let backend = backend::choose(config.device, move |line| progress.tell(line))?;
     progress.tell(&format!("training on {}", backend.name()));
     let data = source::load(&config, source::Parts::UNLABELLED, progress)?;
     let weights = stage(&config, &*backend, &data.unlabelled, &folder, progress)?;

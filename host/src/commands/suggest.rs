@@ -23,7 +23,7 @@ pub fn run(arguments: &SuggestCommand, progress: Progress) -> Result<Answer> {
     let count = arguments.count;
     ensure!(count > 0, "--count is 0; it must be at least 1");
     let trained = Trained::load(&arguments.from, stages::PRETRAIN)?;
-    let backend = backend::choose(arguments.device, |line| progress.tell(line))?;
+    let backend = backend::choose(arguments.device, move |line| progress.tell(line))?;
     let vae = trained.vae(&*backend, &arguments.from)?;
     let data = source::load(&images(arguments)?, parts(arguments), progress)?;
     let pool = data.unlabelled.len();

@@ -9,7 +9,10 @@ use vae96::{Autoencoder, Kind};
 use super::config::Config;
 use super::folder::stages;
 use super::infer::infer;
+use crate::backend::work::{self, Work};
 use crate::backend::{Backend, Classifier, Metadata, Vae, Weights, parameters};
+use crate::evaluate;
+use crate::latent::features;
 use crate::train::recipe::{Head, Network};
 use crate::train::run::Folder;
 
@@ -161,7 +164,9 @@ impl Trained {
             "{} is a classifier's training; the latent space is that of a pre-training",
             path.display()
         );
-        backend.vae(self.autoencoder()?, &self.weights)
+        let autoencoder = self.autoencoder()?;
+        let work = Work::answers(work::Network::Vae(autoencoder), features::BATCH);
+        (backend.suited_to(&work)?).vae(autoencoder, &self.weights)
     }
 
     /// What a device runs of the VAE.
@@ -210,7 +215,14 @@ impl Trained {
     pub fn classifier(&self, backend: &dyn Backend) -> Result<Box<dyn Classifier>> {
         let (head, classes) = self.head()?;
         let architecture = self.label.network.architecture();
-        backend.classifier(architecture, head.into(), classes.len(), &self.weights)
+        let (head, classes) = (head.into(), classes.len());
+        let network = work::Network::Classifier {
+            architecture,
+            head,
+            classes,
+        };
+        let backend = backend.suited_to(&Work::answers(network, evaluate::BATCH))?;
+        backend.classifier(architecture, head, classes, &self.weights)
     }
 }
 

@@ -6,11 +6,15 @@ use vae96::SIDE;
 
 use super::Rows;
 use crate::backend::Vae;
+use crate::backend::work::Size;
 use crate::data::Images;
 use crate::data::loader::{Loader, Samples};
 
 /// Images encoded together.
-const BATCH: usize = 128;
+pub const BATCH: Size = Size {
+    count: 128,
+    side: SIDE,
+};
 
 /// μ of q(z|x) of those images, in the order of `indices`; `latent` is its number of values.
 /// `progress` counts images.
@@ -25,7 +29,8 @@ pub fn means(
     progress: &ProgressBar,
 ) -> Result<Rows> {
     let mut values = Vec::with_capacity(indices.len() * latent);
-    for loaded in Loader::evaluation(Samples::unlabelled(images, indices), BATCH, SIDE)? {
+    let samples = Samples::unlabelled(images, indices);
+    for loaded in Loader::evaluation(samples, BATCH.count, BATCH.side)? {
         let batch = loaded?.batch;
         values.extend(vae.encode(&batch)?.mean);
         progress.inc(batch.count as u64);

@@ -10,10 +10,11 @@ use super::consistency::Labeller;
 use super::metrics::Measures;
 use super::progress::Progress;
 use super::recipe::{Finetune, Keep, Optimisation};
-use super::run::{Folder, Plan, Run, Task};
+use super::run::{Figures, Folder, Plan, Run, Task};
 use super::schedule::ramp;
+use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Classifier, Learner, Metadata, Outcome, Target, Weights, parameters,
+    Backend, Classifier, Learner, Metadata, Outcome, Pending, Target, Weights, parameters,
 };
 use crate::data::Dataset;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
@@ -69,6 +70,7 @@ pub fn train(
         patience: settings.patience,
     };
     let head = settings.head.into();
+    let backend = backend.suited_to(&work(architecture, settings, classes, batch))?;
     let mut task = FinetuneTask {
         classifier: backend.classifier(architecture, head, classes, &start.weights)?,
         settings,
@@ -103,6 +105,35 @@ pub fn pass(settings: &Finetune, images: usize) -> (usize, usize) {
     let images = images.max(settings.epoch_images);
     let batch = settings.batch.min(images);
     (batch, images / batch)
+}
+
+/// What a training asks of a machine, `images` labelled images a step.
+pub fn work(
+    architecture: &'static Architecture,
+    settings: &Finetune,
+    classes: usize,
+    images: usize,
+) -> Work {
+    let unlabelled = match settings.consistency > 0.0 {
+        true => settings.consistency_batch,
+        false => 0,
+    };
+    Work {
+        network: work::Network::Classifier {
+            architecture,
+            head: settings.head.into(),
+            classes,
+        },
+        steps: Some(Steps {
+            batch: Size {
+                count: images + unlabelled,
+                side: settings.side,
+            },
+            contrast: false,
+            averages: settings.average > 0.0,
+        }),
+        answers: evaluate::BATCH,
+    }
 }
 
 /// The unlabelled images, a slightly and a strongly varied view of each.
@@ -226,8 +257,25 @@ fn consistency(targets: &[Target], outcomes: &[Outcome]) -> [(&'static str, f64)
     ]
 }
 
+/// The figures of a step on `count` labelled images, and on unlabelled ones with those targets.
+fn figures(outcomes: &[Outcome], count: usize, targets: &[Target]) -> Figures {
+    let (labelled, strong) = outcomes.split_at(count);
+    let mean = |of: &dyn Fn(&Outcome) -> f64| labelled.iter().map(of).sum::<f64>() / count as f64;
+    let mut figures = vec![
+        ("loss", mean(&|outcome| outcome.cross_entropy)),
+        (
+            "top1",
+            mean(&|outcome| f64::from(u8::from(outcome.correct))),
+        ),
+    ];
+    if !strong.is_empty() {
+        figures.extend(consistency(targets, strong));
+    }
+    figures
+}
+
 impl Task for FinetuneTask<'_> {
-    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Pending<Figures>> {
         let settings = self.settings;
         let (labelled, unlabelled) = loaded.split_first().context("a step without a batch")?;
         let count = labelled.batch.count;
@@ -240,25 +288,13 @@ impl Task for FinetuneTask<'_> {
         }
         let rates = settings.layer_rates(&self.encoder, step, self.steps);
         let update = self.optimisation.update(step, self.steps, rates);
-        let outcomes = self.classifier.step(&batch, &targets, &update)?;
+        let outcomes = self.classifier.learn(&batch, &targets, &update)?;
         if settings.average > 0.0 {
             let decay = self.decay(step);
             self.classifier.average(decay)?;
         }
-        let (labelled, strong) = outcomes.split_at(count);
-        let mean =
-            |of: &dyn Fn(&Outcome) -> f64| labelled.iter().map(of).sum::<f64>() / count as f64;
-        let mut figures = vec![
-            ("loss", mean(&|outcome| outcome.cross_entropy)),
-            (
-                "top1",
-                mean(&|outcome| f64::from(u8::from(outcome.correct))),
-            ),
-        ];
-        if !strong.is_empty() {
-            figures.extend(consistency(&targets[count..], strong));
-        }
-        Ok(figures)
+        let targets = targets.split_off(count);
+        Ok(outcomes.map(move |outcomes| figures(&outcomes, count, &targets)))
     }
 
     fn validate(&mut self, _epoch: usize) -> Result<Measures> {

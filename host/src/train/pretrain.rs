@@ -12,8 +12,11 @@ use vae96::{Autoencoder, SIDE};
 use super::metrics::Measures;
 use super::progress::Progress;
 use super::recipe::{Optimisation, Pretrain};
-use super::run::{Folder, Plan, Run, Task, only};
-use crate::backend::{Backend, Batch, LayerRates, Learner, Metadata, Vae, Weights, parameters};
+use super::run::{Figures, Folder, Plan, Run, Task, only};
+use crate::backend::work::{self, Size, Steps, Work};
+use crate::backend::{
+    Backend, Batch, LayerRates, Learner, Metadata, Pending, Vae, Weights, parameters,
+};
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use crate::data::random::{Purpose, rng};
 use crate::data::split::hold_out;
@@ -102,7 +105,8 @@ pub fn train(
         None => Weights::initial(&parameters::vae(autoencoder), seed),
     };
     let mut task = PretrainTask {
-        vae: backend.vae(autoencoder, &weights)?,
+        vae: (backend.suited_to(&work(autoencoder, settings, batch))?)
+            .vae(autoencoder, &weights)?,
         optimisation: settings.optimisation(),
         settings,
         latent: autoencoder.latent(),
@@ -135,6 +139,25 @@ pub fn pass(settings: &Pretrain, images: usize) -> (usize, usize) {
     (batch, images / batch)
 }
 
+/// What a training asks of a machine, `images` images a step.
+pub fn work(autoencoder: &'static Autoencoder, settings: &Pretrain, images: usize) -> Work {
+    Work {
+        network: work::Network::Vae(autoencoder),
+        steps: Some(Steps {
+            batch: Size {
+                count: images * settings.views().len(),
+                side: settings.side,
+            },
+            contrast: settings.contrast > 0.0,
+            averages: false,
+        }),
+        answers: Size {
+            count: BATCH,
+            side: SIDE,
+        },
+    }
+}
+
 /// How many images of `all` are held out to see what the VAE does with images it never saw.
 pub fn held_out(all: usize) -> usize {
     (all / 20).clamp(SHOWN, 1000)
@@ -157,8 +180,13 @@ impl PretrainTask<'_> {
     }
 
     fn loss(&self, reconstruction: f64, kl: f64) -> f64 {
-        reconstruction / (2.0 * self.settings.sigma2) + self.settings.beta * kl
+        weighed(self.settings, reconstruction, kl)
     }
+}
+
+/// The loss an image, without the contrastive term.
+fn weighed(settings: &Pretrain, reconstruction: f64, kl: f64) -> f64 {
+    reconstruction / (2.0 * settings.sigma2) + settings.beta * kl
 }
 
 /// `len` values of N(0, 1), by Box and Muller's transform.
@@ -176,7 +204,7 @@ fn normal(seed: u64, purpose: Purpose, index: usize, len: usize) -> Vec<f32> {
 }
 
 impl Task for PretrainTask<'_> {
-    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>> {
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Pending<Figures>> {
         let Self { settings, seed, .. } = *self;
         let targets = &only(loaded)?.batch;
         let count = targets.count;
@@ -187,18 +215,21 @@ impl Task for PretrainTask<'_> {
         let inputs = corrupted.as_ref().unwrap_or(targets);
         let noise = self.noise(Purpose::Noise, step, count);
         let update = (self.optimisation).update(step, self.steps, LayerRates::default());
-        let loss = self.vae.step(inputs, targets, &noise, objective, &update)?;
-        let mean = |sum: f64| sum / count as f64;
-        let (reconstruction, kl) = (mean(loss.reconstruction), mean(loss.kl));
-        let mut figures = vec![
-            ("loss", self.loss(reconstruction, kl)),
-            ("reconstruction", reconstruction),
-            ("kl", kl),
-        ];
-        if settings.contrast > 0.0 {
-            figures.push(("contrast", mean(loss.contrast)));
-        }
-        Ok(figures)
+        let loss = (self.vae).learn(inputs, targets, &noise, objective, &update)?;
+        let settings = settings.clone();
+        Ok(loss.map(move |loss| {
+            let mean = |sum: f64| sum / count as f64;
+            let (reconstruction, kl) = (mean(loss.reconstruction), mean(loss.kl));
+            let mut figures = vec![
+                ("loss", weighed(&settings, reconstruction, kl)),
+                ("reconstruction", reconstruction),
+                ("kl", kl),
+            ];
+            if settings.contrast > 0.0 {
+                figures.push(("contrast", mean(loss.contrast)));
+            }
+            figures
+        }))
     }
 
     fn validate(&mut self, epoch: usize) -> Result<Measures> {

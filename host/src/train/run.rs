@@ -1,5 +1,6 @@
 //! The loop: steps, epochs, checkpoints, the best weights, an early end.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::checkpoint::{Best, Checkpoint};
 use super::metrics::{self, Measures, Record, StepRecord, Sums};
 use super::progress::Progress;
 use super::tensorboard;
-use crate::backend::{Learner, Metadata, Weights};
+use crate::backend::{Learner, Metadata, Pending, Weights};
 use crate::data::loader::{Loaded, Loader};
 use crate::files;
 
@@ -19,11 +20,17 @@ const CHECKPOINT_AGE: Duration = Duration::from_secs(60);
 /// Every so many steps the loss of one batch is written down.
 const STEPS_BETWEEN_RECORDS: usize = 10;
 
+/// The most steps whose figures a machine may owe.
+const MOST_PENDING: usize = 10;
+
+/// The means of a step's figures over its batches, by name.
+pub type Figures = Vec<(&'static str, f64)>;
+
 /// Something to train.
 pub trait Task {
-    /// Does one step on the batches of the loader's sources and gives back the means of its figures
-    /// over them; `loss` is one of them.
-    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Vec<(&'static str, f64)>>;
+    /// Does one step on the batches of the loader's sources and gives back its figures; `loss` is
+    /// one of them.
+    fn step(&mut self, loaded: &[Loaded], step: usize) -> Result<Pending<Figures>>;
 
     /// Figures over the images held out, after `epoch` (counted from 1).
     fn validate(&mut self, epoch: usize) -> Result<Measures>;
@@ -171,6 +178,8 @@ pub struct Run<'a> {
     progress: Progress,
     bar: ProgressBar,
     step: usize,
+    /// The images of the last steps, whose figures are not in the sums yet, and these.
+    pending: VecDeque<(usize, Pending<Figures>)>,
     sums: Sums,
     best: Option<Best>,
     records: Vec<Record>,
@@ -192,6 +201,7 @@ impl<'a> Run<'a> {
             progress,
             bar: progress.bar(&plan.name, plan.steps() as u64, "steps"),
             step: 0,
+            pending: VecDeque::new(),
             sums: Sums::default(),
             best: None,
             records: Vec::new(),
@@ -247,27 +257,42 @@ impl<'a> Run<'a> {
             let Some(loaded) = loader.next() else { break };
             let loaded = loaded?;
             let figures = task.step(&loaded, self.step)?;
-            self.check(self.step + 1, figures.iter().copied())?;
-            if self.step.is_multiple_of(STEPS_BETWEEN_RECORDS) {
+            let images = loaded.first().map_or(0, |loaded| loaded.batch.count);
+            self.pending.push_back((images, figures));
+            self.step += 1;
+            self.bar.inc(1);
+            let epoch_ends = self.step.is_multiple_of(self.plan.steps_per_epoch);
+            let save = epoch_ends || self.saved.elapsed() >= CHECKPOINT_AGE;
+            self.gather(save || self.pending.len() >= MOST_PENDING)?;
+            if epoch_ends {
+                let seconds = began.elapsed().as_secs_f64();
+                self.end_epoch(task, seconds, loader.waited())?;
+                began = Instant::now();
+            } else if save {
+                self.save(task)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the figures that are known, or with `wait` all of them.
+    fn gather(&mut self, wait: bool) -> Result<()> {
+        while let Some((images, figures)) =
+            (self.pending).pop_front_if(|(_, figures)| wait || figures.is_known())
+        {
+            let step = self.step - self.pending.len() - 1;
+            let figures = figures.get()?;
+            self.check(step + 1, figures.iter().copied())?;
+            if step.is_multiple_of(STEPS_BETWEEN_RECORDS) {
                 let train = figures.iter().map(|&(name, mean)| (name.to_owned(), mean));
                 let record = StepRecord {
-                    step: self.step,
+                    step,
                     train: train.collect(),
                 };
                 metrics::append(&self.folder.steps(), &record)?;
             }
-            let images = loaded.first().map_or(0, |loaded| loaded.batch.count);
             self.sums.add(images, &figures);
-            self.step += 1;
-            self.bar.inc(1);
             self.bar.set_message(self.message());
-            if self.step.is_multiple_of(self.plan.steps_per_epoch) {
-                let seconds = began.elapsed().as_secs_f64();
-                self.end_epoch(task, seconds, loader.waited())?;
-                began = Instant::now();
-            } else if self.saved.elapsed() >= CHECKPOINT_AGE {
-                self.save(task)?;
-            }
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 use host::backend::cuda::kernels;
-use host::backend::cuda::machine::{Launch, Machine};
+use host::backend::cuda::machine::{Launch, Machine, Room};
 use libloading::Library;
 
 /// `emulate` of the compiled program.
@@ -35,13 +35,29 @@ const FRESH: Line = Line([u32::MAX; 64]);
 const GUARD: Line = Line([0x9e37_79b9; 64]);
 
 /// The processor, in a GPU's place.
-#[derive(Default)]
 pub struct Emulator {
     memory: RefCell<BTreeMap<u64, Vec<Line>>>,
     launched: RefCell<BTreeSet<&'static str>>,
+    /// Bytes of memory.
+    size: usize,
+}
+
+impl Default for Emulator {
+    fn default() -> Self {
+        Self::with_memory(64 << 30)
+    }
 }
 
 impl Emulator {
+    /// One of so many bytes of memory. It gives what is asked for all the same.
+    pub fn with_memory(size: usize) -> Self {
+        Self {
+            memory: RefCell::default(),
+            launched: RefCell::default(),
+            size,
+        }
+    }
+
     /// Pieces of memory that have not been given back.
     pub fn pieces(&self) -> usize {
         self.memory.borrow().len()
@@ -56,6 +72,14 @@ impl Emulator {
 impl Machine for Emulator {
     fn name(&self) -> String {
         "an emulated GPU".to_owned()
+    }
+
+    fn room(&self) -> Result<Room> {
+        let lines: usize = self.memory.borrow().values().map(Vec::len).sum();
+        Ok(Room {
+            free: self.size.saturating_sub(size_of::<Line>() * lines),
+            all: self.size,
+        })
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {

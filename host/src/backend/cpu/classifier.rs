@@ -9,7 +9,7 @@ use super::network::Network;
 use super::ops::cross_entropy::cross_entropy;
 use super::tape::{Recording, backward};
 use crate::backend::checks;
-use crate::backend::{Batch, Classifier, Outcome, Target, Update};
+use crate::backend::{Batch, Classifier, Outcome, Pending, Target, Update};
 
 /// A classifier's layers, from the image to the logits.
 #[derive(Clone, Debug)]
@@ -52,7 +52,12 @@ impl Networks for ClassifierNetwork {
 }
 
 impl Classifier for CpuClassifier {
-    fn step(&mut self, batch: &Batch, targets: &[Target], update: &Update) -> Result<Vec<Outcome>> {
+    fn learn(
+        &mut self,
+        batch: &Batch,
+        targets: &[Target],
+        update: &Update,
+    ) -> Result<Pending<Vec<Outcome>>> {
         let images = self.networks.checked(batch)?;
         let network = &mut self.networks.0;
         let classes = network.output.len();
@@ -63,7 +68,7 @@ impl Classifier for CpuClassifier {
         drop(logits);
         let gradients = backward(tape)?;
         self.update(gradients, update)?;
-        Ok(outcomes)
+        Ok(Pending::known(outcomes))
     }
 
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {

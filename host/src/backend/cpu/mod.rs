@@ -31,6 +31,7 @@ use vae96::{Architecture, Autoencoder, Head};
 use self::classifier::ClassifierNetwork;
 use self::model::Model;
 use self::vae::VaeNetworks;
+use super::work::Work;
 use super::{Backend, Classifier, Vae, Weights};
 
 /// This machine's processor, with as many threads as rayon's global pool has.
@@ -40,6 +41,11 @@ pub struct Cpu;
 impl Backend for Cpu {
     fn name(&self) -> String {
         format!("CPU, {} threads", rayon::current_num_threads())
+    }
+
+    /// Itself: the system finds memory, or says that there is none.
+    fn suited_to(&self, _: &Work) -> Result<&dyn Backend> {
+        Ok(self)
     }
 
     fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>> {

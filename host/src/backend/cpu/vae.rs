@@ -17,7 +17,9 @@ use super::ops::reconstruction::squared_error;
 use super::source::Values;
 use super::tape::{Node, Recording, backward};
 use crate::backend::checks;
-use crate::backend::{Batch, Contrast, Latent, LayerRates, Update, Vae, VaeLoss, VaeObjective};
+use crate::backend::{
+    Batch, Contrast, Latent, LayerRates, Pending, Update, Vae, VaeLoss, VaeObjective,
+};
 
 /// A VAE's networks.
 #[derive(Clone, Debug)]
@@ -124,14 +126,14 @@ impl Networks for VaeNetworks {
 }
 
 impl Vae for CpuVae {
-    fn step(
+    fn learn(
         &mut self,
         inputs: &Batch,
         targets: &Batch,
         noise: &[f32],
         objective: VaeObjective,
         update: &Update,
-    ) -> Result<VaeLoss> {
+    ) -> Result<Pending<VaeLoss>> {
         let networks = &mut self.networks;
         let images = networks.checked(inputs)?;
         let latent = networks.mean.output.len();
@@ -172,7 +174,7 @@ impl Vae for CpuVae {
         drop(decoded);
         let gradients = backward(tape)?;
         self.update(gradients, update)?;
-        Ok(loss)
+        Ok(Pending::known(loss))
     }
 
     fn encode(&self, batch: &Batch) -> Result<Latent> {

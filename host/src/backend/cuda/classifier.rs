@@ -3,13 +3,15 @@
 use anyhow::{Context, Result};
 use vae96::{Architecture, Head, INPUT, Shape};
 
-use super::memory::{Arena, Buffer};
+use super::memory::{Arena, Buffer, Slot};
 use super::model::Model;
-use super::network::{Gradients, Network};
+use super::network::{Gradients, Network, Pass};
 use super::ops::Gpu;
 use super::pack::Pack;
+use super::plan::Plan;
 use crate::backend::checks;
-use crate::backend::{Batch, Classifier, Outcome, Target, Update, Weights};
+use crate::backend::work::{Size, Work};
+use crate::backend::{Batch, Classifier, Outcome, Pending, Target, Update, Weights};
 
 /// A classifier's layers, from the image to the logits.
 pub struct ClassifierNetwork(Network);
@@ -18,7 +20,21 @@ pub struct ClassifierNetwork(Network);
 pub type CudaClassifier = Model<ClassifierNetwork>;
 
 impl ClassifierNetwork {
-    /// The classifier of an architecture, checked to end in one logit a class.
+    /// The layers of an architecture, checked to end in one logit a class, and their tensors.
+    fn new(
+        architecture: &'static Architecture,
+        head: Head,
+        classes: usize,
+    ) -> Result<(Self, Pack)> {
+        checks::classes(classes)?;
+        let layers = [architecture.encoder, architecture.head(head)].concat();
+        let mut pack = Pack::default();
+        let network = Network::new(&layers, INPUT, classes, &mut pack)?;
+        checks::logits(architecture.name, network.output, classes)?;
+        Ok((Self(network), pack))
+    }
+
+    /// The classifier of an architecture.
     pub fn model(
         gpu: &Gpu,
         architecture: &'static Architecture,
@@ -26,20 +42,79 @@ impl ClassifierNetwork {
         classes: usize,
         weights: &Weights,
     ) -> Result<CudaClassifier> {
-        checks::classes(classes)?;
-        let layers = [architecture.encoder, architecture.head(head)].concat();
-        let mut pack = Pack::default();
-        let network = Network::new(&layers, INPUT, classes, &mut pack)?;
-        checks::logits(architecture.name, network.output, classes)?;
-        Model::new(gpu, Self(network), pack, weights)
+        let (network, pack) = Self::new(architecture, head, classes)?;
+        Model::new(gpu, network, pack, weights)
+    }
+
+    /// The memory that it takes for that work.
+    pub fn plan(
+        architecture: &'static Architecture,
+        head: Head,
+        classes: usize,
+        work: &Work,
+    ) -> Result<Plan> {
+        let (network, pack) = Self::new(architecture, head, classes)?;
+        let Size { count, side } = work.answers;
+        let mut passes = vec![Arena::default()];
+        network.lay_out(&mut passes[0], count, Shape::plane(side, side, 3))?;
+        if let Some(steps) = work.steps {
+            let Size { count, side } = steps.batch;
+            let images = Shape::plane(side, side, 3);
+            network.fits(images)?;
+            let mut arena = Arena::default();
+            Step::new(&network, &mut arena, count, images)?;
+            passes.push(arena);
+        }
+        Ok(Plan::new(&pack, work.steps, passes))
     }
 
     /// The shape of a batch's images, of any size that all layers take.
     fn checked(&self, batch: &Batch) -> Result<Shape> {
         let images = checks::images(batch)?;
+        self.fits(images)?;
+        Ok(images)
+    }
+
+    fn fits(&self, images: Shape) -> Result<()> {
         (self.0.check(images))
             .with_context(|| format!("images of {images} do not fit this classifier"))?;
-        Ok(images)
+        Ok(())
+    }
+
+    /// A pass from images, which lie in the slot, to logits.
+    fn lay_out(&self, arena: &mut Arena, count: usize, shape: Shape) -> Result<(Slot, Pass)> {
+        let images = arena.place(count * shape.len());
+        let pass = self.0.lay_out(arena, count, shape, images)?;
+        Ok((images, pass))
+    }
+}
+
+/// A step's slots.
+struct Step {
+    images: Slot,
+    pass: Pass,
+    /// Class, smoothing and weight of each image.
+    targets: Slot,
+    /// Cross-entropy of each image and whether it is right, f64.
+    outcomes: Slot,
+    gradients: Gradients,
+}
+
+impl Step {
+    fn new(
+        network: &ClassifierNetwork,
+        arena: &mut Arena,
+        count: usize,
+        shape: Shape,
+    ) -> Result<Self> {
+        let (images, pass) = network.lay_out(arena, count, shape)?;
+        Ok(Self {
+            images,
+            targets: arena.place(3 * count),
+            outcomes: arena.place_doubles(2 * count),
+            gradients: Gradients::new(arena, [&pass]),
+            pass,
+        })
     }
 }
 
@@ -48,8 +123,7 @@ impl CudaClassifier {
         let network = &self.networks.0;
         let shape = self.networks.checked(batch)?;
         let mut arena = Arena::default();
-        let images = arena.place(batch.pixels.len());
-        let pass = network.lay_out(&mut arena, batch.count, shape, images)?;
+        let (images, pass) = (self.networks).lay_out(&mut arena, batch.count, shape)?;
         self.pass(values, arena, |memory| {
             memory.at(images).upload(&batch.pixels)?;
             network.infer(memory, &pass)?;
@@ -59,41 +133,45 @@ impl CudaClassifier {
 }
 
 impl Classifier for CudaClassifier {
-    fn step(&mut self, batch: &Batch, targets: &[Target], update: &Update) -> Result<Vec<Outcome>> {
+    fn learn(
+        &mut self,
+        batch: &Batch,
+        targets: &[Target],
+        update: &Update,
+    ) -> Result<Pending<Vec<Outcome>>> {
         let shape = self.networks.checked(batch)?;
-        let network = &self.networks.0;
-        let classes = network.output.len();
+        let classes = self.networks.0.output.len();
         checks::targets(targets, batch, classes)?;
         let mut arena = Arena::default();
-        let images = arena.place(batch.pixels.len());
-        let wanted = arena.place(3 * batch.count);
-        let outcomes = arena.place_doubles(2 * batch.count);
-        let pass = network.lay_out(&mut arena, batch.count, shape, images)?;
-        let slots = Gradients::new(&mut arena, [&pass]);
+        let step = Step::new(&self.networks, &mut arena, batch.count, shape)?;
+        let (pass, slots) = (&step.pass, step.gradients);
         // A class is a small whole number, which f32 holds exactly.
         let numbers: Vec<f32> = (targets.iter())
             .flat_map(|target| [target.class as f32, target.smoothing, target.weight])
             .collect();
-        let outcomes = self.step(arena, slots, update, |networks, memory, backward| {
+        let kept = self.step(arena, slots, update, |networks, memory, backward| {
             let network = &networks.0;
-            memory.at(images).upload(&batch.pixels)?;
-            memory.at(wanted).upload(&numbers)?;
-            network.train(memory, &pass)?;
-            let gradient = slots.of_output(&pass);
+            memory.at(step.images).upload(&batch.pixels)?;
+            memory.at(step.targets).upload(&numbers)?;
+            network.train(memory, pass)?;
+            let gradient = slots.of_output(pass);
             memory.gpu.cross_entropy(
                 memory.at(pass.output),
-                memory.at(wanted),
+                memory.at(step.targets),
                 memory.at(gradient),
-                memory.at(outcomes),
+                memory.at(step.outcomes),
             )?;
-            network.backward(memory, &pass, backward, gradient, None)?;
-            memory.at(outcomes).download_doubles()
+            network.backward(memory, pass, backward, gradient, None)?;
+            memory.gpu.keep(memory.at(step.outcomes))
         })?;
         let outcome = |pair: &[f64]| Outcome {
             cross_entropy: pair[0],
             correct: pair[1] != 0.0,
         };
-        Ok(outcomes.chunks_exact(2).map(outcome).collect())
+        Ok(Pending::later(move || {
+            let outcomes = kept.whole().download_doubles()?;
+            Ok(outcomes.chunks_exact(2).map(outcome).collect())
+        }))
     }
 
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {

@@ -10,7 +10,7 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, result}
 use cudarc::nvrtc::Ptx;
 
 use super::kernels;
-use super::machine::{Launch, Machine};
+use super::machine::{Launch, Machine, Room};
 use super::program::Compiler;
 use crate::files;
 
@@ -127,6 +127,14 @@ impl Machine for Device {
         self.name.clone()
     }
 
+    fn room(&self) -> Result<Room> {
+        // The driver keeps what was given back until the work before is done.
+        let room = self.stream.synchronize();
+        let room = room.and_then(|()| self.stream.context().mem_get_info());
+        let (free, all) = room.map_err(|error| refusal("does not tell its memory", error))?;
+        Ok(Room { free, all })
+    }
+
     fn allocate(&self, bytes: usize) -> Result<u64> {
         let address = if self.asynchronous() {
             // SAFETY: the stream is alive, and all work on this memory is done on it. Its content
@@ -138,7 +146,7 @@ impl Machine for Device {
         };
         match address {
             Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
-                let (free, all) = self.stream.context().mem_get_info()?;
+                let Room { free, all } = self.room()?;
                 let megabytes = |bytes: usize| bytes.div_ceil(1 << 20);
                 bail!(
                     "the GPU has {} MiB of its {} MiB free, and {} MiB more are needed; a smaller \

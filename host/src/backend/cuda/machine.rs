@@ -4,10 +4,9 @@
 //! runs the same kernels on the processor.
 
 use std::ffi::c_void;
-use std::marker::PhantomData;
 
 use anyhow::Result;
-use bytemuck::{NoUninit, bytes_of};
+use bytemuck::{NoUninit, bytes_of, cast_slice};
 
 use super::memory::Span;
 
@@ -22,10 +21,22 @@ pub struct Launch {
     pub block: [u32; 3],
 }
 
+/// How much memory there is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// What is not in use by anyone.
+    pub free: usize,
+    /// What there is of it.
+    pub all: usize,
+}
+
 /// Something that runs kernels on memory of its own.
 pub trait Machine {
     /// What it is, in a few words for the user.
     fn name(&self) -> String;
+
+    /// Its memory now; what was given back is free.
+    fn room(&self) -> Result<Room>;
 
     /// The address of new memory, of a multiple of 256; its content is anything.
     ///
@@ -61,39 +72,45 @@ pub trait Machine {
 
 /// A value that a kernel gets.
 #[derive(Clone, Copy, Debug)]
-pub struct Argument<'a> {
+pub struct Argument<'a>(Value<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
     /// Its bytes; what follows them is not read.
-    bytes: [u64; 5],
-    memory: PhantomData<&'a ()>,
+    Here([u64; 5]),
+    /// Where it lies.
+    There(&'a [u8]),
 }
 
-impl Argument<'_> {
+impl<'a> Argument<'a> {
     /// A null pointer.
-    pub const NONE: Self = Self {
-        bytes: [0; 5],
-        memory: PhantomData,
-    };
+    pub const NONE: Self = Self(Value::Here([0; 5]));
 
     /// A value that has the kernel's representation.
     pub fn value(value: impl NoUninit) -> Self {
-        let mut argument = Self::NONE;
+        let mut bytes = [0u64; 5];
         let value = bytes_of(&value);
-        bytemuck::bytes_of_mut(&mut argument.bytes)[..value.len()].copy_from_slice(value);
-        argument
+        bytemuck::bytes_of_mut(&mut bytes)[..value.len()].copy_from_slice(value);
+        Self(Value::Here(bytes))
     }
 
-    /// Where the value lies.
+    /// A long value that is made of words.
+    pub fn words(value: &'a [i32]) -> Self {
+        Self(Value::There(cast_slice(value)))
+    }
+
+    /// Where the value lies; nobody writes there.
     pub fn pointer(&mut self) -> *mut c_void {
-        self.bytes.as_mut_ptr().cast()
+        match &mut self.0 {
+            Value::Here(bytes) => bytes.as_mut_ptr().cast(),
+            Value::There(bytes) => bytes.as_ptr().cast_mut().cast(),
+        }
     }
 }
 
 impl<'a> From<Span<'a>> for Argument<'a> {
     fn from(span: Span<'a>) -> Self {
-        Self {
-            memory: PhantomData,
-            ..Argument::value(span.address())
-        }
+        Self::value(span.address())
     }
 }
 

@@ -153,6 +153,17 @@ impl Span<'_> {
         self.buffer.address + (size_of::<f32>() * self.slot.start) as u64
     }
 
+    /// `len` of its values from `start` on.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn part(&self, start: usize, len: usize) -> Self {
+        Self {
+            slot: self.slot.part(start, len),
+            ..*self
+        }
+    }
+
     /// Replaces its values.
     ///
     /// # Panics
@@ -172,6 +183,9 @@ impl Span<'_> {
     }
 
     /// A copy of its values, which are f64.
+    ///
+    /// # Panics
+    /// If it ends in half a one.
     pub fn download_doubles(&self) -> Result<Vec<f64>> {
         let mut values = vec![0.0f64; self.len() / 2];
         self.copy(cast_slice_mut(&mut values))?;

@@ -5,8 +5,9 @@
 //!        └─▶ model ─▶ optimiser ┘
 //! ```
 //! `pack` lays out the tensors of a model, and each pass lays out its activations (`memory`) before
-//! it launches anything: all of it is arithmetic on the host. Activations and weights lie as in the
-//! CPU's backend; sums have a fixed order, so the same seed gives the same bits on the same GPU.
+//! it launches anything: all of it is arithmetic on the host, so that `plan` knows the memory of a
+//! training before it begins. Activations and weights lie as in the CPU's backend; sums have a
+//! fixed order, so the same seed gives the same bits on the same GPU.
 
 mod classifier;
 #[allow(unsafe_code)]
@@ -20,6 +21,7 @@ mod network;
 mod ops;
 mod optimiser;
 mod pack;
+mod plan;
 #[allow(unsafe_code)]
 pub mod program;
 #[cfg(test)]
@@ -29,7 +31,7 @@ mod vae;
 
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use vae96::{Architecture, Autoencoder, Head};
 
 use self::classifier::ClassifierNetwork;
@@ -37,7 +39,10 @@ use self::device::Device;
 use self::machine::Machine;
 use self::ops::Gpu;
 use self::vae::VaeNetworks;
+use super::work::{Network, Work};
 use super::{Backend, Classifier, Vae, Weights};
+
+pub use plan::TooLittle;
 
 /// A machine that runs the kernels.
 #[derive(Clone)]
@@ -61,6 +66,29 @@ impl Cuda {
 impl Backend for Cuda {
     fn name(&self) -> String {
         self.0.name()
+    }
+
+    /// Itself, if its memory does; else the error is a [`TooLittle`].
+    fn suited_to(&self, work: &Work) -> Result<&dyn Backend> {
+        let plan = match work.network {
+            Network::Vae(autoencoder) => VaeNetworks::plan(autoencoder, work),
+            Network::Classifier {
+                architecture,
+                head,
+                classes,
+            } => ClassifierNetwork::plan(architecture, head, classes, work),
+        };
+        let wanted = plan?.bytes();
+        let room = self.0.room()?;
+        ensure!(
+            wanted <= room.free,
+            TooLittle {
+                work: *work,
+                wanted,
+                room
+            }
+        );
+        Ok(self)
     }
 
     fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>> {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use super::memory::{Buffer, Slot, Span};
+use super::memory::Buffer;
 use super::network::Memory;
 use super::ops::Gpu;
-use super::ops::optimiser::{Adam, Move, norm_scratch};
+use super::ops::optimiser::{Adam, Move, Moved, norm_scratch};
 use super::pack::{Index, Pack};
 use crate::backend::checks;
 use crate::backend::{Optimiser, Tensor, Update, Weights};
@@ -63,79 +63,73 @@ impl State {
         update: &Update,
     ) -> Result<()> {
         let gpu = memory.gpu;
-        let slot = |index: Index| memory.pack.get(index).slot;
+        let moves: Vec<_> = (learned.iter())
+            .map(|&(index, factor)| {
+                let variable = memory.pack.get(index);
+                let rate = factor * update.rate;
+                let decay = match variable.decays {
+                    true => rate * update.weight_decay,
+                    false => 0.0,
+                };
+                Move {
+                    slot: variable.slot,
+                    keep: (1.0 - decay) as f32,
+                    rate,
+                }
+            })
+            .collect();
+        let gradients = gradients.whole();
         let scale = match update.clip_norm {
             Some(limit) => {
-                let gradients: Vec<_> = (learned.iter())
-                    .map(|(index, _)| gradients.at(slot(*index)))
-                    .collect();
-                let part = |start, len| memory.at(memory.scratch.part(2 + start, len));
+                let slots: Vec<_> = moves.iter().map(|step| step.slot).collect();
                 let scale = memory.at(memory.scratch.first(1));
-                gpu.clip(&gradients, limit, part, scale)?;
+                let parts = norm_scratch(slots.iter().map(|slot| slot.len));
+                let parts = memory.at(memory.scratch.part(2, parts));
+                gpu.clip(gradients, &slots, limit, parts, scale)?;
                 Some(scale)
             }
             None => None,
         };
-        if self.moments.is_none() {
-            self.moments = Some(Moments::new(gpu, memory.pack)?);
-        }
-        for &(index, factor) in learned {
-            let rate = factor * update.rate;
-            let decay = match memory.pack.get(index).decays {
-                true => rate * update.weight_decay,
-                false => 0.0,
-            };
-            let step = Move {
-                values: memory.values.at(slot(index)),
-                gradient: gradients.at(slot(index)),
-                scale,
-                keep: (1.0 - decay) as f32,
-                rate,
-            };
-            self.move_one(gpu, index, slot(index), step, update.optimiser)?;
-        }
-        Ok(())
-    }
-
-    fn move_one(
-        &mut self,
-        gpu: &Gpu,
-        index: Index,
-        slot: Slot,
-        step: Move,
-        optimiser: Optimiser,
-    ) -> Result<()> {
-        let Some(moments) = &self.moments else {
-            return Ok(());
+        let moved = Moved {
+            values: memory.values.whole(),
+            gradients,
+            scale,
         };
-        let (first, second) = (moments.first.at(slot), moments.second.at(slot));
-        let before = self.rules.get(&index).copied();
-        let forget = |span: Span| gpu.fill(span, 0.0);
-        match optimiser {
+        let moments = match self.moments.take() {
+            Some(moments) => moments,
+            None => Moments::new(gpu, memory.pack)?,
+        };
+        let Moments { first, second } = self.moments.insert(moments);
+        let both = [first.whole(), second.whole()];
+        match update.optimiser {
             Optimiser::AdamW { betas, epsilon } => {
-                let steps = match before {
-                    Some(Rule::Adam { steps }) => steps + 1,
-                    Some(Rule::Sgd) => {
-                        forget(first)?;
-                        forget(second)?;
-                        1
-                    }
-                    None => 1,
-                };
-                let rule = Adam {
-                    betas,
-                    epsilon,
-                    steps,
-                };
-                gpu.adam(step, [first, second], rule)?;
-                self.rules.insert(index, Rule::Adam { steps });
+                let mut steps = Vec::with_capacity(moves.len());
+                for (&(index, _), &step) in learned.iter().zip(&moves) {
+                    let before = match self.rules.get(&index) {
+                        Some(Rule::Adam { steps }) => *steps,
+                        Some(Rule::Sgd) => {
+                            gpu.fill(first.at(step.slot), 0.0)?;
+                            gpu.fill(second.at(step.slot), 0.0)?;
+                            0
+                        }
+                        None => 0,
+                    };
+                    steps.push((step, before + 1));
+                }
+                gpu.adam(moved, both, &steps, Adam { betas, epsilon })?;
+                let rules = (learned.iter().zip(steps))
+                    .map(|(&(index, _), (_, steps))| (index, Rule::Adam { steps }));
+                self.rules.extend(rules);
             }
             Optimiser::Sgd { momentum } => {
-                if let Some(Rule::Adam { .. }) = before {
-                    forget(first)?;
+                for (index, _) in learned {
+                    if let Some(Rule::Adam { .. }) = self.rules.get(index) {
+                        gpu.fill(first.at(memory.pack.get(*index).slot), 0.0)?;
+                    }
                 }
-                gpu.sgd(step, first, momentum)?;
-                self.rules.insert(index, Rule::Sgd);
+                gpu.sgd(moved, both[0], &moves, momentum)?;
+                let rules = learned.iter().map(|&(index, _)| (index, Rule::Sgd));
+                self.rules.extend(rules);
             }
         }
         Ok(())

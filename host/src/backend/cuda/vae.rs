@@ -12,8 +12,10 @@ use super::ops::Gpu;
 use super::ops::losses::{Comparison, Latents, PART};
 use super::ops::pools::Pool;
 use super::pack::Pack;
+use super::plan::Plan;
 use crate::backend::checks;
-use crate::backend::{Batch, Latent, Update, Vae, VaeLoss, VaeObjective, Weights};
+use crate::backend::work::{Size, Steps, Work};
+use crate::backend::{Batch, Latent, Pending, Update, Vae, VaeLoss, VaeObjective, Weights};
 
 /// A VAE's networks.
 pub struct VaeNetworks {
@@ -29,12 +31,9 @@ pub struct VaeNetworks {
 pub type CudaVae = Model<VaeNetworks>;
 
 impl VaeNetworks {
-    /// The VAE of a description, checked to give back what it takes, or that shrunk.
-    pub fn model(
-        gpu: &Gpu,
-        autoencoder: &'static Autoencoder,
-        weights: &Weights,
-    ) -> Result<CudaVae> {
+    /// The networks of a description, checked to give back what they take, or that shrunk, and
+    /// their tensors.
+    fn new(autoencoder: &'static Autoencoder) -> Result<(Self, Pack)> {
         let mut pack = Pack::default();
         let encoder = Network::new(autoencoder.encoder, INPUT, 0, &mut pack)?;
         let bottleneck = Network::new(autoencoder.bottleneck, encoder.output, 0, &mut pack)?;
@@ -55,18 +54,55 @@ impl VaeNetworks {
         };
         checks::latent(networks.mean.output, networks.log_variance.output)?;
         checks::shrink(networks.decoder.output, INPUT)?;
+        Ok((networks, pack))
+    }
+
+    /// The VAE of a description.
+    pub fn model(
+        gpu: &Gpu,
+        autoencoder: &'static Autoencoder,
+        weights: &Weights,
+    ) -> Result<CudaVae> {
+        let (networks, pack) = Self::new(autoencoder)?;
         Model::new(gpu, networks, pack, weights)
+    }
+
+    /// The memory that it takes for that work.
+    pub fn plan(autoencoder: &'static Autoencoder, work: &Work) -> Result<Plan> {
+        let (networks, pack) = Self::new(autoencoder)?;
+        let Size { count, side } = work.answers;
+        let mut passes = [(); 2].map(|()| Arena::default()).to_vec();
+        networks.lay_out_encoder(&mut passes[0], count, Shape::plane(side, side, 3))?;
+        networks.lay_out_decoder(&mut passes[1], count)?;
+        if let Some(Steps {
+            batch: Size { count, side },
+            contrast,
+            ..
+        }) = work.steps
+        {
+            let images = Shape::plane(side, side, 3);
+            networks.fits(images)?;
+            let mut arena = Arena::default();
+            Step::new(&networks, &mut arena, count, images, contrast)?;
+            passes.push(arena);
+        }
+        Ok(Plan::new(&pack, work.steps, passes))
     }
 
     /// The shape of a batch's images, of any size that all layers take.
     fn checked(&self, batch: &Batch) -> Result<Shape> {
         let images = checks::images(batch)?;
+        self.fits(images)?;
+        Ok(images)
+    }
+
+    fn fits(&self, images: Shape) -> Result<()> {
         let features = self.encoder.check(images);
         features
             .and_then(|features| self.bottleneck.check(features))
             .and_then(|features| self.mean.check(features))
             .with_context(|| format!("images of {images} do not fit this VAE"))?;
-        Ok(images)
+        Ok(())
     }
 
     fn lay_out_encoder(
@@ -87,6 +123,14 @@ impl VaeNetworks {
             bottleneck,
         })
     }
+
+    /// A pass from latent vectors, which lie in the slot, to images.
+    fn lay_out_decoder(&self, arena: &mut Arena, count: usize) -> Result<(Slot, Pass)> {
+        let latent = self.mean.output;
+        let code = arena.place(count * latent.len());
+        let pass = self.decoder.lay_out(arena, count, latent, code)?;
+        Ok((code, pass))
+    }
 }
 
 /// A pass from images to μ and log σ².
@@ -103,18 +147,40 @@ struct Step {
     count: usize,
     encoder: EncoderPass,
     noise: Slot,
-    /// Each dimension's divergence, f64.
-    divergence: Slot,
+    losses: Losses,
     code: Slot,
     decoder: Pass,
     /// The targets, as the decoder is to make them.
     targets: Slot,
     /// The targets before they are shrunk, and how, where they are.
     shrunk: Option<(Slot, Pool)>,
-    /// Σ (x̂ − x)², one f64.
-    reconstruction: Slot,
     contrast: Option<(Pass, Comparison)>,
     gradients: StepGradients,
+}
+
+/// Where a step's losses lie, in f64, and the part of each.
+#[derive(Clone, Copy)]
+struct Losses {
+    all: Slot,
+    /// Σ (x̂ − x)².
+    reconstruction: Slot,
+    /// Each dimension's divergence.
+    divergence: Slot,
+    /// Each view's loss; none without a contrastive term.
+    contrast: Slot,
+}
+
+impl Losses {
+    /// Of `latent` dimensions and `views` views.
+    fn new(arena: &mut Arena, latent: usize, views: usize) -> Self {
+        let all = arena.place_doubles(1 + latent + views);
+        Self {
+            all,
+            reconstruction: all.part(0, 2),
+            divergence: all.part(2, 2 * latent),
+            contrast: all.part(2 + 2 * latent, 2 * views),
+        }
+    }
 }
 
 /// Where the gradients lie that networks hand on to each other.
@@ -166,10 +232,11 @@ impl Step {
         };
         arena.need(2 * decoder.output.len.div_ceil(PART));
         let mean = arena.place(vectors);
+        let losses = Losses::new(arena, latent.len(), if contrast { count } else { 0 });
         let (contrast, views) = if contrast {
             let from = encoder.mean.output;
             let pass = networks.projector.lay_out(arena, count, latent, from)?;
-            let comparison = Comparison::new(arena, count, pass.shape.len());
+            let comparison = Comparison::new(arena, count, pass.shape.len(), losses.contrast);
             let views = match networks.projector.is_empty() {
                 true => mean,
                 false => arena.place(pass.output.len),
@@ -189,12 +256,11 @@ impl Step {
         Ok(Self {
             count,
             noise: arena.place(vectors),
-            divergence: arena.place_doubles(latent.len()),
+            losses,
             code,
             decoder,
             targets,
             shrunk,
-            reconstruction: arena.place_doubles(1),
             contrast,
             gradients: StepGradients {
                 code: arena.place(vectors),
@@ -215,7 +281,7 @@ impl Step {
             mean: memory.at(self.encoder.mean.output),
             log_variance: memory.at(self.encoder.log_variance.output),
             noise: memory.at(self.noise),
-            divergence: memory.at(self.divergence),
+            divergence: memory.at(self.losses.divergence),
         }
     }
 
@@ -264,7 +330,7 @@ impl Step {
             (objective.scale * objective.reconstruction_weight) as f32,
             memory.at(decoded),
             memory.scratch(),
-            memory.at(self.reconstruction),
+            memory.at(self.losses.reconstruction),
         )?;
         if wanted.decoded {
             let to = wanted.code.then_some((slots.code, false));
@@ -323,17 +389,28 @@ impl Step {
         Ok(wanted.mean)
     }
 
-    fn loss(&self, memory: Memory) -> Result<VaeLoss> {
-        let sum =
-            |slot: Slot| -> Result<f64> { Ok(memory.at(slot).download_doubles()?.iter().sum()) };
-        Ok(VaeLoss {
-            reconstruction: sum(self.reconstruction)?,
-            kl: sum(self.divergence)?,
-            contrast: match &self.contrast {
-                Some((_, comparison)) => sum(comparison.losses)?,
-                None => 0.0,
-            },
-        })
+    /// The losses, which lie side by side.
+    fn loss(&self, memory: Memory) -> Result<Pending<VaeLoss>> {
+        let kept = memory.gpu.keep(memory.at(self.losses.all))?;
+        let Losses {
+            all,
+            reconstruction,
+            divergence,
+            contrast,
+        } = self.losses;
+        Ok(Pending::later(move || {
+            let values = kept.whole().download_doubles()?;
+            let sum = |slot: Slot| -> f64 {
+                let start = (slot.start - all.start) / 2;
+                let values = &values[start..start + slot.len / 2];
+                values.iter().fold(0.0, |sum, value| sum + value)
+            };
+            Ok(VaeLoss {
+                reconstruction: sum(reconstruction),
+                kl: sum(divergence),
+                contrast: sum(contrast),
+            })
+        }))
     }
 }
 
@@ -357,14 +434,14 @@ impl Wanted {
 }
 
 impl Vae for CudaVae {
-    fn step(
+    fn learn(
         &mut self,
         inputs: &Batch,
         targets: &Batch,
         noise: &[f32],
         objective: VaeObjective,
         update: &Update,
-    ) -> Result<VaeLoss> {
+    ) -> Result<Pending<VaeLoss>> {
         let networks = &self.networks;
         let shape = networks.checked(inputs)?;
         let latent = networks.mean.output.len();
@@ -404,8 +481,7 @@ impl Vae for CudaVae {
         let shape = networks.mean.output;
         let count = checks::latents(latent, shape)?;
         let mut arena = Arena::default();
-        let code = arena.place(latent.len());
-        let pass = networks.decoder.lay_out(&mut arena, count, shape, code)?;
+        let (code, pass) = networks.lay_out_decoder(&mut arena, count)?;
         self.pass(&self.values, arena, |memory| {
             memory.at(code).upload(latent)?;
             networks.decoder.infer(memory, &pass)?;

@@ -202,10 +202,11 @@ fn vae(of: &Reproduction<'_>) -> Result<Pace> {
     let settings = config.pretrain()?;
     let autoencoder = config.autoencoder()?;
     let weights = Weights::initial(&parameters::vae(autoencoder), config.seed);
-    let mut vae = of.backend.vae(autoencoder, &weights)?;
-    drop(weights);
     let all: Vec<usize> = (0..images.len()).collect();
     let (batch, _) = pretrain::pass(settings, images.len());
+    let work = pretrain::work(autoencoder, settings, batch);
+    let mut vae = (of.backend.suited_to(&work)?).vae(autoencoder, &weights)?;
+    drop(weights);
     let drawing = Drawing {
         batch,
         side: settings.side,
@@ -240,12 +241,12 @@ fn classifier(of: &Reproduction<'_>, training: Training) -> Result<Pace> {
     let (head, classes) = (settings.head.into(), data.classes.len());
     let all = parameters::classifier(architecture, head, classes);
     let weights = Weights::initial(&all, config.seed);
-    let mut classifier = of
-        .backend
-        .classifier(architecture, head, classes, &weights)?;
-    drop(weights);
     let chosen = finetune::chosen(data, training.labels, training.seed)?;
     let (batch, _) = finetune::pass(settings, chosen.len());
+    let work = finetune::work(architecture, settings, classes, batch);
+    let backend = of.backend.suited_to(&work)?;
+    let mut classifier = backend.classifier(architecture, head, classes, &weights)?;
+    drop(weights);
     let drawing = Drawing {
         batch,
         side: settings.side,

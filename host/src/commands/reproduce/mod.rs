@@ -44,7 +44,7 @@ pub fn run(arguments: &ReproduceCommand, progress: Progress) -> Result<Answer> {
         ..Given::default()
     };
     let (folder, config) = folder::open(Stage::Reproduce, &arguments.folder, given)?;
-    let backend = backend::choose(config.device, |line| progress.tell(line))?;
+    let backend = backend::choose(config.device, move |line| progress.tell(line))?;
     progress.tell(&format!(
         "training on {}; run: {}",
         backend.name(),

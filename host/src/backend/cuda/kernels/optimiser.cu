@@ -1,10 +1,48 @@
-// The rules that move weights.
+// The rules that move weights: a launch for all tensors that learn, however many there are.
+
+// Where a tensor lies in the buffers of a model, which all have one order, and how it moves: `keep`
+// is what decay leaves of the values, `rate` and `root` hold Adam's corrections.
+struct Segment {
+    int start, len;
+    // The first of its blocks.
+    int block;
+    float keep, rate, root;
+};
+
+constexpr int MOST_SEGMENTS = 64;
+
+struct Segments {
+    int count;
+    // Values of a block.
+    int part;
+    Segment all[MOST_SEGMENTS];
+};
+
+// The values of this block.
+struct Stretch {
+    int begin, end;
+    float keep, rate, root;
+
+    __device__ Stretch(const Segments &segments) {
+        const int block = blockIdx.x;
+        int i = segments.count - 1;
+        while (segments.all[i].block > block) {
+            --i;
+        }
+        const int start = segments.all[i].start;
+        begin = start + (block - segments.all[i].block) * segments.part;
+        end = min(begin + segments.part, start + segments.all[i].len);
+        keep = segments.all[i].keep;
+        rate = segments.all[i].rate;
+        root = segments.all[i].root;
+    }
+};
 
 // Σ g², a part a block.
-KERNEL square_parts(const float *gradient, int len, int part, double *parts) {
-    const int begin = blockIdx.x * part, end = min(begin + part, len);
+KERNEL square_parts(Segments segments, const float *gradient, double *parts) {
+    const Stretch stretch(segments);
     float sum = 0.0f;
-    for (int i = begin + threadIdx.x; i < end; i += THREADS) {
+    for (int i = stretch.begin + threadIdx.x; i < stretch.end; i += THREADS) {
         sum += gradient[i] * gradient[i];
     }
     const double total = block_sum(sum);
@@ -25,30 +63,32 @@ KERNEL clip(const double *parts, int count, double limit, float *scale) {
     }
 }
 
-// Adam (Kingma and Ba, 2015), the decay apart from the gradient (Loshchilov and Hutter, 2019):
-// `keep` is what decay leaves, `rate` and `root` hold the corrections of the step.
-KERNEL adam(float *values, const float *gradient, float *mean, float *square, int len,
-            const float *clip_scale, float keep, float rate, float root, float beta1, float beta2,
-            float rest1, float rest2, float epsilon) {
+// Adam (Kingma and Ba, 2015), the decay apart from the gradient (Loshchilov and Hutter, 2019).
+KERNEL adam(Segments segments, float *values, const float *gradient, float *mean, float *square,
+            const float *clip_scale, float beta1, float beta2, float rest1, float rest2,
+            float epsilon) {
     const float scale = clip_scale ? *clip_scale : 1.0f;
-    FOR_EACH(i, len) {
+    const Stretch stretch(segments);
+    for (int i = stretch.begin + threadIdx.x; i < stretch.end; i += THREADS) {
         const float g = gradient[i] * scale;
         const float m = beta1 * mean[i] + rest1 * g;
         const float v = beta2 * square[i] + rest2 * g * g;
         mean[i] = m;
         square[i] = v;
-        values[i] = values[i] * keep - rate * m / (sqrtf(v) / root + epsilon);
+        values[i] =
+            values[i] * stretch.keep - stretch.rate * m / (sqrtf(v) / stretch.root + epsilon);
     }
 }
 
 // Momentum as PyTorch has it: v = momentum · v + g, w = w − rate · v.
-KERNEL sgd(float *values, const float *gradient, float *velocity, int len, const float *clip_scale,
-           float keep, float rate, float momentum) {
+KERNEL sgd(Segments segments, float *values, const float *gradient, float *velocity,
+           const float *clip_scale, float momentum) {
     const float scale = clip_scale ? *clip_scale : 1.0f;
-    FOR_EACH(i, len) {
+    const Stretch stretch(segments);
+    for (int i = stretch.begin + threadIdx.x; i < stretch.end; i += THREADS) {
         const float v = momentum * velocity[i] + gradient[i] * scale;
         velocity[i] = v;
-        values[i] = values[i] * keep - rate * v;
+        values[i] = values[i] * stretch.keep - stretch.rate * v;
     }
 }
 

@@ -45,12 +45,12 @@ pub struct Comparison {
     similarities: Slot,
     pairs: Slot,
     /// Each view's loss, in f64.
-    pub losses: Slot,
+    losses: Slot,
 }
 
 impl Comparison {
-    /// Lays them out for `count` views of `dimensions` values.
-    pub fn new(arena: &mut Arena, count: usize, dimensions: usize) -> Self {
+    /// Lays them out for `count` views of `dimensions` values, whose losses go to `losses`.
+    pub fn new(arena: &mut Arena, count: usize, dimensions: usize, losses: Slot) -> Self {
         let all = Self {
             count,
             dimensions,
@@ -58,7 +58,7 @@ impl Comparison {
             lengths: arena.place(count),
             similarities: arena.place(count * count),
             pairs: arena.place(count * count),
-            losses: arena.place_doubles(count),
+            losses,
         };
         all.map().need(arena);
         all
@@ -212,6 +212,8 @@ impl Gpu {
         check(gradient, views.len());
         int(count * count)?;
         let temperature = term.temperature as f32;
+        let losses = at(comparison.losses);
+        check(losses, 2 * count);
         let (units, lengths) = (at(comparison.units), at(comparison.lengths));
         let (similarities, pairs) = (at(comparison.similarities), at(comparison.pairs));
         self.blocks(
@@ -234,7 +236,7 @@ impl Gpu {
                 similarities.into(),
                 int(count)?,
                 temperature.into(),
-                at(comparison.losses).into(),
+                losses.into(),
             ],
         )?;
         self.each(

@@ -60,6 +60,13 @@ impl Gpu {
         self.each("copy", from.len(), &[from.into(), len, to.into()])
     }
 
+    /// A copy of values that the next pass writes over, for when the machine is done.
+    pub fn keep(&self, values: Span) -> Result<Buffer> {
+        let kept = self.buffer(values.len())?;
+        self.copy(values, kept.whole())?;
+        Ok(kept)
+    }
+
     /// A kernel that goes over `len` values.
     fn each(&self, kernel: &'static str, len: usize, arguments: &[Argument]) -> Result<()> {
         let blocks = len.div_ceil(THREADS).clamp(1, MOST_BLOCKS);
