@@ -105,6 +105,7 @@ macro_rules! parity_tests {
             equal_runs_are_equal_to_the_bit,
             a_resumed_run_is_equal_to_the_bit,
             losses_that_are_asked_for_late_are_equal_to_the_bit,
+            targets_that_are_the_inputs_are_equal_to_a_copy,
             what_is_wrong_is_said_alike,
             averages,
         }
@@ -481,6 +482,21 @@ pub fn equal_runs_are_equal_to_the_bit(gpu: &dyn Backend) -> Result<()> {
         Ok((vae.weights()?, vae.optimiser_state()?, loss))
     };
     ensure!(run()? == run()?, "two runs differ");
+    Ok(())
+}
+
+/// Images that are to be made as they are, told by being the same or by equal pixels.
+pub fn targets_that_are_the_inputs_are_equal_to_a_copy(gpu: &dyn Backend) -> Result<()> {
+    for (autoencoder, side) in [(&EDGE.vae, SIDE), (DEEP, 32)] {
+        let [mut first, _] = vaes(gpu, autoencoder)?;
+        let [mut second, _] = vaes(gpu, autoencoder)?;
+        let (batch, noise) = (images(2, side, 1), noise(2 * autoencoder.latent(), 2));
+        let update = update(PLAIN);
+        let loss = first.step(&batch, &batch, &noise, OBJECTIVE, &update)?;
+        let other = second.step(&batch.clone(), &batch, &noise, OBJECTIVE, &update)?;
+        ensure!(loss == other, "losses differ");
+        ensure!(first.weights()? == second.weights()?, "weights differ");
+    }
     Ok(())
 }
 

@@ -32,6 +32,8 @@ struct Dry {
     held: RefCell<BTreeMap<u64, usize>>,
     /// The most bytes that were held at once.
     most: Cell<usize>,
+    /// The lengths of what was brought, in bytes.
+    uploaded: RefCell<Vec<usize>>,
 }
 
 impl Machine for Dry {
@@ -65,6 +67,7 @@ impl Machine for Dry {
             to + bytes.len() as u64 <= self.allocated.get(),
             "no memory at {to}"
         );
+        self.uploaded.borrow_mut().push(bytes.len());
         Ok(())
     }
 
@@ -194,6 +197,23 @@ fn plans_are_what_trainings_take() -> Result<()> {
         assert!(more <= LOSSES, "{more} bytes");
         assert!(machine.held.borrow().is_empty());
     }
+    Ok(())
+}
+
+/// A batch is most of what a step brings to the GPU.
+#[test]
+fn images_that_are_their_own_targets_are_brought_once() -> Result<()> {
+    let machine = Rc::new(Dry::default());
+    let autoencoder = &EDGE.vae;
+    let weights = zeros(&parameters::vae(autoencoder));
+    let mut vae = Cuda::on(machine.clone()).vae(autoencoder, &weights)?;
+    let (batch, noise) = (grey(2), vec![0.0; 2 * autoencoder.latent()]);
+    machine.uploaded.take();
+    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+    let [pixels, values] = [&batch.pixels, &noise].map(|values| size_of::<f32>() * values.len());
+    assert_eq!(machine.uploaded.take(), [pixels, values]);
+    vae.step(&batch.clone(), &batch, &noise, OBJECTIVE, &update())?;
+    assert_eq!(machine.uploaded.take(), [pixels, values, pixels]);
     Ok(())
 }
 

@@ -285,12 +285,17 @@ impl Step {
         }
     }
 
+    /// Brings the batch. Images that are to be made as they are come once.
     fn upload(&self, memory: Memory, inputs: &Batch, targets: &Batch, noise: &[f32]) -> Result<()> {
-        memory.at(self.encoder.images).upload(&inputs.pixels)?;
+        let images = memory.at(self.encoder.images);
+        images.upload(&inputs.pixels)?;
         memory.at(self.noise).upload(noise)?;
+        let same = std::ptr::eq(inputs, targets);
         let to = memory.at(self.targets);
         match self.shrunk {
+            None if same => memory.gpu.copy(images, to),
             None => to.upload(&targets.pixels),
+            Some((_, pool)) if same => memory.gpu.average_pool(pool, images, to),
             Some((whole, pool)) => {
                 let whole = memory.at(whole);
                 whole.upload(&targets.pixels)?;
