@@ -251,23 +251,18 @@ pub(crate) const fn place(
     let mut rest = layers;
     loop {
         let layer = rest.split_first();
-        place.op = match layer {
-            Some((layer, _)) => Some(layer.op),
-            None => None,
-        };
-        place.output = match layer {
-            Some((layer, _)) => layer.output(place.input, classes),
-            None => place.input,
-        };
-        place.winograd = match layer {
-            Some((layer, after)) => winograd(layer, place.input, place.output, after, method),
-            None => None,
-        };
+        if let Some((layer, after)) = layer {
+            place.op = Some(layer.op);
+            place.output = layer.output(place.input, classes);
+            place.winograd = winograd(layer, place.input, place.output, after, method);
+            place.weights = model::weights(layer, place.input, classes);
+        } else {
+            place.op = None;
+            place.output = place.input;
+            place.winograd = None;
+            place.weights = Weights::NONE;
+        }
         place.store = store(place.op, place.input, passing, place.winograd);
-        place.weights = match layer {
-            Some((layer, _)) => model::weights(layer, place.input, classes),
-            None => Weights::NONE,
-        };
         place.sums = sums(place.op, place.input, place.output);
         let own = if place.store.passing {
             0

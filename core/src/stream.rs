@@ -461,12 +461,13 @@ fn step_place(
             };
             if let Some(winograd) = winograd {
                 kernels::winograd_conv_rows(&rows, winograd, weights, &channels, scratch, target);
-            } else if convolve(&rows, &channels, target) {
-            } else if let Order::Packed(packing) = place.weights.order(parameters.layout) {
-                let weights = bytemuck::try_cast_slice(weights).ok()?;
-                kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
-            } else {
-                kernels::conv_row(&rows, window, weights, &channels, scratch, target);
+            } else if !convolve(&rows, &channels, target) {
+                if let Order::Packed(packing) = place.weights.order(parameters.layout) {
+                    let weights = bytemuck::try_cast_slice(weights).ok()?;
+                    kernels::packed_conv_row(&rows, packing, weights, &channels, scratch, target);
+                } else {
+                    kernels::conv_row(&rows, window, weights, &channels, scratch, target);
+                }
             }
             *done += 1;
         }

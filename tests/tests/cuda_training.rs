@@ -60,19 +60,21 @@ fn a_short_pre_training() -> Pretrain {
     }
 }
 
-#[test]
-fn a_pre_training_ends_as_on_the_processor() -> Result<()> {
-    let (data, settings) = (data(), a_short_pre_training());
+fn pre_train(data: &Dataset, backend: &dyn Backend, folder: &Folder) -> Result<Weights> {
     let request = pretrain::Request {
         autoencoder: EDGE.deep_vae.as_ref().unwrap(),
-        settings: &settings,
+        settings: &a_short_pre_training(),
         seed: 1,
         init: None,
         images: &data.unlabelled,
     };
-    let [found, expected] = both(|backend, folder| {
-        pretrain::train(&request, backend, folder, &Metadata::default(), QUIET)
-    })?;
+    pretrain::train(&request, backend, folder, &Metadata::default(), QUIET)
+}
+
+#[test]
+fn a_pre_training_ends_as_on_the_processor() -> Result<()> {
+    let data = data();
+    let [found, expected] = both(|backend, folder| pre_train(&data, backend, folder))?;
     near(&found, &expected)
 }
 
@@ -104,18 +106,10 @@ fn a_fine_tuning_ends_as_on_the_processor() -> Result<()> {
 /// is an error instead.
 #[test]
 fn what_a_gpu_has_no_memory_for_goes_on_with_the_processor() -> Result<()> {
-    let (data, settings) = (data(), a_short_pre_training());
-    let request = pretrain::Request {
-        autoencoder: EDGE.deep_vae.as_ref().unwrap(),
-        settings: &settings,
-        seed: 1,
-        init: None,
-        images: &data.unlabelled,
-    };
+    let data = data();
     let train = |backend: &dyn Backend| {
         let folder = tempfile::tempdir()?;
-        let folder = Folder::make(folder.path())?;
-        pretrain::train(&request, backend, &folder, &Metadata::default(), QUIET)
+        pre_train(&data, backend, &Folder::make(folder.path())?)
     };
     let machine = Rc::new(Emulator::with_memory(5 << 20));
     let said = Rc::new(RefCell::new(Vec::new()));

@@ -8,6 +8,7 @@ use host::evaluate::{Aligned, needs, parse};
 use host::quantise::order::order;
 use tests::twin;
 use vae96::model::WeightLayout;
+use vae96::plan::Method;
 
 const MODELS: [&str; 3] = ["edge-conv.v96", "edge-dense.v96", "edge-deep-encoder.v96"];
 
@@ -37,6 +38,21 @@ fn a_model_answers_the_same_in_every_layout() -> Result<()> {
                 "{name}, {layout:?}"
             );
         }
+    }
+    Ok(())
+}
+
+/// The dense head has no layer that could run by Winograd's method.
+#[test]
+fn a_model_is_for_the_method_that_a_layer_of_it_runs_by() -> Result<()> {
+    for (name, method) in [
+        ("edge-conv.v96", Method::Winograd),
+        ("edge-dense.v96", Method::Direct),
+    ] {
+        let file = fixture(name)?;
+        let ordered = order(Aligned::new(&file).bytes(), WeightLayout::Winograd)?;
+        let ordered = Aligned::new(&ordered.expect("the fixtures are narrow"));
+        assert_eq!(parse(ordered.bytes())?.method(), method, "{name}");
     }
     Ok(())
 }

@@ -72,8 +72,7 @@ fn main() -> ! {
     let expected = images
         .each_ref()
         .map(|image| reference::run(Edge::LAYERS, INPUT, &owned.parameters(), &image[..]));
-    let each = || images.iter().zip(&expected);
-    for (image, expected) in each() {
+    for (image, expected) in images.iter().zip(&expected) {
         measure::<Edge>(WeightLayout::Portable, &owned, image, expected);
         measure::<Edge>(WeightLayout::Packed, &owned, image, expected);
         measure::<EdgeWinograd>(WeightLayout::Winograd, &owned, image, expected);

@@ -66,8 +66,7 @@ fn network(model: &[u8]) -> Result<String, Box<dyn Error>> {
             return Err("an encoder tells no classes apart".into());
         }
     };
-    // What the file's weights are ordered for is what runs.
-    let method = match model.layout().method() {
+    let method = match model.method() {
         Method::Direct => "",
         Method::Winograd => "Winograd",
     };

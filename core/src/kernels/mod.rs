@@ -130,14 +130,19 @@ impl Channels<'_> {
         channels: &mut impl Iterator<Item = Channel>,
         output: &mut [i8],
     ) {
-        let clamps = self.clamps();
         for ((output, &sum), channel) in output.iter_mut().zip(sums).zip(channels) {
-            let sum = channel.bias.wrapping_add(sum);
-            *output = if clamps {
-                self.narrow_activation::<true>(sum, channel)
-            } else {
-                self.narrow_activation::<false>(sum, channel)
-            };
+            *output = self.of_narrow(sum, channel);
+        }
+    }
+
+    /// The activation of a narrow sum without its bias.
+    #[inline(always)]
+    fn of_narrow(&self, sum: i32, channel: Channel) -> i8 {
+        let sum = channel.bias.wrapping_add(sum);
+        if self.clamps() {
+            self.narrow_activation::<true>(sum, channel)
+        } else {
+            self.narrow_activation::<false>(sum, channel)
         }
     }
 

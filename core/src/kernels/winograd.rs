@@ -222,9 +222,10 @@ fn transform_pixels(rows: &Rows<'_>, winograd: Winograd, pixels: &mut [[i32; PIX
                 for quad in 0..CHUNK / QUAD {
                     let at = 2 * tile * quads + chunk * CHUNK / QUAD + quad;
                     let words = words_of_tile(lines, at, quads);
-                    let place = 2 * quad * TILES + lane;
-                    put(words.map(|row| row.map(halves::even)), pixels, place);
-                    put(words.map(|row| row.map(halves::odd)), pixels, place + TILES);
+                    let [even, odd] =
+                        [halves::even, halves::odd].map(|widen| words.map(|row| row.map(widen)));
+                    put::<TILES, 4>(even, differences, pixels, (2 * quad, lane));
+                    put::<TILES, 4>(odd, differences, pixels, (2 * quad + 1, lane));
                 }
             }
         }
@@ -245,23 +246,31 @@ fn words_of_tile(lines: [&[u32]; 4], at: usize, quads: usize) -> [[u32; 4]; 4] {
     })
 }
 
-/// Transforms a tile of two channels, and puts each point at its place.
+/// Transforms rows of two channels' values along both axes by `transform`, and puts each point at
+/// its place, the `lane`-th of `LANES` for a pair of channels.
 #[inline(always)]
-fn put(tile: [[u32; 4]; 4], pixels: &mut [i32; PIXELS], place: usize) {
-    let rows = tile.map(differences);
+fn put<const LANES: usize, const N: usize>(
+    rows: [[u32; N]; N],
+    transform: impl Fn([u32; N]) -> [u32; 4],
+    words: &mut [i32],
+    (pair, lane): (usize, usize),
+) {
+    let rows = rows.map(&transform);
     for column in 0..4 {
-        let points = differences(rows.map(|row| at_column(row, column)));
+        let points = transform(rows.map(|row| at(row, column)));
         for (row, value) in points.into_iter().enumerate() {
-            let point = (4 * row + column) * PAIRS * TILES;
-            if let Some(word) = pixels.get_mut(point + place) {
+            let place = ((4 * row + column) * PAIRS + pair) * LANES + lane;
+            if let Some(word) = words.get_mut(place) {
                 *word = value.cast_signed();
             }
         }
     }
 }
 
-fn at_column<const N: usize>(row: [u32; N], column: usize) -> u32 {
-    row.get(column).copied().unwrap_or_default()
+/// A value of a few, zero beyond them.
+#[inline(always)]
+fn at<T: Copy + Default, const N: usize>(values: [T; N], index: usize) -> T {
+    values.get(index).copied().unwrap_or_default()
 }
 
 /// Bᵀ applied to four values of two channels.
@@ -292,19 +301,10 @@ pub(super) mod plain {
     ) {
         for quad in 0..CHUNK / QUAD {
             let word = |tap: usize| weights.get(quad + tap * quads).copied().unwrap_or_default();
+            let words = [0, 3, 6].map(|row| [0, 1, 2].map(|column| word(row + column)));
             for (half, widen) in [halves::even, halves::odd].into_iter().enumerate() {
-                let columns = [0, 1, 2]
-                    .map(|column| filters([0, 1, 2].map(|row| widen(word(3 * row + column)))));
-                let place = (2 * quad + half) * CHANNELS + lane;
-                for row in 0..4 {
-                    let line = columns.map(|column| at_column(column, row));
-                    for (column, value) in filters(line).into_iter().enumerate() {
-                        let point = (4 * row + column) * PAIRS * CHANNELS;
-                        if let Some(word) = transformed.get_mut(point + place) {
-                            *word = value.cast_signed();
-                        }
-                    }
-                }
+                let taps = words.map(|row| row.map(widen));
+                put::<CHANNELS, 3>(taps, filters, transformed, (2 * quad + half, lane));
             }
         }
     }
@@ -364,16 +364,10 @@ pub(super) mod plain {
             };
             let columns = [0, 1, 2, 3].map(|c| outputs([0, 4, 8, 12].map(|row| point(row + c))));
             for (row, line) in rows.iter_mut().enumerate() {
-                let sums = columns.map(|column| column.get(row).copied().unwrap_or_default());
+                let sums = columns.map(|column| at(column, row));
                 for (column, sum) in outputs(sums).into_iter().enumerate() {
-                    let sum = channel.bias.wrapping_add(sum >> 2);
-                    let value = if channels.clamps() {
-                        channels.narrow_activation::<true>(sum, channel)
-                    } else {
-                        channels.narrow_activation::<false>(sum, channel)
-                    };
                     if let Some(place) = line.get_mut((2 * tile + column) * tiles.pitch) {
-                        *place = value;
+                        *place = channels.of_narrow(sum >> 2, channel);
                     }
                 }
             }

@@ -45,7 +45,7 @@ impl WeightLayout {
     }
 
     /// The method of computing convolutions that the weights are ordered for.
-    pub const fn method(self) -> Method {
+    pub(super) const fn method(self) -> Method {
         match self {
             Self::Winograd => Method::Winograd,
             Self::Portable | Self::Packed => Method::Direct,

@@ -59,6 +59,7 @@ pub(crate) use sections::Sections;
 
 use crate::layer::Layer;
 use crate::network::{Architecture, Description, INPUT, Kind, MAX_CLASSES, Network};
+use crate::plan::Method;
 
 /// What a model file's address must be a multiple of.
 pub const ALIGNMENT: usize = 16;
@@ -162,6 +163,17 @@ impl<'m> Model<'m> {
     /// Which kernels the weights are ordered for.
     pub const fn layout(&self) -> WeightLayout {
         self.parameters.layout
+    }
+
+    /// The method of computing convolutions that it is for: the direct one, unless the weights are
+    /// ordered for another and a layer of the network runs by that.
+    pub const fn method(&self) -> Method {
+        let method = self.parameters.layout.method();
+        if self.network.ram_bytes(method) > self.network.ram_bytes(Method::Direct) {
+            method
+        } else {
+            Method::Direct
+        }
     }
 
     /// Classes it tells apart; 0 for an encoder.

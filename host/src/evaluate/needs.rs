@@ -54,7 +54,7 @@ pub fn needs(file: &[u8]) -> Result<Needs> {
         classes: model.classes(),
         layout: model.layout().name(),
         flash_bytes: model.flash_bytes(),
-        ram_bytes: model.network().ram_bytes(model.layout().method()),
+        ram_bytes: model.network().ram_bytes(model.method()),
         macs: model.network().macs(model.classes()),
         layers: layers(&model),
     })
@@ -75,7 +75,7 @@ fn layers(model: &Model<'_>) -> Vec<LayerNeeds> {
             weights,
             // A multiplier, a shift and a bias a channel.
             flash_bytes: bytes.unwrap_or(weights) + channels * (4 + 1 + 4) + record,
-            ram_bytes: (model.network()).layer_ram_bytes(index, model.layout().method()),
+            ram_bytes: (model.network()).layer_ram_bytes(index, model.method()),
         };
         input = needs.out;
         needs

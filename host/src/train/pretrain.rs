@@ -178,14 +178,10 @@ impl PretrainTask<'_> {
     fn noise(&self, purpose: Purpose, index: usize, images: usize) -> Vec<f32> {
         normal(self.seed, purpose, index, images * self.latent)
     }
-
-    fn loss(&self, reconstruction: f64, kl: f64) -> f64 {
-        weighed(self.settings, reconstruction, kl)
-    }
 }
 
 /// The loss an image, without the contrastive term.
-fn weighed(settings: &Pretrain, reconstruction: f64, kl: f64) -> f64 {
+fn loss(settings: &Pretrain, reconstruction: f64, kl: f64) -> f64 {
     reconstruction / (2.0 * settings.sigma2) + settings.beta * kl
 }
 
@@ -221,7 +217,7 @@ impl Task for PretrainTask<'_> {
             let mean = |sum: f64| sum / count as f64;
             let (reconstruction, kl) = (mean(loss.reconstruction), mean(loss.kl));
             let mut figures = vec![
-                ("loss", weighed(&settings, reconstruction, kl)),
+                ("loss", self::loss(&settings, reconstruction, kl)),
                 ("reconstruction", reconstruction),
                 ("kl", kl),
             ];
@@ -263,7 +259,7 @@ impl Task for PretrainTask<'_> {
         self.show(epoch, &kl)?;
         let (reconstruction, kl) = (reconstruction / images, kl.iter().sum());
         Ok(Measures::from([
-            ("loss".to_owned(), self.loss(reconstruction, kl)),
+            ("loss".to_owned(), loss(self.settings, reconstruction, kl)),
             ("reconstruction".to_owned(), reconstruction),
             ("kl".to_owned(), kl),
         ]))

@@ -4,7 +4,9 @@
 
 use core::arch::naked_asm;
 
-use super::super::winograd::{PAIRS, PIXELS, POINTS, SUMS, TILES, Tiles, WEIGHTS, plain};
+use super::super::winograd::{
+    CHANNELS, PAIRS, PIXELS, POINT, POINTS, SUMS, TILES, Tiles, WEIGHTS, plain,
+};
 use super::super::{Channel, Channels};
 use crate::requantise;
 
@@ -19,7 +21,7 @@ pub(crate) fn transform_weights(
     lane: usize,
     transformed: &mut [i32; WEIGHTS],
 ) {
-    if weights.len() < 8 * quads + QUADS || lane > 1 {
+    if weights.len() < 8 * quads + QUADS || lane >= CHANNELS {
         return;
     }
     // SAFETY: the kernel reads 8 words of each of 9 taps, and writes every second of the 512 words
@@ -62,7 +64,7 @@ pub(crate) fn finish(
     let last = (2 * tiles.count).wrapping_sub(1) * tiles.pitch;
     if tiles.count == 0
         || tiles.count > TILES
-        || sums.len() < (POINTS - 1) * 2 * TILES + tiles.count
+        || sums.len() < (POINTS - 1) * POINT + tiles.count
         || upper.len() <= last
         || lower.len() <= last
     {
