@@ -9,12 +9,20 @@ pub mod parity;
 pub mod torch;
 pub mod twin;
 
+use std::path::{Path, PathBuf};
+
 use host::backend::parameters::{Parameter, Start};
 use host::backend::{Batch, Outcome, Target, Tensor, Weights};
 use host::data::{IMAGE_BYTES, Images, scenes};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae96::SIDE;
+
+/// A file of `tests/fixtures`.
+pub fn fixture(name: &str) -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.join("fixtures").join(name)
+}
 
 /// Weights as after a training: BatchNorm has scales, shifts, means and variances of its own,
 /// one far from another.

@@ -1,7 +1,5 @@
 //! The formula that PyTorch's side of a fixture shares, and comparisons with what it answered.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use host::backend::{Batch, Learner, Tensor, Weights, parameters};
 use safetensors::SafeTensors;
@@ -73,8 +71,7 @@ pub struct Expected {
 impl Expected {
     /// The case of that name in a file of `tests/fixtures`.
     pub fn of(file: &str, case: &'static str) -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-        let path = folder.join(file);
+        let path = crate::fixture(file);
         let file = std::fs::read(&path).with_context(|| path.display().to_string())?;
         Ok(Self { file, case })
     }

@@ -10,14 +10,13 @@ const AGAIN: &str =
 
 #[test]
 fn the_examples_frames_and_answers_are_the_hosts() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = tests.join("../core/examples/firmware/frames");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/examples/firmware/frames");
     for frame in frames::draw() {
         let path = folder.join(format!("{}.rgb", frame.name));
         let committed = fs::read(&path).unwrap();
         assert!(committed == frame.bytes, "{}: {AGAIN}", path.display());
     }
-    let fixture = |name: &str| fs::read(tests.join("fixtures").join(name)).unwrap();
+    let fixture = |name: &str| fs::read(tests::fixture(name)).unwrap();
     let committed = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let report = frames::report(&fixture("edge-conv.v96")).unwrap();
     assert_eq!(committed("report.txt"), report, "{AGAIN}");

@@ -1,27 +1,21 @@
 //! The same model for other kernels.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::Result;
 use host::evaluate::{Aligned, needs, parse};
 use host::quantise::order::order;
-use tests::twin;
+use tests::{fixture, twin};
 use vae96::model::WeightLayout;
 use vae96::plan::Method;
 
 const MODELS: [&str; 3] = ["edge-conv.v96", "edge-dense.v96", "edge-deep-encoder.v96"];
 
-fn fixture(name: &str) -> Result<Vec<u8>> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    Ok(fs::read(fixtures.join(name))?)
-}
-
 #[test]
 fn a_model_answers_the_same_in_every_layout() -> Result<()> {
     let images = tests::scenes(4, 11).concat();
     for name in MODELS {
-        let file = fixture(name)?;
+        let file = fs::read(fixture(name))?;
         let expected = twin::answers(&file, &images)?;
         let aligned = Aligned::new(&file);
         let original = parse(aligned.bytes())?;
@@ -49,7 +43,7 @@ fn a_model_is_for_the_method_that_a_layer_of_it_runs_by() -> Result<()> {
         ("edge-conv.v96", Method::Winograd),
         ("edge-dense.v96", Method::Direct),
     ] {
-        let file = fixture(name)?;
+        let file = fs::read(fixture(name))?;
         let ordered = order(Aligned::new(&file).bytes(), WeightLayout::Winograd)?;
         let ordered = Aligned::new(&ordered.expect("the fixtures are narrow"));
         assert_eq!(parse(ordered.bytes())?.method(), method, "{name}");
@@ -59,7 +53,7 @@ fn a_model_is_for_the_method_that_a_layer_of_it_runs_by() -> Result<()> {
 
 #[test]
 fn what_is_ordered_already_is_refused() -> Result<()> {
-    let file = fixture(MODELS[0])?;
+    let file = fs::read(fixture(MODELS[0]))?;
     let packed = order(Aligned::new(&file).bytes(), WeightLayout::Packed)?;
     let packed = packed.expect("the fixtures are narrow");
     let again = order(Aligned::new(&packed).bytes(), WeightLayout::Winograd);
@@ -72,7 +66,7 @@ fn what_is_ordered_already_is_refused() -> Result<()> {
 
 #[test]
 fn memory_is_that_of_the_method_that_weights_are_ordered_for() -> Result<()> {
-    let file = fixture(MODELS[0])?;
+    let file = fs::read(fixture(MODELS[0]))?;
     let ram = |layout| -> Result<usize> {
         let ordered = order(Aligned::new(&file).bytes(), layout)?.expect("the fixtures are narrow");
         let needs = needs(&ordered)?;

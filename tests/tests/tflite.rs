@@ -5,10 +5,10 @@
 //! repeats the comparison with the interpreter itself.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use host::evaluate::Aligned;
+use tests::fixture;
 use tests::twin::{self, IMAGES};
 use vae96::{Classifier, Edge, IMAGE_BYTES};
 
@@ -37,14 +37,8 @@ impl Fixture {
     }
 }
 
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(name)
-}
-
 fn read(name: &str) -> Result<Vec<u8>> {
-    std::fs::read(path(name)).with_context(|| path(name).display().to_string())
+    std::fs::read(fixture(name)).with_context(|| fixture(name).display().to_string())
 }
 
 /// The checksum of RFC 1950, section 9.

@@ -4,7 +4,6 @@
 //! `fixtures/make_torch_files.py` wrote what is expected, and checks our files in PyTorch itself.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use host::backend::cpu::Cpu;
@@ -12,19 +11,14 @@ use host::backend::parameters;
 use host::commands::trained::Trained;
 use host::train::recipe::{Head, Network};
 use serde_json::Value;
+use tests::fixture;
 use tests::torch::images;
 use vae96::{Architecture, SIDE};
 
 const CLASSES: usize = 10;
 
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(name)
-}
-
 fn expected(part: &str) -> Result<Value> {
-    let file = std::fs::read(path("torch-files.json"))?;
+    let file = std::fs::read(fixture("torch-files.json"))?;
     let json: Value = serde_json::from_slice(&file)?;
     json.get(part).cloned().context("the fixture is incomplete")
 }
@@ -32,7 +26,7 @@ fn expected(part: &str) -> Result<Value> {
 /// Of F64, F32, BF16 and F16, with counts of batches.
 #[test]
 fn a_classifier_of_pytorch_gives_its_answers() -> Result<()> {
-    let trained = Trained::load(&path("torch-classifier.safetensors"), "")?;
+    let trained = Trained::load(&fixture("torch-classifier.safetensors"), "")?;
     assert_eq!(trained.label.network, Network::Edge);
     let (head, classes) = trained.head()?;
     assert_eq!((head, classes.len()), (Head::Conv, CLASSES));

@@ -4,12 +4,12 @@
 //! formula that both sides know, so that half a gigabyte of weights need not be kept.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::Result;
 use host::backend::cpu::Cpu;
 use host::backend::parameters::{self, Parameter};
 use host::backend::{Backend, LayerRates, Optimiser, Update, VaeObjective, Weights};
+use tests::fixture;
 use tests::torch::{Expected, images, initial, noise};
 use vae96::{Head, PAPER, SIDE};
 
@@ -89,8 +89,7 @@ fn check_vae() -> Result<()> {
 /// A file that PyTorch saved, whole, with the counts of batches that its BatchNorm keeps.
 #[test]
 fn a_file_of_torch_is_read() -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let (weights, _) = Weights::load(&folder.join("torch-paper-encoder.safetensors"))?;
+    let (weights, _) = Weights::load(&fixture("torch-paper-encoder.safetensors"))?;
     assert_eq!(weights, initial(&parameters::encoder(&PAPER.vae)));
     Ok(())
 }
