@@ -1,4 +1,5 @@
-//! Whole training steps, timed: `train_step NETWORK --batch N [--device cpu|cuda[:N]]`.
+//! Whole training steps, timed: `train_step NETWORK --batch N [--device cpu|cuda[:N]]
+//! [--precision f32|tf32|bf16]`.
 //!
 //! After three steps of warm-up it reads numbers of steps from standard input, one a line, and
 //! answers each with one JSON object: the milliseconds of those steps, and the most memory that
@@ -42,7 +43,10 @@ fn main() -> Result<()> {
         .parse()
         .with_context(|| format!("--batch {batch} is not a number"))?;
     let device = option(&arguments, "--device")?.unwrap_or("cpu");
-    let backend = choose(device.parse::<Device>()?, |line| eprintln!("{line}"))?;
+    let precision = option(&arguments, "--precision")?.map(str::parse);
+    let precision = precision.transpose()?;
+    let tell = |line: &str| eprintln!("{line}");
+    let backend = choose(device.parse::<Device>()?, precision, tell)?;
     eprintln!("{}", backend.name());
     match network.as_str() {
         "edge_vae" => vae(&*backend, &EDGE.vae, batch),

@@ -9,7 +9,7 @@ use clap::{
 };
 use serde::Serialize;
 
-use crate::backend::Device;
+use crate::backend::{Device, Precision};
 use crate::export::Format;
 use crate::latent::choice::Method;
 use crate::quantise::calibrate;
@@ -98,6 +98,11 @@ pub struct CommonArguments {
     #[arg(long, value_name = "auto|cpu|cuda[:N]")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
+    /// How exactly a GPU multiplies. Without it: bf16 where the GPU has matrix cores for it, else
+    /// f32.
+    #[arg(long, value_name = "f32|tf32|bf16")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// The most unlabelled images to use; 0 takes all there are.
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ pub mod frames;
 pub mod gpu;
 pub mod lesson;
 pub mod parity;
+pub mod products;
 pub mod torch;
 pub mod twin;
 

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::parameters;
 use host::backend::{
-    Backend, Batch, Classifier, Contrast, Latent, LayerRates, Learner, Optimiser, Outcome, Tensor,
-    Update, Vae, VaeLoss, VaeObjective, Weights,
+    Backend, Batch, Classifier, Contrast, Latent, LayerRates, Learner, Optimiser, Outcome,
+    Precision, Tensor, Update, Vae, VaeLoss, VaeObjective, Weights,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,8 +17,17 @@ use vae96::{
 
 use crate::{random_weights, targets};
 
-/// The most that the two may differ, relative to the norm of a tensor.
+/// The most that the two may differ in f32, relative to the norm of a tensor.
 const TOLERANCE: f64 = 1e-4;
+
+/// How far the losses of a step may be off, what it leaves, and inference by equal weights.
+fn tolerance(gpu: &dyn Backend) -> f64 {
+    match gpu.precision() {
+        Precision::F32 => TOLERANCE,
+        Precision::Tf32 => 1e-2,
+        Precision::Bf16 => 2e-2,
+    }
+}
 
 /// The same after steps that have carried the differences of those before on.
 const TOLERANCE_OF_MANY: f64 = 1e-3;
@@ -88,6 +97,20 @@ macro_rules! parity_tests {
             }
         }
     )*};
+    // Of a backend on matrix cores.
+    (rounded $backend:expr) => {
+        $crate::parity_tests! {
+            $backend;
+            steps_of_the_shallow_vae,
+            steps_of_the_deep_vae_with_contrast,
+            steps_of_the_paper_vae,
+            steps_of_the_convolutional_classifier,
+            steps_of_the_dense_classifier,
+            steps_of_the_paper_classifier,
+            equal_runs_are_equal_to_the_bit,
+            a_resumed_run_is_equal_to_the_bit,
+        }
+    };
     ($backend:expr) => {
         $crate::parity_tests! {
             $backend;
@@ -217,6 +240,22 @@ fn near_learners(found: &dyn Learner, expected: &dyn Learner, tolerance: f64) ->
     near_tensors("the optimiser's state", &state, &other, tolerance)
 }
 
+/// What a step leaves: in f32 each tensor and each gradient, else all weights together. Of the
+/// gradients that reach the first layers of an untrained network on noise, BatchNorm leaves next to
+/// nothing, and rounded factors even less: with PyTorch's bf16 autocast, too, those of `edge`'s
+/// first layer are 13 to 18 % off. Products alone are compared one by one elsewhere.
+fn near_after_a_step(gpu: &dyn Backend, found: &dyn Learner, expected: &dyn Learner) -> Result<()> {
+    if gpu.precision() == Precision::F32 {
+        return near_learners(found, expected, TOLERANCE);
+    }
+    let weights = |learner: &dyn Learner| -> Result<Vec<f32>> {
+        let tensors = learner.weights()?.0.into_values();
+        Ok(tensors.flat_map(|tensor| tensor.data).collect())
+    };
+    let (found, expected) = (weights(found)?, weights(expected)?);
+    near("weights", &found, &expected, tolerance(gpu))
+}
+
 fn near_losses(found: VaeLoss, expected: VaeLoss, tolerance: f64) -> Result<()> {
     for (what, found, expected) in [
         (
@@ -297,20 +336,22 @@ fn vae_steps(
     [count, side]: [usize; 2],
     objective: VaeObjective,
 ) -> Result<()> {
+    let tolerance = tolerance(gpu);
     let [mut found, mut expected] = vaes(gpu, autoencoder)?;
     let latent = autoencoder.latent();
     let update = update(PLAIN);
     let run = |vae: &mut dyn Vae| step(vae, [count, side, latent], objective, &update, 5);
-    near_losses(run(&mut *found)?, run(&mut *expected)?, TOLERANCE)?;
-    near_learners(&*found, &*expected, TOLERANCE)?;
+    near_losses(run(&mut *found)?, run(&mut *expected)?, tolerance)?;
+    near_after_a_step(gpu, &*found, &*expected)?;
+    found.set_weights(&expected.weights()?)?;
     let batch = images(count + 1, side, 9);
     let encode = |vae: &dyn Vae| vae.encode(&batch);
     let (Latent { mean, log_variance }, other) = (encode(&*found)?, encode(&*expected)?);
-    near("μ", &mean, &other.mean, TOLERANCE)?;
-    near("log σ²", &log_variance, &other.log_variance, TOLERANCE)?;
+    near("μ", &mean, &other.mean, tolerance)?;
+    near("log σ²", &log_variance, &other.log_variance, tolerance)?;
     let (images, other) = (found.decode(&other.mean)?, expected.decode(&other.mean)?);
     ensure!((images.count, images.side) == (other.count, other.side));
-    near("images", &images.pixels, &other.pixels, TOLERANCE)
+    near("images", &images.pixels, &other.pixels, tolerance)
 }
 
 /// Outcomes, gradients, statistics, and logits after the step.
@@ -321,6 +362,7 @@ fn classifier_steps(
     [count, side]: [usize; 2],
     update: &Update,
 ) -> Result<()> {
+    let tolerance = tolerance(gpu);
     let [mut found, mut expected] = classifiers(gpu, architecture, head)?;
     let batch = images(count, side, 5);
     let targets = targets(&labels(count, 1), 0.1);
@@ -328,11 +370,12 @@ fn classifier_steps(
     near_outcomes(
         &outcomes,
         &expected.step(&batch, &targets, update)?,
-        TOLERANCE,
+        tolerance,
     )?;
-    near_learners(&*found, &*expected, TOLERANCE)?;
+    near_after_a_step(gpu, &*found, &*expected)?;
+    found.set_weights(&expected.weights()?)?;
     let (logits, other) = (found.logits(&batch)?, expected.logits(&batch)?);
-    near("logits", &logits, &other, TOLERANCE)
+    near("logits", &logits, &other, tolerance)
 }
 
 /// The shallow VAE of `edge`.

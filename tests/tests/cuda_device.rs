@@ -4,4 +4,27 @@
 //! cargo test --release -p tests --features gpu --test cuda_device --test cuda_memory -- --nocapture
 //! ```
 
-tests::parity_tests!(tests::gpu::first());
+use anyhow::Result;
+use host::backend::Precision;
+use tests::{gpu, products};
+
+tests::parity_tests!(gpu::first(Precision::F32));
+
+mod tf32 {
+    tests::parity_tests!(rounded super::gpu::first(super::Precision::Tf32));
+}
+
+mod bf16 {
+    tests::parity_tests!(rounded super::gpu::first(super::Precision::Bf16));
+}
+
+#[test]
+fn products_in_each_precision() -> Result<()> {
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+        if let Some(gpu) = gpu::first(precision)? {
+            products::are_those_of_rounded_factors(&gpu.gpu())?;
+            products::keep_what_is_no_number(&gpu.gpu())?;
+        }
+    }
+    Ok(())
+}

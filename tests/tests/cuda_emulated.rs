@@ -5,16 +5,25 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use host::backend::cuda::{Cuda, kernels};
-use host::backend::{Backend, Weights, parameters};
+use host::backend::{Backend, Precision, Weights, parameters};
 use tests::emulator::Emulator;
 use tests::parity;
 use vae96::EDGE;
 
-fn emulated() -> Result<Option<Cuda>> {
-    Ok(Some(Cuda::on(Rc::new(Emulator::default()))))
+fn emulated(precision: Precision) -> Result<Option<Cuda>> {
+    let machine = Emulator::with_precision(precision);
+    Ok(Some(Cuda::on(Rc::new(machine))))
 }
 
-tests::parity_tests!(emulated());
+tests::parity_tests!(emulated(Precision::F32));
+
+mod tf32 {
+    tests::parity_tests!(rounded super::emulated(super::Precision::Tf32));
+}
+
+mod bf16 {
+    tests::parity_tests!(rounded super::emulated(super::Precision::Bf16));
+}
 
 /// What is launched nowhere is compared with nothing.
 #[test]
@@ -26,7 +35,7 @@ fn these_comparisons_launch_every_kernel() -> Result<()> {
     parity::steps_of_the_dense_classifier(&gpu)?;
     parity::a_step_with_each_rule_and_clipping(&gpu)?;
     parity::averages(&gpu)?;
-    assert_eq!(machine.launched(), kernels::NAMES);
+    assert_eq!(machine.launched(), kernels::names(Precision::F32));
     Ok(())
 }
 

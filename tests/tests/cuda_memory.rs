@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use cudarc::driver::result;
-use host::backend::{Backend, Weights, parameters};
+use host::backend::{Backend, Precision, Weights, parameters};
 use tests::{gpu, parity};
 use vae96::EDGE;
 
@@ -14,7 +14,7 @@ fn free() -> Result<usize> {
 
 #[test]
 fn memory_is_given_back() -> Result<()> {
-    let Some(gpu) = gpu::first()? else {
+    let Some(gpu) = gpu::first(Precision::F32)? else {
         return Ok(());
     };
     let weights = Weights::initial(&parameters::vae(&EDGE.vae), 1);

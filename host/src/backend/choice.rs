@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use vae96::{Architecture, Autoencoder, Head};
 
 use super::cpu::Cpu;
-use super::cuda::{Cuda, TooLittle};
+use super::cuda::{Cuda, TooLittle, TooOld};
 use super::work::Work;
-use super::{Backend, Classifier, Vae, Weights};
+use super::{Backend, Classifier, Precision, Vae, Weights};
 
 /// Where to train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,26 +77,38 @@ impl From<Device> for String {
     }
 }
 
-/// The backend of a device. Where the choice is ours and falls on the processor, `tell` gets a
-/// line that says why.
+/// The backend of a device, in that precision; without one, in the fastest that it has. Where the
+/// choice is ours and falls on the processor, `tell` gets a line that says why, and another where
+/// the processor is asked for a precision that it has not.
 ///
 /// # Errors
-/// Where there is no such device, or it cannot be used.
-pub fn choose(device: Device, tell: impl Fn(&str) + 'static) -> Result<Box<dyn Backend>> {
+/// Where there is no such device, or it cannot be used; where a GPU lacks the precision.
+pub fn choose(
+    device: Device,
+    precision: Option<Precision>,
+    tell: impl Fn(&str) + 'static,
+) -> Result<Box<dyn Backend>> {
+    let unusable = |error: Error| error.context(format!("cannot use the device {device}"));
     match device {
-        Device::Cpu => Ok(Box::new(Cpu)),
-        Device::Cuda(number) => match Cuda::new(number) {
-            Ok(gpu) => Ok(Box::new(gpu)),
-            Err(error) => Err(error.context(format!("cannot use the device {device}"))),
-        },
-        Device::Auto => match Cuda::new(0) {
-            Ok(gpu) => Ok(Box::new(Auto::new(gpu, tell))),
-            Err(error) => {
-                tell(&format!("no GPU: {error:#}"));
-                Ok(Box::new(Cpu))
-            }
+        Device::Cpu => {}
+        Device::Cuda(number) => {
+            let gpu = Cuda::new(number, precision).map_err(unusable)?;
+            return Ok(Box::new(gpu));
+        }
+        Device::Auto => match Cuda::new(0, precision) {
+            Ok(gpu) => return Ok(Box::new(Auto::new(gpu, tell))),
+            // The processor would take far longer, and be no nearer to what was asked for.
+            Err(error) if error.is::<TooOld>() => return Err(unusable(error)),
+            Err(error) => tell(&format!("no GPU: {error:#}")),
         },
     }
+    if let Some(precision) = precision.filter(|&precision| precision != Cpu.precision()) {
+        tell(&format!(
+            "the CPU computes in {}, not in {precision}",
+            Cpu.precision()
+        ));
+    }
+    Ok(Box::new(Cpu))
 }
 
 /// A GPU, and the processor for what is too large for the GPU's memory.
@@ -121,6 +133,10 @@ impl Auto {
 impl Backend for Auto {
     fn name(&self) -> String {
         self.gpu.name()
+    }
+
+    fn precision(&self) -> Precision {
+        self.gpu.precision()
     }
 
     fn suited_to(&self, work: &Work) -> Result<&dyn Backend> {

@@ -12,6 +12,7 @@ mod description;
 mod layout;
 pub mod parameters;
 mod pending;
+mod precision;
 mod weights;
 pub mod work;
 
@@ -25,6 +26,7 @@ use self::work::Work;
 
 pub use choice::{Auto, Device, choose};
 pub use pending::Pending;
+pub use precision::Precision;
 pub use weights::{Metadata, Tensor, Weights};
 
 /// A batch of images, `count × side × side × 3` values in [0, 1], channels innermost.
@@ -275,8 +277,11 @@ pub trait Classifier: Learner {
 
 /// A machine that trains.
 pub trait Backend {
-    /// What it is, in a few words for the user.
+    /// What it is and its precision, in a few words for the user.
     fn name(&self) -> String;
+
+    /// How exactly it computes a layer's products.
+    fn precision(&self) -> Precision;
 
     /// The machine for that work: this one, or another in its place.
     ///

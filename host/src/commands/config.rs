@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use vae96::Autoencoder;
 
-use crate::backend::Device;
+use crate::backend::{Device, Precision};
 use crate::cli::CommonArguments;
 use crate::files;
 use crate::train::recipe::{
@@ -67,6 +67,9 @@ pub struct Config {
     pub scenes_seed: Option<u64>,
     /// Where it trains.
     pub device: Device,
+    /// How exactly layers multiply; none until the machine is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// The most unlabelled images to use; 0 for all.
     pub unlabelled: usize,
     /// Whether trainings write their curves for TensorBoard too.
@@ -484,6 +487,7 @@ impl Basis {
             seed: 0,
             scenes_seed: None,
             device: Device::Auto,
+            precision: None,
             unlabelled: 0,
             tensorboard: false,
             from: None,

@@ -11,7 +11,7 @@ use super::folder::stages;
 use super::source::{self, Parts};
 use super::trained::{Trained, same_classes};
 use super::{Answer, export};
-use crate::backend;
+use crate::backend::{self, Precision};
 use crate::cli::EvaluateCommand;
 use crate::data::loader::Samples;
 use crate::evaluate::{self, Predictions};
@@ -69,7 +69,10 @@ pub fn run(arguments: &EvaluateCommand, progress: Progress) -> Result<Answer> {
         Subject::Trained(trained) => {
             let (_, classes) = trained.head()?;
             trained.check_classes(&data.classes)?;
-            let backend = backend::choose(config.device.or_any(), move |line| progress.tell(line))?;
+            let device = config.device.or_any();
+            let backend = backend::choose(device, Some(Precision::F32), move |line| {
+                progress.tell(line)
+            })?;
             let classifier = trained.classifier(&*backend)?;
             evaluate::classifier(&*classifier, classes.len(), Samples::spread(&data.val, 0))?
         }

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::config::{Config, Given, SCRATCH, Stage};
 use super::trained::{Label, Trained};
-use super::{Answer, folder, report, source};
-use crate::backend::{self, Backend, Weights};
+use super::{Answer, folder, machine, report, source};
+use crate::backend::{Backend, Weights};
 use crate::cli::FinetuneCommand;
 use crate::data::Dataset;
 use crate::data::loader::Samples;
@@ -23,7 +23,7 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
         finetune: arguments.finetune.clone(),
         ..Given::default()
     };
-    let (folder, config) = folder::open(Stage::Finetune, &arguments.folder, given)?;
+    let (folder, mut config) = folder::open(Stage::Finetune, &arguments.folder, given)?;
     let from = config
         .from
         .as_deref()
@@ -32,7 +32,7 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
         SCRATCH => None,
         path => Some(Trained::encoder(path.as_ref(), config.network)?),
     };
-    let backend = backend::choose(config.device, move |line| progress.tell(line))?;
+    let backend = machine::of(&mut config, &folder, progress)?;
     progress.tell(&format!("training on {}", backend.name()));
     let parts = source::Parts {
         unlabelled: config.finetune()?.consistency > 0.0,

@@ -10,6 +10,7 @@ mod folder;
 mod infer;
 mod inspect;
 mod latent_space;
+mod machine;
 mod pretrain;
 mod report;
 mod reproduce;

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::config::{Config, Given, Stage};
 use super::trained::{Label, Trained};
-use super::{Answer, folder, latent_space, report, source};
-use crate::backend::{self, Backend, Weights};
+use super::{Answer, folder, latent_space, machine, report, source};
+use crate::backend::{Backend, Weights};
 use crate::cli::PretrainCommand;
 use crate::data::{Dataset, Images};
 use crate::train::metrics;
@@ -22,8 +22,8 @@ pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
         pretrain: arguments.pretrain.clone(),
         ..Given::default()
     };
-    let (folder, config) = folder::open(Stage::Pretrain, &arguments.folder, given)?;
-    let backend = backend::choose(config.device, move |line| progress.tell(line))?;
+    let (folder, mut config) = folder::open(Stage::Pretrain, &arguments.folder, given)?;
+    let backend = machine::of(&mut config, &folder, progress)?;
     progress.tell(&format!("training on {}", backend.name()));
     let data = source::load(&config, source::Parts::UNLABELLED, progress)?;
     let weights = stage(&config, &*backend, &data.unlabelled, &folder, progress)?;

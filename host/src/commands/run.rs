@@ -8,8 +8,8 @@ use super::export;
 use super::folder::{self, stages};
 use super::report::{self, Outcome};
 use super::trained::{Label, Trained};
-use super::{Answer, finetune, latent_space, pretrain, source};
-use crate::backend::{self, Weights};
+use super::{Answer, finetune, latent_space, machine, pretrain, source};
+use crate::backend::Weights;
 use crate::cli::RunArguments;
 use crate::data::Dataset;
 use crate::data::loader::Samples;
@@ -27,8 +27,8 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
         finetune: arguments.stages.finetune.clone(),
         ..Given::default()
     };
-    let (folder, config) = folder::open(Stage::Run, &arguments.folder, given)?;
-    let backend = backend::choose(config.device, move |line| progress.tell(line))?;
+    let (folder, mut config) = folder::open(Stage::Run, &arguments.folder, given)?;
+    let backend = machine::of(&mut config, &folder, progress)?;
     progress.tell(&format!(
         "training on {}; run: {}",
         backend.name(),

@@ -10,7 +10,7 @@ use super::folder::stages;
 use super::source::{self, Parts};
 use super::trained::Trained;
 use super::{Answer, export};
-use crate::backend;
+use crate::backend::{self, Precision};
 use crate::cli::SuggestCommand;
 use crate::data::{Dataset, IMAGE_BYTES, Images, sheet};
 use crate::files;
@@ -23,7 +23,9 @@ pub fn run(arguments: &SuggestCommand, progress: Progress) -> Result<Answer> {
     let count = arguments.count;
     ensure!(count > 0, "--count is 0; it must be at least 1");
     let trained = Trained::load(&arguments.from, stages::PRETRAIN)?;
-    let backend = backend::choose(arguments.device, move |line| progress.tell(line))?;
+    let backend = backend::choose(arguments.device, Some(Precision::F32), move |line| {
+        progress.tell(line)
+    })?;
     let vae = trained.vae(&*backend, &arguments.from)?;
     let data = source::load(&images(arguments)?, parts(arguments), progress)?;
     let pool = data.unlabelled.len();

@@ -67,6 +67,21 @@ fn the_processor_needs_no_reason() {
     );
 }
 
+/// And the run's options tell what was done.
+#[test]
+fn the_processor_says_that_its_precision_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (precision, out) in [("bf16", "other"), ("f32", "own")] {
+        let line = format!("{PRETRAIN} --device cpu --precision {precision} --out {out}");
+        let (_, said) = answer_of(&mut command(at, &line));
+        let told = said.contains("the CPU computes in f32, not in bf16");
+        assert_eq!(told, precision == "bf16", "{said}");
+        let config = fs::read_to_string(at.join(out).join("config.toml")).unwrap();
+        assert!(config.contains("precision = \"f32\""), "{config}");
+    }
+}
+
 #[test]
 fn a_run_from_a_computer_with_more_gpus_is_evaluated() {
     let folder = tempfile::tempdir().unwrap();

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
+use host::backend::Precision;
 use host::backend::cuda::kernels;
 use host::backend::cuda::machine::{Launch, Machine, Room};
 use libloading::Library;
@@ -38,6 +39,7 @@ const GUARD: Line = Line([0x9e37_79b9; 64]);
 pub struct Emulator {
     memory: RefCell<BTreeMap<u64, Vec<Line>>>,
     launched: RefCell<BTreeSet<&'static str>>,
+    precision: Precision,
     /// Bytes of memory.
     size: usize,
 }
@@ -54,7 +56,16 @@ impl Emulator {
         Self {
             memory: RefCell::default(),
             launched: RefCell::default(),
+            precision: Precision::F32,
             size,
+        }
+    }
+
+    /// One of that precision.
+    pub fn with_precision(precision: Precision) -> Self {
+        Self {
+            precision,
+            ..Self::default()
         }
     }
 
@@ -72,6 +83,10 @@ impl Emulator {
 impl Machine for Emulator {
     fn name(&self) -> String {
         "an emulated GPU".to_owned()
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
     }
 
     fn room(&self) -> Result<Room> {
@@ -122,7 +137,7 @@ impl Machine for Emulator {
         } = launch;
         self.launched.borrow_mut().insert(kernel);
         // SAFETY: the program defines `emulate` with this type.
-        let emulate = unsafe { program()?.get::<Emulate>(b"emulate")? };
+        let emulate = unsafe { program(self.precision)?.get::<Emulate>(b"emulate")? };
         let name = CString::new(*kernel)?;
         let arguments = arguments.as_mut_ptr();
         // SAFETY: the caller's promise: the arguments are the kernel's, and memory is where it
@@ -139,21 +154,34 @@ impl Machine for Emulator {
     }
 }
 
-/// The kernels, compiled once a process.
-fn program() -> Result<&'static Library> {
-    static PROGRAM: OnceLock<Result<Library, String>> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| compile().map_err(|error| format!("{error:#}")));
+/// The kernels of a precision, compiled once a process.
+fn program(precision: Precision) -> Result<&'static Library> {
+    static PROGRAMS: [OnceLock<Result<Library, String>>; 3] = [const { OnceLock::new() }; 3];
+    let program = PROGRAMS[precision as usize]
+        .get_or_init(|| compile(precision).map_err(|error| format!("{error:#}")));
     program.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
 }
 
-fn compile() -> Result<Library> {
+/// The sources of a precision, matrix cores replaced by `mma.h`.
+fn sources(precision: Precision) -> Vec<kernels::Source> {
+    let mut sources = kernels::sources(precision);
+    for source in &mut sources {
+        if *source == kernels::INSTRUCTIONS {
+            *source = ("mma.h", include_str!("mma.h"));
+        }
+    }
+    sources
+}
+
+fn compile(precision: Precision) -> Result<Library> {
     let folder = tempfile::tempdir()?;
     let source = folder.path().join("kernels.cpp");
     let library = folder.path().join("kernels.so");
-    let mut text = format!("{}\n{}\n", include_str!("shim.h"), kernels::program());
+    let kernels = kernels::program(&sources(precision));
+    let mut text = format!("{}\n{kernels}\n", include_str!("shim.h"));
     text += "extern \"C\" int emulate(const char *name, const unsigned *grid,\n\
              const unsigned *block, void **values) {\n";
-    for name in kernels::NAMES {
+    for name in kernels::names(precision) {
         writeln!(text, "EMULATE({name})")?;
     }
     text += "return emulator::UNKNOWN_KERNEL;\n}\n";

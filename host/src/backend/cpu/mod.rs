@@ -32,7 +32,7 @@ use self::classifier::ClassifierNetwork;
 use self::model::Model;
 use self::vae::VaeNetworks;
 use super::work::Work;
-use super::{Backend, Classifier, Vae, Weights};
+use super::{Backend, Classifier, Precision, Vae, Weights};
 
 /// This machine's processor, with as many threads as rayon's global pool has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +41,10 @@ pub struct Cpu;
 impl Backend for Cpu {
     fn name(&self) -> String {
         format!("CPU, {} threads", rayon::current_num_threads())
+    }
+
+    fn precision(&self) -> Precision {
+        Precision::F32
     }
 
     /// Itself: the system finds memory, or says that there is none.

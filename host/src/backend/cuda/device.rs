@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -12,10 +13,14 @@ use cudarc::nvrtc::Ptx;
 use super::kernels;
 use super::machine::{Launch, Machine, Room};
 use super::program::Compiler;
+use crate::backend::Precision;
 use crate::files;
 
 /// The oldest architecture that the kernels are compiled for: Turing.
 const OLDEST: (i32, i32) = (7, 5);
+
+/// The oldest whose matrix cores have TF32 and bf16: Ampere.
+const OLDEST_MATRIX: (i32, i32) = (8, 0);
 
 /// The oldest driver whose functions are all there.
 const OLDEST_DRIVER: c_int = 11_040;
@@ -24,12 +29,18 @@ const OLDEST_DRIVER: c_int = 11_040;
 pub struct Device {
     stream: Arc<CudaStream>,
     functions: HashMap<&'static str, CudaFunction>,
+    precision: Precision,
     name: String,
 }
 
 impl Device {
-    /// The GPU of this number, with the kernels loaded.
-    pub fn open(ordinal: usize) -> Result<Self> {
+    /// The GPU of this number, with the kernels of that precision loaded; without one, of the
+    /// fastest that it has.
+    ///
+    /// # Errors
+    /// Without such a GPU, or what its kernels need; a [`TooOld`] where the precision is one that
+    /// it lacks.
+    pub fn open(ordinal: usize, precision: Option<Precision>) -> Result<Self> {
         // Calls of a library that is not there would panic.
         // SAFETY: loading the driver runs nothing but its own start.
         let present = unsafe { sys::is_culib_present() };
@@ -59,10 +70,12 @@ impl Device {
             OLDEST.0,
             OLDEST.1
         );
-        let functions = load(&context, &format!("sm_{major}{minor}"), driver)?;
+        let precision = supported(&model, (major, minor), precision)?;
+        let functions = load(&context, &format!("sm_{major}{minor}"), precision, driver)?;
         Ok(Self {
             stream: context.new_stream()?,
             functions,
+            precision,
             name: format!("GPU {ordinal}, {model}"),
         })
     }
@@ -72,19 +85,60 @@ impl Device {
     }
 }
 
+/// A GPU lacks the precision that it was asked for.
+#[derive(Clone, Debug)]
+pub struct TooOld {
+    model: String,
+    capability: (i32, i32),
+    precision: Precision,
+}
+
+impl fmt::Display for TooOld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor) = self.capability;
+        write!(
+            f,
+            "{} is of compute capability {major}.{minor}, and {} takes {}.{} or later; --precision \
+             f32 is for every GPU",
+            self.model, self.precision, OLDEST_MATRIX.0, OLDEST_MATRIX.1
+        )
+    }
+}
+
+impl std::error::Error for TooOld {}
+
+/// The precision that was asked for, or the fastest of a GPU.
+fn supported(
+    model: &str,
+    capability: (i32, i32),
+    precision: Option<Precision>,
+) -> Result<Precision, TooOld> {
+    match (precision, capability >= OLDEST_MATRIX) {
+        (None, true) => Ok(Precision::Bf16),
+        (None, false) => Ok(Precision::F32),
+        (Some(precision @ (Precision::Tf32 | Precision::Bf16)), false) => Err(TooOld {
+            model: model.to_owned(),
+            capability,
+            precision,
+        }),
+        (Some(precision), _) => Ok(precision),
+    }
+}
+
 /// The kernels as functions of a context.
 fn load(
     context: &Arc<CudaContext>,
     architecture: &str,
+    precision: Precision,
     driver: c_int,
 ) -> Result<HashMap<&'static str, CudaFunction>> {
     let compiler = Compiler::find()?;
     let folder = files::cache().map(|folder| folder.join("kernels"));
-    let (code, cached) = compiler.cached(architecture, driver, folder.as_deref())?;
+    let (code, cached) = compiler.cached(architecture, precision, driver, folder.as_deref())?;
     let module = match context.load_module(Ptx::from_binary(code)) {
         // What lies in the cache is no program: it is made anew.
         Err(_) if cached => {
-            let code = compiler.compile(architecture)?;
+            let code = compiler.compile(architecture, precision)?;
             context.load_module(Ptx::from_binary(code))
         }
         loaded => loaded,
@@ -97,7 +151,8 @@ fn load(
         refusal(&what, error)
     })?;
     let function = |name| Ok((name, module.load_function(name)?));
-    kernels::NAMES.into_iter().map(function).collect()
+    let names = kernels::names(precision);
+    names.into_iter().map(function).collect()
 }
 
 /// The version of CUDA that the driver is of: 1000 times the major number and 10 times the minor.
@@ -125,6 +180,10 @@ fn refusal(what: &str, error: DriverError) -> anyhow::Error {
 impl Machine for Device {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
     }
 
     fn room(&self) -> Result<Room> {
@@ -209,5 +268,31 @@ impl Machine for Device {
             )
         }
         .map_err(|error| refusal(&format!("does not start {kernel}"), error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matrix_cores_are_taken_where_there_are_any() {
+        let supported = |capability, precision| supported("a GPU", capability, precision);
+        let all = [Precision::F32, Precision::Tf32, Precision::Bf16];
+        for capability in [(8, 0), (9, 0), (12, 1)] {
+            assert_eq!(supported(capability, None).unwrap(), Precision::Bf16);
+            for precision in all {
+                assert_eq!(supported(capability, Some(precision)).unwrap(), precision);
+            }
+        }
+        for asked in [None, Some(Precision::F32)] {
+            assert_eq!(supported((7, 5), asked).unwrap(), Precision::F32);
+        }
+        for asked in [Precision::Tf32, Precision::Bf16] {
+            let error = supported((7, 5), Some(asked)).unwrap_err().to_string();
+            for part in ["a GPU", "7.5", "8.0", "--precision f32", &asked.to_string()] {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+        }
     }
 }

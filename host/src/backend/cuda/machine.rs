@@ -9,6 +9,7 @@ use anyhow::Result;
 use bytemuck::{NoUninit, bytes_of, cast_slice};
 
 use super::memory::Span;
+use crate::backend::Precision;
 
 /// One kernel's start. Work of a machine is done in the order in which it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,9 @@ pub struct Room {
 pub trait Machine {
     /// What it is, in a few words for the user.
     fn name(&self) -> String;
+
+    /// Which of the kernels' programs it runs.
+    fn precision(&self) -> Precision;
 
     /// Its memory now; what was given back is free.
     fn room(&self) -> Result<Room>;

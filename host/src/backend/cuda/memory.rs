@@ -101,6 +101,7 @@ impl Buffer {
     }
 
     /// Values in it.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -144,6 +145,7 @@ pub struct Span<'a> {
 
 impl Span<'_> {
     /// Values in it.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         self.slot.len
     }

@@ -15,10 +15,10 @@ mod device;
 pub mod kernels;
 #[allow(unsafe_code)]
 pub mod machine;
-mod memory;
+pub mod memory;
 mod model;
 mod network;
-mod ops;
+pub mod ops;
 mod optimiser;
 mod pack;
 mod plan;
@@ -40,8 +40,9 @@ use self::machine::Machine;
 use self::ops::Gpu;
 use self::vae::VaeNetworks;
 use super::work::{Network, Work};
-use super::{Backend, Classifier, Vae, Weights};
+use super::{Backend, Classifier, Precision, Vae, Weights};
 
+pub use device::TooOld;
 pub use plan::TooLittle;
 
 /// A machine that runs the kernels.
@@ -49,23 +50,34 @@ pub use plan::TooLittle;
 pub struct Cuda(Rc<dyn Machine>);
 
 impl Cuda {
-    /// Trains on the GPU of this number, counted from 0.
+    /// Trains on the GPU of this number, counted from 0, in that precision; without one, in the
+    /// fastest that it has.
     ///
     /// # Errors
-    /// Without a driver, without NVRTC, without such a GPU, or where it is too old.
-    pub fn new(ordinal: usize) -> Result<Self> {
-        Ok(Self(Rc::new(Device::open(ordinal)?)))
+    /// Without a driver, without NVRTC, without such a GPU, or where it is too old; a [`TooOld`]
+    /// where it is too old for that precision alone.
+    pub fn new(ordinal: usize, precision: Option<Precision>) -> Result<Self> {
+        Ok(Self(Rc::new(Device::open(ordinal, precision)?)))
     }
 
     /// Trains on this machine.
     pub fn on(machine: Rc<dyn Machine>) -> Self {
         Self(machine)
     }
+
+    /// What launches kernels on it.
+    pub fn gpu(&self) -> Gpu {
+        Gpu::new(Rc::clone(&self.0))
+    }
 }
 
 impl Backend for Cuda {
     fn name(&self) -> String {
-        self.0.name()
+        format!("{}, in {}", self.0.name(), self.0.precision())
+    }
+
+    fn precision(&self) -> Precision {
+        self.0.precision()
     }
 
     /// Itself, if its memory does; else the error is a [`TooLittle`].
@@ -92,8 +104,11 @@ impl Backend for Cuda {
     }
 
     fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>> {
-        let gpu = Gpu::new(Rc::clone(&self.0));
-        Ok(Box::new(VaeNetworks::model(&gpu, autoencoder, weights)?))
+        Ok(Box::new(VaeNetworks::model(
+            &self.gpu(),
+            autoencoder,
+            weights,
+        )?))
     }
 
     fn classifier(
@@ -103,8 +118,7 @@ impl Backend for Cuda {
         classes: usize,
         weights: &Weights,
     ) -> Result<Box<dyn Classifier>> {
-        let gpu = Gpu::new(Rc::clone(&self.0));
-        let model = ClassifierNetwork::model(&gpu, architecture, head, classes, weights)?;
+        let model = ClassifierNetwork::model(&self.gpu(), architecture, head, classes, weights)?;
         Ok(Box::new(model))
     }
 }

@@ -12,6 +12,7 @@ use cudarc::nvrtc::result::{
 use cudarc::nvrtc::sys;
 
 use super::kernels;
+use crate::backend::Precision;
 use crate::files;
 
 /// The first version that gives machine code.
@@ -49,12 +50,13 @@ impl Compiler {
         Ok(compiler)
     }
 
-    /// All kernels as machine code for an architecture, such as `sm_90`.
+    /// All kernels of a precision as machine code for an architecture, such as `sm_90`.
     ///
     /// # Errors
-    /// Where NVRTC knows no such architecture, with what it says.
-    pub fn compile(&self, architecture: &str) -> Result<Vec<u8>> {
-        let source = CString::new(kernels::program())?;
+    /// Where NVRTC knows no such architecture, or it lacks what the precision takes, with what
+    /// NVRTC says.
+    pub fn compile(&self, architecture: &str, precision: Precision) -> Result<Vec<u8>> {
+        let source = CString::new(kernels::program(&kernels::sources(precision)))?;
         let program = Program(create_program(&source, Some(c"vae96.cu"))?);
         let options = [
             format!("--gpu-architecture={architecture}"),
@@ -80,14 +82,16 @@ impl Compiler {
     pub fn cached(
         &self,
         architecture: &str,
+        precision: Precision,
         driver: c_int,
         folder: Option<&Path>,
     ) -> Result<(Vec<u8>, bool)> {
-        let path = folder.map(|folder| folder.join(self.file(architecture, driver)));
+        let file = self.file(architecture, precision, driver);
+        let path = folder.map(|folder| folder.join(file));
         if let Some(found) = path.as_deref().and_then(|path| files::read(path).ok()) {
             return Ok((found, true));
         }
-        let code = self.compile(architecture)?;
+        let code = self.compile(architecture, precision)?;
         if let Some((folder, path)) = folder.zip(path) {
             // Without a cache the next start takes longer: no reason to end this one.
             let kept = files::make_folder(folder);
@@ -97,11 +101,11 @@ impl Compiler {
     }
 
     /// The file's name in the cache: all that its content depends on.
-    fn file(&self, architecture: &str, driver: c_int) -> String {
+    fn file(&self, architecture: &str, precision: Precision, driver: c_int) -> String {
         let mut hasher = DefaultHasher::new();
-        kernels::program().hash(&mut hasher);
+        kernels::sources(precision).hash(&mut hasher);
         let ((major, minor), hash) = (self.version, hasher.finish());
-        format!("{architecture}-nvrtc{major}.{minor}-driver{driver}-{hash:016x}.cubin")
+        format!("{architecture}-{precision}-nvrtc{major}.{minor}-driver{driver}-{hash:016x}.cubin")
     }
 }
 

@@ -17,8 +17,8 @@ use super::folder::{self, stages};
 use super::report::PAGE;
 use super::source::{self, Parts};
 use super::trained::{Label, Trained};
-use super::{Answer, finetune, pretrain};
-use crate::backend::{self, Backend, Weights, parameters};
+use super::{Answer, finetune, machine, pretrain};
+use crate::backend::{Backend, Weights, parameters};
 use crate::cli::ReproduceCommand;
 use crate::data::Dataset;
 use crate::data::loader::Samples;
@@ -43,8 +43,8 @@ pub fn run(arguments: &ReproduceCommand, progress: Progress) -> Result<Answer> {
         reproduce: arguments.reproduction.clone(),
         ..Given::default()
     };
-    let (folder, config) = folder::open(Stage::Reproduce, &arguments.folder, given)?;
-    let backend = backend::choose(config.device, move |line| progress.tell(line))?;
+    let (folder, mut config) = folder::open(Stage::Reproduce, &arguments.folder, given)?;
+    let backend = machine::of(&mut config, &folder, progress)?;
     progress.tell(&format!(
         "training on {}; run: {}",
         backend.name(),

@@ -10,7 +10,8 @@
 //
 // A linear layer is a 1×1 window over planes of one pixel. Each is one matrix product whose factors
 // are read where they lie (implicit GEMM): nothing is unfolded to memory. Where the result has few
-// tiles, the depth is cut into parts whose sums `sum_parts` adds.
+// tiles, the depth is cut into parts whose sums `sum_parts` adds. `Product` computes the tile of a
+// block: `Fma` in f32, `Mma` on matrix cores.
 
 struct Windows {
     int count;
@@ -22,97 +23,6 @@ struct Windows {
     __device__ int grid() const { return grid_height * grid_width * grid_channels; }
     __device__ int places() const { return grid_height * grid_width; }
 };
-
-// Depth of the panels that a block holds in shared memory.
-constexpr int DEPTH = 16;
-// A thread computes SIDE × SIDE results.
-constexpr int SIDE = 4;
-// Keeps the columns of a panel in different banks.
-constexpr int SKEW = 4;
-
-// A panel of LINES lines of a factor. What a line has to work out is worked out once.
-template <int LINES, class Factor> struct Panel {
-    static constexpr int EACH = LINES * DEPTH / THREADS;
-    const Factor &factor;
-    typename Factor::Line lines[EACH];
-
-    // Neighbouring threads read neighbouring values, along the depth or across the lines.
-    __device__ static int line(int i) {
-        return Factor::ALONG_DEPTH ? threadIdx.x / DEPTH + i * (THREADS / DEPTH)
-                                   : threadIdx.x % LINES;
-    }
-    __device__ static int depth(int i) {
-        return Factor::ALONG_DEPTH ? threadIdx.x % DEPTH
-                                   : threadIdx.x / LINES + i * (THREADS / LINES);
-    }
-
-    __device__ Panel(const Factor &factor, int first) : factor(factor) {
-#pragma unroll
-        for (int i = 0; i < EACH; ++i) {
-            lines[i] = factor.line(first + line(i));
-        }
-    }
-
-    __device__ void load(float (*to)[LINES + SKEW], int begin, int end) const {
-#pragma unroll
-        for (int i = 0; i < EACH; ++i) {
-            const int k = begin + depth(i);
-            to[depth(i)][line(i)] = k < end ? factor.load(lines[i], factor.depth(k)) : 0.0f;
-        }
-    }
-};
-
-// The tile of a block: out(row, column) = Σ left(row, k) · right(column, k) over part `part` of
-// `parts` of the depth.
-template <int ROWS, int COLUMNS, class Left, class Right, class Out>
-__device__ void product(const Left &left, const Right &right, const Out &out, int rows,
-                        int columns, int depth, int part, int parts) {
-    static_assert(ROWS * COLUMNS == SIDE * SIDE * THREADS, "a thread has SIDE × SIDE results");
-    __shared__ float lefts[DEPTH][ROWS + SKEW];
-    __shared__ float rights[DEPTH][COLUMNS + SKEW];
-    const int chunk = ((depth + parts - 1) / parts + DEPTH - 1) / DEPTH * DEPTH;
-    const int begin = min(part * chunk, depth), end = min(begin + chunk, depth);
-    const int row = threadIdx.x / (COLUMNS / SIDE) * SIDE;
-    const int column = threadIdx.x % (COLUMNS / SIDE) * SIDE;
-    const Panel<ROWS, Left> left_panel(left, blockIdx.x * ROWS);
-    const Panel<COLUMNS, Right> right_panel(right, blockIdx.y * COLUMNS);
-    float sums[SIDE][SIDE] = {};
-    for (int k = begin; k < end; k += DEPTH) {
-        left_panel.load(lefts, k, end);
-        right_panel.load(rights, k, end);
-        __syncthreads();
-#pragma unroll
-        for (int d = 0; d < DEPTH; ++d) {
-            float a[SIDE], b[SIDE];
-#pragma unroll
-            for (int i = 0; i < SIDE; ++i) {
-                a[i] = lefts[d][row + i];
-                b[i] = rights[d][column + i];
-            }
-#pragma unroll
-            for (int i = 0; i < SIDE; ++i) {
-#pragma unroll
-                for (int j = 0; j < SIDE; ++j) {
-                    sums[i][j] += a[i] * b[j];
-                }
-            }
-        }
-        __syncthreads();
-    }
-    for (int i = 0; i < SIDE; ++i) {
-        const int r = blockIdx.x * ROWS + row + i;
-        if (r >= rows) {
-            break;
-        }
-        float *values = out.row(r);
-        for (int j = 0; j < SIDE; ++j) {
-            const int c = blockIdx.y * COLUMNS + column + j;
-            if (c < columns) {
-                values[c] = out.add ? values[c] + sums[i][j] : sums[i][j];
-            }
-        }
-    }
-}
 
 // Results that lie row by row.
 struct Rows {
@@ -129,12 +39,11 @@ struct Matrix {
     int lines, columns;
 
     static constexpr bool ALONG_DEPTH = true;
-    typedef const float *Line;
-    __device__ Line line(int line) const {
-        return line < lines ? values + (long long)line * columns : nullptr;
-    }
+    // Where it begins; −1 for none.
+    typedef int Line;
+    __device__ Line line(int line) const { return line < lines ? line * columns : -1; }
     __device__ int depth(int k) const { return k; }
-    __device__ float load(Line line, int k) const { return line ? line[k] : 0.0f; }
+    __device__ float load(Line line, int k) const { return line >= 0 ? values[line + k] : 0.0f; }
 };
 
 // A line for each window, along it the values that it sees.
@@ -144,7 +53,8 @@ struct Seen {
 
     static constexpr bool ALONG_DEPTH = true;
     struct Line {
-        const float *image;
+        // Where the image begins; −1 for none.
+        int image;
         int top, left;
     };
     struct Tap {
@@ -153,9 +63,9 @@ struct Seen {
     __device__ Line line(int place) const {
         const int image = place / windows.places(), pixel = place % windows.places();
         if (image >= windows.count) {
-            return {nullptr, 0, 0};
+            return {-1, 0, 0};
         }
-        return {plane + (long long)image * windows.plane(),
+        return {image * windows.plane(),
                 pixel / windows.grid_width * windows.stride - windows.padding,
                 pixel % windows.grid_width * windows.stride - windows.padding};
     }
@@ -165,15 +75,15 @@ struct Seen {
     }
     __device__ float load(Line line, Tap tap) const {
         const int y = line.top + tap.row, x = line.left + tap.column;
-        const bool inside = line.image && y >= 0 && y < windows.plane_height && x >= 0 &&
+        const bool inside = line.image >= 0 && y >= 0 && y < windows.plane_height && x >= 0 &&
                             x < windows.plane_width;
-        return inside ? line.image[(y * windows.plane_width + x) * windows.plane_channels +
-                                   tap.channel]
+        return inside ? plane[line.image + (y * windows.plane_width + x) * windows.plane_channels +
+                              tap.channel]
                       : 0.0f;
     }
 };
 
-template <int ROWS, int COLUMNS>
+template <class Product, int ROWS, int COLUMNS>
 __device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
                        int parts, int add) {
     const int rows = windows.count * windows.places(), columns = windows.grid_channels;
@@ -181,7 +91,7 @@ __device__ void gather(const Windows &windows, const float *plane, const float *
     const Seen left = {windows, plane};
     const Matrix right = {weights, columns, depth};
     const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add};
-    product<ROWS, COLUMNS>(left, right, to, rows, columns, depth, blockIdx.z, parts);
+    Product::template tile<ROWS, COLUMNS>(left, right, to, rows, columns, depth, blockIdx.z, parts);
 }
 
 // The pixels along one axis of a plane that windows reach with the same taps: those of which
@@ -205,7 +115,8 @@ struct Seeing {
 
     static constexpr bool ALONG_DEPTH = true;
     struct Line {
-        const float *image;
+        // Where the image begins; −1 for none.
+        int image;
         int row, column;
     };
     struct Tap {
@@ -217,10 +128,10 @@ struct Seeing {
         const int row = rest % rows.count * windows.stride + rows.first;
         const int image = rest / rows.count;
         if (image >= windows.count) {
-            return {nullptr, 0, 0};
+            return {-1, 0, 0};
         }
         // The window that sees it with its phase's first tap; further taps are of windows before.
-        return {grid + (long long)image * windows.grid(),
+        return {image * windows.grid(),
                 (row + windows.padding - rows.phase) / windows.stride,
                 (column + windows.padding - columns.phase) / windows.stride};
     }
@@ -230,11 +141,11 @@ struct Seeing {
     }
     __device__ float load(Line line, Tap tap) const {
         const int y = line.row - tap.row, x = line.column - tap.column;
-        const bool inside = line.image && y >= 0 && y < windows.grid_height && x >= 0 &&
+        const bool inside = line.image >= 0 && y >= 0 && y < windows.grid_height && x >= 0 &&
                             x < windows.grid_width;
-        return inside
-                   ? line.image[(y * windows.grid_width + x) * windows.grid_channels + tap.channel]
-                   : 0.0f;
+        return inside ? grid[line.image + (y * windows.grid_width + x) * windows.grid_channels +
+                             tap.channel]
+                      : 0.0f;
     }
 };
 
@@ -275,7 +186,7 @@ struct Pixels {
     }
 };
 
-template <int ROWS, int COLUMNS>
+template <class Product, int ROWS, int COLUMNS>
 __device__ void scatter(const Windows &windows, const float *grid, const float *weights,
                         float *out, int parts, int add) {
     const int phase = blockIdx.z / parts, part = blockIdx.z % parts;
@@ -291,7 +202,8 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
     const Weights right = {windows, weights, vertical, horizontal};
     float *to = out + (long long)part * windows.count * windows.plane();
     const Pixels pixels = {windows, to, vertical, horizontal, add};
-    product<ROWS, COLUMNS>(left, right, pixels, rows, windows.plane_channels, depth, part, parts);
+    Product::template tile<ROWS, COLUMNS>(left, right, pixels, rows, windows.plane_channels, depth,
+                                          part, parts);
 }
 
 // A line for each channel of the grid, along it the windows.
@@ -325,7 +237,7 @@ struct Sights {
     }
 };
 
-template <int ROWS, int COLUMNS>
+template <class Product, int ROWS, int COLUMNS>
 __device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out,
                       int parts, int add) {
     const int rows = windows.grid_channels;
@@ -333,22 +245,22 @@ __device__ void weigh(const Windows &windows, const float *plane, const float *g
     const Results left = {windows, grid};
     const Sights right = {{windows, plane}};
     const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add};
-    product<ROWS, COLUMNS>(left, right, to, rows, columns, windows.count * windows.places(),
-                           blockIdx.z, parts);
+    Product::template tile<ROWS, COLUMNS>(left, right, to, rows, columns,
+                                          windows.count * windows.places(), blockIdx.z, parts);
 }
 
 // Each in three shapes of tile: results with few columns, neither, with few rows.
-#define MAP(name, shape, rows, columns)                                                            \
-    KERNEL __launch_bounds__(THREADS) name##_##shape(Windows windows, const float *first,          \
-                                                     const float *second, float *out, int parts,   \
-                                                     int add) {                                    \
-        name<rows, columns>(windows, first, second, out, parts, add);                              \
+#define MAP(name, kernel, product, rows, columns)                                                  \
+    KERNEL __launch_bounds__(THREADS) kernel(Windows windows, const float *first,                  \
+                                             const float *second, float *out, int parts,           \
+                                             int add) {                                            \
+        name<product, rows, columns>(windows, first, second, out, parts, add);                     \
     }
-#define MAPS(shape, rows, columns)                                                                 \
-    MAP(gather, shape, rows, columns)                                                              \
-    MAP(scatter, shape, rows, columns)                                                             \
-    MAP(weigh, shape, rows, columns)
+#define MAPS(name, kernel, product)                                                                \
+    MAP(name, kernel##_tall, product, 256, 16)                                                     \
+    MAP(name, kernel##_square, product, 128, 64)                                                   \
+    MAP(name, kernel##_flat, product, 16, 256)
 
-MAPS(tall, 256, 16)
-MAPS(square, 64, 64)
-MAPS(flat, 16, 256)
+MAPS(gather, gather, Fma)
+MAPS(scatter, scatter, Fma)
+MAPS(weigh, weigh, Fma)

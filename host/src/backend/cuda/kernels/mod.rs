@@ -1,8 +1,17 @@
-//! The kernels' sources: CUDA C++, one program.
+//! The kernels' sources: CUDA C++, one program for each precision.
 
-/// The sources in the order in which they are compiled, with their names.
-pub const SOURCES: [(&str, &str); 7] = [
+use crate::backend::Precision;
+
+/// A source: its name and its text.
+pub type Source = (&'static str, &'static str);
+
+/// The instructions of matrix cores.
+pub const INSTRUCTIONS: Source = ("mma.cu", include_str!("mma.cu"));
+
+/// What every program has, in the order in which it is compiled.
+const ALWAYS: [Source; 8] = [
     ("common.cu", include_str!("common.cu")),
+    ("product.cu", include_str!("product.cu")),
     ("maps.cu", include_str!("maps.cu")),
     ("norm.cu", include_str!("norm.cu")),
     ("pools.cu", include_str!("pools.cu")),
@@ -11,8 +20,8 @@ pub const SOURCES: [(&str, &str); 7] = [
     ("optimiser.cu", include_str!("optimiser.cu")),
 ];
 
-/// Every kernel.
-pub const NAMES: [&str; 42] = [
+/// The kernels that every program has.
+const NAMES: [&str; 42] = [
     "adam",
     "approach",
     "average_pool",
@@ -57,9 +66,44 @@ pub const NAMES: [&str; 42] = [
     "weigh_tall",
 ];
 
-/// The program.
-pub fn program() -> String {
-    let sources = SOURCES.iter();
+/// Those of layers on matrix cores.
+const MATRIX_NAMES: [&str; 9] = [
+    "gather_mma_flat",
+    "gather_mma_square",
+    "gather_mma_tall",
+    "scatter_mma_flat",
+    "scatter_mma_square",
+    "scatter_mma_tall",
+    "weigh_mma_flat",
+    "weigh_mma_square",
+    "weigh_mma_tall",
+];
+
+/// The sources of a precision's program, in the order in which they are compiled.
+pub fn sources(precision: Precision) -> Vec<Source> {
+    let matrix = |word| {
+        let matrix = ("matrix.cu", include_str!("matrix.cu"));
+        vec![INSTRUCTIONS, word, matrix]
+    };
+    let more = match precision {
+        Precision::F32 => Vec::new(),
+        Precision::Tf32 => matrix(("tf32.cu", include_str!("tf32.cu"))),
+        Precision::Bf16 => matrix(("bf16.cu", include_str!("bf16.cu"))),
+    };
+    [ALWAYS.to_vec(), more].concat()
+}
+
+/// Every kernel of a precision's program.
+pub fn names(precision: Precision) -> Vec<&'static str> {
+    match precision {
+        Precision::F32 => NAMES.to_vec(),
+        Precision::Tf32 | Precision::Bf16 => [&NAMES[..], &MATRIX_NAMES].concat(),
+    }
+}
+
+/// The program of these sources.
+pub fn program(sources: &[Source]) -> String {
+    let sources = sources.iter();
     // Messages of the compiler tell the file and the line in it.
     let parts = sources.map(|(name, source)| format!("#line 1 \"{name}\"\n{source}"));
     parts.collect()

@@ -67,7 +67,7 @@ impl Comparison {
     /// The map from units to similarities, whose weights are the units themselves. Its input
     /// gradient sums all units, each as much as its pair of similarities says.
     fn map(&self) -> Map {
-        Map::linear(self.dimensions, self.count, self.count)
+        Map::exact(self.dimensions, self.count, self.count)
     }
 }
 

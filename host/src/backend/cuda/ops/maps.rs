@@ -4,6 +4,7 @@ use anyhow::Result;
 use vae96::{Op, Shape, Window};
 
 use super::{Gpu, int};
+use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::{Arena, Span};
 
@@ -24,24 +25,70 @@ pub struct Map {
     window: Window,
     /// Whether it goes from the grid to the plane.
     transposed: bool,
+    /// Whether it is f32 on every machine.
+    exact: bool,
 }
 
 /// How a product is cut into blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tiling {
-    kernel: &'static str,
+    shape: TileShape,
     grid: [usize; 3],
     parts: usize,
 }
 
-/// Depth that a block goes through at a time.
+/// Depth that a block goes through at a time at least.
 const DEPTH: usize = 16;
 
 /// Blocks that keep a large GPU busy.
 const ENOUGH_BLOCKS: usize = 256;
 
-/// Rows and columns of the tiles there are.
-const TILES: [(usize, usize); 3] = [(64, 64), (256, 16), (16, 256)];
+/// The tiles there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TileShape {
+    Square,
+    Tall,
+    Flat,
+}
+
+impl TileShape {
+    const ALL: [Self; 3] = [Self::Square, Self::Tall, Self::Flat];
+
+    /// Rows and columns. An operand is read once for each tile that it meets: a square tile has 43
+    /// multiplications for each value that it reads, the others 15.
+    fn size(self) -> [usize; 2] {
+        match self {
+            Self::Square => [128, 64],
+            Self::Tall => [256, 16],
+            Self::Flat => [16, 256],
+        }
+    }
+}
+
+/// The kernel of a product, in f32 or on matrix cores.
+fn kernel(product: Product, shape: TileShape, matrix: bool) -> &'static str {
+    use {Product::*, TileShape::*};
+    match (product, shape, matrix) {
+        (Gather, Square, false) => "gather_square",
+        (Gather, Tall, false) => "gather_tall",
+        (Gather, Flat, false) => "gather_flat",
+        (Scatter, Square, false) => "scatter_square",
+        (Scatter, Tall, false) => "scatter_tall",
+        (Scatter, Flat, false) => "scatter_flat",
+        (Weigh, Square, false) => "weigh_square",
+        (Weigh, Tall, false) => "weigh_tall",
+        (Weigh, Flat, false) => "weigh_flat",
+        (Gather, Square, true) => "gather_mma_square",
+        (Gather, Tall, true) => "gather_mma_tall",
+        (Gather, Flat, true) => "gather_mma_flat",
+        (Scatter, Square, true) => "scatter_mma_square",
+        (Scatter, Tall, true) => "scatter_mma_tall",
+        (Scatter, Flat, true) => "scatter_mma_flat",
+        (Weigh, Square, true) => "weigh_mma_square",
+        (Weigh, Tall, true) => "weigh_mma_tall",
+        (Weigh, Flat, true) => "weigh_mma_flat",
+    }
+}
 
 /// Where a map's operands are, and scratch memory for sums in parts.
 #[derive(Clone, Copy)]
@@ -78,17 +125,19 @@ impl Map {
             grid,
             window,
             transposed,
+            exact: false,
         })
     }
 
-    /// A linear map of `inputs` values to `outputs`.
-    pub fn linear(inputs: usize, outputs: usize, count: usize) -> Self {
+    /// A linear map of `inputs` values to `outputs` that is no layer: f32 on every machine.
+    pub fn exact(inputs: usize, outputs: usize, count: usize) -> Self {
         Self {
             count,
             plane: Shape::vector(inputs),
             grid: Shape::vector(outputs),
             window: Window::new(1, 1, 0),
             transposed: false,
+            exact: true,
         }
     }
 
@@ -129,22 +178,25 @@ impl Map {
             }
             Product::Weigh => (grid.channels, taps * plane.channels, 1),
         };
-        let tiles = |(height, width)| [rows.div_ceil(height), columns.div_ceil(width)];
-        let waste = |index: &usize| tiles(TILES[*index]).iter().product::<usize>();
-        let best = (0..TILES.len()).min_by_key(waste).unwrap_or(0);
-        let [down, across] = tiles(TILES[best]);
+        let tiles = |shape: TileShape| {
+            let [height, width] = shape.size();
+            [rows.div_ceil(height), columns.div_ceil(width)]
+        };
+        // Values that are computed, and those beyond the result with them.
+        let computed = |shape: &TileShape| -> usize {
+            let sizes = [tiles(*shape), shape.size()];
+            sizes.iter().flatten().product()
+        };
+        let best = TileShape::ALL.into_iter().min_by_key(computed);
+        let shape = best.unwrap_or(TileShape::Square);
+        let [down, across] = tiles(shape);
         let (len, depth) = self.sizes(product);
         let parts = ENOUGH_BLOCKS / (down * across * phases).max(1);
         // A part that is too short costs more than it gains; and so do many long results.
         let most = (depth / (8 * DEPTH)).min((1 << 24) / len.max(1));
         let parts = parts.min(most).max(1);
-        let kernel = match product {
-            Product::Gather => ["gather_square", "gather_tall", "gather_flat"],
-            Product::Scatter => ["scatter_square", "scatter_tall", "scatter_flat"],
-            Product::Weigh => ["weigh_square", "weigh_tall", "weigh_flat"],
-        };
         Tiling {
-            kernel: kernel[best],
+            shape,
             grid: [down, across, phases * parts],
             parts,
         }
@@ -191,11 +243,7 @@ impl Map {
             add,
             scratch,
         } = operands;
-        let Tiling {
-            kernel,
-            grid,
-            parts,
-        } = self.tiling(product);
+        let Tiling { shape, grid, parts } = self.tiling(product);
         let planes = self.count * self.plane.len();
         let grids = self.count * self.grid.len();
         let (weights, _) = self.sizes(Product::Weigh);
@@ -216,8 +264,9 @@ impl Map {
         let [first, second] = factors.map(Argument::from);
         let windows = Argument::value(self.windows()?);
         let added = (add && parts == 1).into();
+        let matrix = !self.exact && gpu.precision() != Precision::F32;
         gpu.launch(
-            kernel,
+            kernel(product, shape, matrix),
             grid,
             [super::THREADS, 1, 1],
             &[windows, first, second, to.into(), int(parts)?, added],
@@ -284,25 +333,25 @@ mod tests {
     fn tiles_fit_the_result() {
         let first = conv(128, Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
         let gather = first.tiling(Product::Gather);
-        assert_eq!(gather.kernel, "gather_tall");
+        assert_eq!(gather.shape, TileShape::Tall);
         assert_eq!(gather.grid, [128 * 48 * 48 / 256, 1, 1]);
         // 48 × 48 pixels in each of four phases; three channels take one tile.
         let scatter = first.tiling(Product::Scatter);
-        assert_eq!(scatter.kernel, "scatter_tall");
+        assert_eq!(scatter.shape, TileShape::Tall);
         assert_eq!(scatter.grid, [128 * 48 * 48 / 256, 1, 4]);
         // One tile of 16 × 75, and a depth of all pixels: in parts.
         let weigh = first.tiling(Product::Weigh);
         assert_eq!(
-            (weigh.kernel, weigh.grid, weigh.parts),
-            ("weigh_flat", [1, 1, 256], 256)
+            (weigh.shape, weigh.grid, weigh.parts),
+            (TileShape::Flat, [1, 1, 256], 256)
         );
     }
 
     #[test]
     fn few_tiles_are_cut_along_their_depth() {
-        let fc1 = Map::linear(18_432, 128, 4);
+        let fc1 = Map::exact(18_432, 128, 4);
         let tiling = fc1.tiling(Product::Gather);
-        assert_eq!(tiling.kernel, "gather_flat");
+        assert_eq!(tiling.shape, TileShape::Flat);
         assert_eq!((tiling.grid[..2].to_vec(), tiling.parts), (vec![1, 1], 144));
         let mut arena = Arena::default();
         fc1.need(&mut arena);

@@ -13,6 +13,7 @@ use anyhow::{Result, ensure};
 
 use super::machine::{Argument, Launch, Machine};
 use super::memory::{Arena, Buffer, Span};
+use crate::backend::Precision;
 
 /// Threads of a block, as the kernels have it.
 pub const THREADS: usize = 256;
@@ -33,6 +34,11 @@ impl Gpu {
     /// On this machine.
     pub fn new(machine: Rc<dyn Machine>) -> Self {
         Self { machine }
+    }
+
+    /// How exactly it computes a layer's products.
+    pub fn precision(&self) -> Precision {
+        self.machine.precision()
     }
 
     /// A buffer on it.

@@ -1,0 +1,31 @@
+// The instructions of matrix cores (PTX, sm_80 and later).
+//
+// A warp multiplies 16 rows by 8 columns over a depth of 8 words. Thread `place` of group `group`
+// (lane = 4 · group + place) holds of them
+//
+//   left    (group, place), (group + 8, place), (group, place + 4), (group + 8, place + 4)
+//   right   (group, place), (group, place + 4)
+//   sums    (group, 2 · place), (group, 2 · place + 1), (group + 8, 2 · place), (…, 2 · place + 1)
+//
+// as (row, word), (column, word), (row, column). A word is one value of TF32, or two of bf16, the
+// lower half the first.
+
+// Two values to the nearest bf16, ties to even.
+__device__ inline unsigned bf16_pair(float low, float high) {
+    unsigned pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+}
+
+#define MMA(name, shape)                                                                           \
+    __device__ inline void name(float (&sums)[4], const unsigned (&left)[4],                       \
+                                const unsigned (&right)[2]) {                                      \
+        asm("mma.sync.aligned." shape " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "            \
+            "{%0, %1, %2, %3};"                                                                    \
+            : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])                           \
+            : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]),               \
+              "r"(right[1]));                                                                      \
+    }
+
+MMA(mma_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
+MMA(mma_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")

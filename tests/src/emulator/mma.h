@@ -1,0 +1,66 @@
+// Matrix cores on the processor: `mma.cu`'s functions with its layout of fragments. The threads of a
+// block, which all multiply at the same time, show each other their operands at a barrier. Products
+// are exact, and rounded once with their sum.
+
+namespace emulator {
+
+struct Operands {
+    unsigned left[4], right[2];
+};
+static thread_local Operands operands[MOST_THREADS];
+
+// The values of a word, as a matrix core reads them.
+struct Bf16 {
+    static constexpr int VALUES = 2;
+    static double value(unsigned word, int i) { return __uint_as_float(word >> 16 * i << 16); }
+};
+struct Tf32 {
+    static constexpr int VALUES = 1;
+    static double value(unsigned word, int) { return __uint_as_float(word & ~0x1fffu); }
+};
+
+template <class Word>
+static void multiply(float (&sums)[4], const unsigned (&left)[4], const unsigned (&right)[2]) {
+    const unsigned thread = threadIdx.x, lane = thread % 32;
+    Operands &mine = operands[thread];
+    memcpy(mine.left, left, sizeof left);
+    memcpy(mine.right, right, sizeof right);
+    leave(WAITING);
+    const Operands *warp = operands + thread - lane;
+    for (unsigned i = 0; i < 4; ++i) {
+        const unsigned row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        double sum = sums[i];
+        for (unsigned word = 0; word < 8; ++word) {
+            const unsigned half = word / 4;
+            const unsigned a = warp[row % 8 * 4 + word % 4].left[2 * half + row / 8];
+            const unsigned b = warp[column * 4 + word % 4].right[half];
+            for (int value = 0; value < Word::VALUES; ++value) {
+                sum += Word::value(a, value) * Word::value(b, value);
+            }
+        }
+        sums[i] = sum;
+    }
+    leave(WAITING);
+}
+
+// The nearest bf16, ties to even; what is no number stays so.
+static unsigned bf16(float value) {
+    const unsigned bits = __float_as_uint(value);
+    return value == value ? (bits + 0x7fff + (bits >> 16 & 1)) >> 16 : 0x7fff;
+}
+
+} // namespace emulator
+
+static inline unsigned bf16_pair(float low, float high) {
+    return emulator::bf16(high) << 16 | emulator::bf16(low);
+}
+
+static inline void mma_bf16(float (&sums)[4], const unsigned (&left)[4],
+                            const unsigned (&right)[2]) {
+    emulator::multiply<emulator::Bf16>(sums, left, right);
+}
+
+static inline void mma_tf32(float (&sums)[4], const unsigned (&left)[4],
+                            const unsigned (&right)[2]) {
+    emulator::multiply<emulator::Tf32>(sums, left, right);
+}

@@ -1,0 +1,258 @@
+//! What the products of layers must be in each precision: sums in f64 of exact factors, and of
+//! factors rounded as the precision has it, on layers that take every tile.
+
+use anyhow::{Result, ensure};
+use half::bf16;
+use host::backend::Precision;
+use host::backend::cuda::memory::Arena;
+use host::backend::cuda::ops::Gpu;
+use host::backend::cuda::ops::maps::{Map, Operands};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use vae96::{Features, Op, Shape, Window};
+
+use crate::parity::near;
+
+/// How far a result may be from that of factors rounded in the same way: only sums differ.
+const ROUNDED: f64 = 1e-5;
+
+/// How far it may be from that of exact factors.
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-5,
+        Precision::Tf32 => 1e-3,
+        Precision::Bf16 => 1e-2,
+    }
+}
+
+/// A factor as a matrix core gets it: the nearest, ties to even.
+fn rounded(precision: Precision, value: f32) -> f32 {
+    match precision {
+        Precision::F32 => value,
+        Precision::Tf32 => {
+            let step = 2f32.powf(value.abs().log2().floor() - 10.0);
+            (value / step).round_ties_even() * step
+        }
+        Precision::Bf16 => bf16::from_f32(value).to_f32(),
+    }
+}
+
+/// A layer whose products take certain tiles.
+struct Layer {
+    op: Op,
+    input: Shape,
+    output: Shape,
+    count: usize,
+    window: Window,
+}
+
+fn conv(count: usize, input: Shape, window: Window, channels: usize) -> Layer {
+    let [height, width] = [input.height, input.width].map(|pixels| window.output(pixels));
+    Layer {
+        op: Op::Conv { window, channels },
+        input,
+        output: Shape::plane(height, width, channels),
+        count,
+        window,
+    }
+}
+
+/// From a plane half as high and wide.
+fn transposed(count: usize, output: Shape, channels: usize) -> Layer {
+    let window = Window::new(4, 2, 1);
+    Layer {
+        op: Op::ConvTransposed {
+            window,
+            channels: output.channels,
+        },
+        input: Shape::plane(output.height / 2, output.width / 2, channels),
+        output,
+        count,
+        window,
+    }
+}
+
+fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
+    Layer {
+        op: Op::Linear {
+            features: Features::Fixed(outputs),
+        },
+        input: Shape::vector(inputs),
+        output: Shape::vector(outputs),
+        count,
+        window: Window::new(1, 1, 0),
+    }
+}
+
+/// With remainders at every edge of a tile, and depths that are cut in parts.
+fn layers() -> [Layer; 7] {
+    [
+        conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
+        conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
+        conv(2, Shape::plane(8, 8, 14), Window::new(3, 1, 1), 120),
+        conv(1, Shape::plane(9, 11, 5), Window::new(3, 2, 1), 7),
+        transposed(2, Shape::plane(10, 10, 6), 20),
+        linear(5, 1301, 20),
+        linear(7, 12, 250),
+    ]
+}
+
+impl Layer {
+    fn is_transposed(&self) -> bool {
+        matches!(self.op, Op::ConvTransposed { .. })
+    }
+
+    /// The plane and the grid.
+    fn sides(&self) -> [Shape; 2] {
+        match self.is_transposed() {
+            false => [self.input, self.output],
+            true => [self.output, self.input],
+        }
+    }
+
+    /// Values of the weights, which lie as channel of the grid × taps × channel of the plane.
+    fn weights(&self) -> usize {
+        let [plane, grid] = self.sides();
+        grid.channels * self.window.kernel * self.window.kernel * plane.channels
+    }
+
+    /// Calls `each` with the places in plane, grid and weights of whatever meets.
+    fn meetings(&self, mut each: impl FnMut([usize; 3])) {
+        let [plane, grid] = self.sides();
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = self.window;
+        let ranges = [self.count, grid.height, grid.width, kernel, kernel];
+        for index in 0..ranges.iter().product() {
+            let mut rest = index;
+            let [image, y, x, row, column] = ranges.map(|_| 0);
+            let mut places = [image, y, x, row, column];
+            for (place, range) in places.iter_mut().zip(ranges).rev() {
+                (*place, rest) = (rest % range, rest / range);
+            }
+            let [image, y, x, row, column] = places;
+            let (top, left) = (y * stride + row, x * stride + column);
+            let inside = (padding..plane.height + padding).contains(&top)
+                && (padding..plane.width + padding).contains(&left);
+            if !inside {
+                continue;
+            }
+            let pixel = (image * plane.height + top - padding) * plane.width + left - padding;
+            let window = (image * grid.height + y) * grid.width + x;
+            for to in 0..grid.channels {
+                for from in 0..plane.channels {
+                    let tap = (to * kernel + row) * kernel + column;
+                    each([
+                        pixel * plane.channels + from,
+                        window * grid.channels + to,
+                        tap * plane.channels + from,
+                    ]);
+                }
+            }
+        }
+    }
+
+    /// The product whose result is the operand of that number: plane, grid or weights.
+    fn expected(&self, result: usize, operands: &[Vec<f32>; 3]) -> Vec<f32> {
+        let mut sums = vec![0.0f64; operands[result].len()];
+        let [first, second] = [(result + 1) % 3, (result + 2) % 3];
+        self.meetings(|places| {
+            let factor = |number: usize| f64::from(operands[number][places[number]]);
+            sums[places[result]] += factor(first) * factor(second);
+        });
+        sums.into_iter().map(|sum| sum as f32).collect()
+    }
+
+    /// The same by a GPU, added to what is there with `add`.
+    fn found(
+        &self,
+        gpu: &Gpu,
+        result: usize,
+        operands: &[Vec<f32>; 3],
+        add: Option<&[f32]>,
+    ) -> Result<Vec<f32>> {
+        let map = Map::new(self.op, self.input, self.output, self.count).expect("it has weights");
+        let mut arena = Arena::default();
+        map.need(&mut arena);
+        let scratch = gpu.buffer(arena.finish().0)?;
+        let buffer = |values: &[f32]| {
+            let buffer = gpu.buffer(values.len())?;
+            buffer.whole().upload(values)?;
+            anyhow::Ok(buffer)
+        };
+        let [plane, grid, weights] = operands.each_ref().map(|values| buffer(values));
+        let (plane, grid, weights) = (plane?, grid?, weights?);
+        let out = gpu.buffer(operands[result].len())?;
+        if let Some(values) = add {
+            out.whole().upload(values)?;
+        }
+        let [plane, grid, weights] = [&plane, &grid, &weights].map(|buffer| buffer.whole());
+        let (input, output) = match self.is_transposed() {
+            false => (plane, grid),
+            true => (grid, plane),
+        };
+        let with = |factors| Operands {
+            factors,
+            out: out.whole(),
+            add: add.is_some(),
+            scratch: scratch.whole(),
+        };
+        match (result, self.is_transposed()) {
+            (2, _) => map.weight_gradient(gpu, with([input, output]))?,
+            (0, false) | (1, true) => map.input_gradient(gpu, with([output, weights]))?,
+            _ => map.forward(gpu, with([input, weights]))?,
+        }
+        out.whole().download()
+    }
+}
+
+/// Values on either side of 0, most of which no precision but f32 has.
+fn random(len: usize, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..len).map(|_| rng.random_range(-1.0f32..1.0)).collect()
+}
+
+/// The three products of each layer, also added to what is there.
+pub fn are_those_of_rounded_factors(gpu: &Gpu) -> Result<()> {
+    let precision = gpu.precision();
+    for (number, layer) in layers().iter().enumerate() {
+        let [plane, grid] = layer.sides();
+        let lengths = [
+            layer.count * plane.len(),
+            layer.count * grid.len(),
+            layer.weights(),
+        ];
+        let mut seed = 3 * number as u64;
+        let operands = lengths.map(|len| {
+            seed += 1;
+            random(len, seed)
+        });
+        let near_ones = operands
+            .each_ref()
+            .map(|values| values.iter().map(|&v| rounded(precision, v)).collect());
+        for (result, what) in ["plane", "grid", "weights"].into_iter().enumerate() {
+            let what = format!("layer {number}: {what}");
+            let found = layer.found(gpu, result, &operands, None)?;
+            near(&what, &found, &layer.expected(result, &near_ones), ROUNDED)?;
+            let exact = layer.expected(result, &operands);
+            near(&what, &found, &exact, tolerance(precision))?;
+            let added = layer.found(gpu, result, &operands, Some(&found))?;
+            let twice: Vec<f32> = found.iter().map(|value| 2.0 * value).collect();
+            near(&format!("{what}, added"), &added, &twice, ROUNDED)?;
+        }
+    }
+    Ok(())
+}
+
+/// A weight that has diverged must not come back as a number.
+pub fn keep_what_is_no_number(gpu: &Gpu) -> Result<()> {
+    let layer = linear(1, 3, 1);
+    for value in [f32::NAN, f32::from_bits(0x7fff_ffff), f32::INFINITY] {
+        let operands = [vec![1.0, value, 1.0], vec![0.0], vec![1.0; 3]];
+        let found = layer.found(gpu, 1, &operands, None)?[0];
+        ensure!(!found.is_finite(), "{value} gives {found}");
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The products of layers on an emulated GPU, in each precision.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use anyhow::Result;
+use host::backend::Precision;
+use host::backend::cuda::ops::Gpu;
+use tests::emulator::Emulator;
+use tests::products;
+
+fn check(precision: Precision) -> Result<()> {
+    let machine = Rc::new(Emulator::with_precision(precision));
+    let gpu = Gpu::new(machine.clone());
+    products::are_those_of_rounded_factors(&gpu)?;
+    products::keep_what_is_no_number(&gpu)?;
+    // What is launched nowhere is compared with nothing.
+    let cores = match precision {
+        Precision::F32 => "",
+        Precision::Tf32 | Precision::Bf16 => "_mma",
+    };
+    let mut expected = BTreeSet::from(["sum_parts".to_owned()]);
+    for product in ["gather", "scatter", "weigh"] {
+        for shape in ["flat", "square", "tall"] {
+            expected.insert(format!("{product}{cores}_{shape}"));
+        }
+    }
+    let launched = machine.launched().into_iter().map(str::to_owned);
+    assert_eq!(launched.collect::<BTreeSet<_>>(), expected);
+    Ok(())
+}
+
+#[test]
+fn in_f32() -> Result<()> {
+    check(Precision::F32)
+}
+
+#[test]
+fn in_tf32() -> Result<()> {
+    check(Precision::Tf32)
+}
+
+#[test]
+fn in_bf16() -> Result<()> {
+    check(Precision::Bf16)
+}
