@@ -144,11 +144,7 @@ fn peak_megabytes() -> Option<f64> {
 }
 
 fn images(count: usize) -> Batch {
-    Batch {
-        count,
-        side: SIDE,
-        pixels: pattern(count * SIDE * SIDE * 3),
-    }
+    Batch::new(count, SIDE, pattern(count * SIDE * SIDE * 3))
 }
 
 /// Values in [0, 1) without a visible period (the golden ratio's multiples).

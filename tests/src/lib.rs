@@ -9,6 +9,7 @@ pub mod parity;
 pub mod products;
 pub mod torch;
 pub mod twin;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 
@@ -76,11 +77,8 @@ pub fn pixels(image: &[u8]) -> Vec<f32> {
 
 /// Images as a batch.
 pub fn batch(images: &[Vec<u8>]) -> Batch {
-    Batch {
-        count: images.len(),
-        side: SIDE,
-        pixels: images.iter().flat_map(|image| pixels(image)).collect(),
-    }
+    let values = images.iter().flat_map(|image| pixels(image)).collect();
+    Batch::new(images.len(), SIDE, values)
 }
 
 /// Labels whose loss is the mean over them.

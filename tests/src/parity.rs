@@ -6,16 +6,19 @@ use anyhow::{Result, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::parameters;
 use host::backend::{
-    Backend, Batch, Classifier, Contrast, Latent, LayerRates, Learner, Optimiser, Outcome,
+    Backend, Batch, Classifier, Contrast, Form, Latent, LayerRates, Learner, Optimiser, Outcome,
     Precision, Tensor, Update, Vae, VaeLoss, VaeObjective, Weights,
 };
+use host::data::Images;
+use host::data::loader::{Drawing, Loader, Samples, Source};
+use host::train::recipe::{Depth, Pretrain, Recipe};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae96::{
     Activation, Architecture, Autoencoder, EDGE, Features, Head, Layer, Op, PAPER, SIDE, Window,
 };
 
-use crate::{random_weights, targets};
+use crate::{random_weights, scenes, targets};
 
 /// The most that the two may differ in f32, relative to the norm of a tensor.
 const TOLERANCE: f64 = 1e-4;
@@ -131,6 +134,7 @@ macro_rules! parity_tests {
             targets_that_are_the_inputs_are_equal_to_a_copy,
             what_is_wrong_is_said_alike,
             averages,
+            steps_on_views,
         }
     };
 }
@@ -151,11 +155,8 @@ fn random(len: usize, seed: u64) -> impl Iterator<Item = f32> {
 }
 
 fn images(count: usize, side: usize, seed: u64) -> Batch {
-    Batch {
-        count,
-        side,
-        pixels: random(count * side * side * 3, seed).collect(),
-    }
+    let values = random(count * side * side * 3, seed).collect();
+    Batch::new(count, side, values)
 }
 
 /// Values of a mean of 0 and a variance of 1.
@@ -313,12 +314,11 @@ fn step(
     seed: u64,
 ) -> Result<VaeLoss> {
     let targets = images(count, side, seed);
-    let mut inputs = targets.clone();
-    (inputs
-        .pixels
-        .iter_mut()
-        .zip(random(targets.pixels.len(), seed + 1)))
-    .for_each(|(pixel, other)| *pixel = 0.8 * *pixel + 0.2 * other);
+    let values = targets.values()?;
+    let inputs = (values.iter())
+        .zip(random(values.len(), seed + 1))
+        .map(|(pixel, other)| 0.8 * pixel + 0.2 * other);
+    let inputs = Batch::new(count, side, inputs.collect());
     let noise = noise(count * latent, seed + 2);
     vae.step(&inputs, &targets, &noise, objective, update)
 }
@@ -351,7 +351,7 @@ fn vae_steps(
     near("log σ²", &log_variance, &other.log_variance, tolerance)?;
     let (images, other) = (found.decode(&other.mean)?, expected.decode(&other.mean)?);
     ensure!((images.count, images.side) == (other.count, other.side));
-    near("images", &images.pixels, &other.pixels, tolerance)
+    near("images", images.values()?, other.values()?, tolerance)
 }
 
 /// Outcomes, gradients, statistics, and logits after the step.
@@ -651,8 +651,8 @@ pub fn what_is_wrong_is_said_alike(gpu: &dyn Backend) -> Result<()> {
         say(classifier
             .step(&two, &targets(&[0, CLASSES], 0.0), &update)
             .map(|_| ()));
-        let mut short = two.clone();
-        short.pixels.pop();
+        let values = two.values()?;
+        let short = Batch::new(2, 32, values[1..].to_vec());
         say(classifier.logits(&short).map(|_| ()));
         Ok(said)
     };
@@ -693,4 +693,59 @@ pub fn averages(gpu: &dyn Backend) -> Result<()> {
         &expected.averaged_logits(&batch)?,
         TOLERANCE,
     )
+}
+
+/// Steps and answers on views that the GPU makes, and those on values that the loader makes of the
+/// same draws. A batch of two parts has views of the images of both.
+pub fn steps_on_views(gpu: &dyn Backend) -> Result<()> {
+    let images = Images::from_bytes(scenes(8, 1).concat());
+    let settings = Pretrain::defaults(Recipe::Default, Depth::Deep);
+    let loaded = |form| -> Result<Vec<Batch>> {
+        let source = Source {
+            samples: Samples::unlabelled(&images, (0..8).collect()),
+            drawing: Drawing {
+                batch: 4,
+                side: 32,
+                views: settings.views(),
+                form,
+                seed: 1,
+                streams: Drawing::MAIN,
+            },
+        };
+        let loader = Loader::training(vec![source], 0)?;
+        let steps = loader.take(3).map(|step| Ok(step?.swap_remove(0).batch));
+        steps.collect()
+    };
+    let (told, made) = (loaded(gpu.form())?, loaded(Form::Values)?);
+    let [mut found, mut expected] = vaes(gpu, DEEP)?;
+    let noise = noise(made[0].count * DEEP.latent(), 1);
+    let run =
+        |vae: &mut dyn Vae, batch: &Batch| vae.step(batch, batch, &noise, COMPARED, &update(PLAIN));
+    let loss = run(&mut *found, &told[0])?;
+    near_losses(loss, run(&mut *expected, &made[0])?, TOLERANCE)?;
+    near_learners(&*found, &*expected, TOLERANCE)?;
+
+    let both = |batches: &[Batch]| -> Result<Batch> {
+        let half = made[0].count / 2;
+        let mut batch = batches[1].part(0..half);
+        batch.append(batches[2].part(half..2 * half))?;
+        Ok(batch)
+    };
+    let (told, made) = (both(&told)?, both(&made)?);
+    let [mut found, mut expected] = classifiers(gpu, &EDGE, Head::Conv)?;
+    let logits = found.averaged_logits(&told)?;
+    near(
+        "logits",
+        &logits,
+        &expected.averaged_logits(&made)?,
+        TOLERANCE,
+    )?;
+    let targets = targets(&labels(made.count, 1), 0.1);
+    let outcomes = found.step(&told, &targets, &update(PLAIN))?;
+    near_outcomes(
+        &outcomes,
+        &expected.step(&made, &targets, &update(PLAIN))?,
+        TOLERANCE,
+    )?;
+    near_learners(&*found, &*expected, TOLERANCE)
 }

@@ -49,11 +49,7 @@ pub fn images(count: usize, side: usize) -> Batch {
         .into_iter()
         .map(|value| (value + 1.0) / 2.0)
         .collect();
-    Batch {
-        count,
-        side,
-        pixels,
-    }
+    Batch::new(count, side, pixels)
 }
 
 /// Noise for `count` latent vectors of that length.

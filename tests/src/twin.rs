@@ -50,11 +50,7 @@ pub fn answers(file: &[u8], images: &[u8]) -> Result<Vec<i8>> {
 /// Where the file is no weights file, or the images are not whole.
 pub fn float_answers(file: &Path, images: &[u8]) -> Result<Vec<f32>> {
     let trained = Trained::load(file, "")?;
-    let batch = Batch {
-        count: images.len() / IMAGE_BYTES,
-        side: SIDE,
-        pixels: crate::pixels(images),
-    };
+    let batch = Batch::new(images.len() / IMAGE_BYTES, SIDE, crate::pixels(images));
     if trained.label.classifier.is_some() {
         return trained.classifier(&Cpu)?.logits(&batch);
     }

@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use host::backend::Precision;
-use tests::{gpu, products};
+use tests::{gpu, products, views};
 
 tests::parity_tests!(gpu::first(Precision::F32));
 
@@ -27,4 +27,12 @@ fn products_in_each_precision() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn views_are_those_of_the_loader() -> Result<()> {
+    match gpu::first(Precision::F32)? {
+        Some(gpu) => views::are_made_alike(&gpu.gpu()),
+        None => Ok(()),
+    }
 }

@@ -4,10 +4,11 @@
 use std::rc::Rc;
 
 use anyhow::Result;
+use host::backend::cuda::ops::Gpu;
 use host::backend::cuda::{Cuda, kernels};
 use host::backend::{Backend, Precision, Weights, parameters};
 use tests::emulator::Emulator;
-use tests::parity;
+use tests::{parity, views};
 use vae96::EDGE;
 
 fn emulated(precision: Precision) -> Result<Option<Cuda>> {
@@ -35,8 +36,14 @@ fn these_comparisons_launch_every_kernel() -> Result<()> {
     parity::steps_of_the_dense_classifier(&gpu)?;
     parity::a_step_with_each_rule_and_clipping(&gpu)?;
     parity::averages(&gpu)?;
+    parity::steps_on_views(&gpu)?;
     assert_eq!(machine.launched(), kernels::names(Precision::F32));
     Ok(())
+}
+
+#[test]
+fn views_are_those_of_the_loader() -> Result<()> {
+    views::are_made_alike(&Gpu::new(Rc::new(Emulator::default())))
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::{
-    Backend, Classifier, LayerRates, Learner, Metadata, Optimiser, Pending, Tensor, Update,
+    Backend, Classifier, Form, LayerRates, Learner, Metadata, Optimiser, Pending, Tensor, Update,
     Weights, parameters,
 };
 use host::data::Labelled;
@@ -151,6 +151,7 @@ fn source(samples: Samples, batch: usize) -> Source {
             batch,
             side: 32,
             views: vec![Finetune::defaults(Recipe::Default).augmentation()],
+            form: Form::Values,
             seed: 4,
             streams: Drawing::MAIN,
         },

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
-use vae96::Shape;
+use vae96::{INPUT, Shape};
 
-use super::{Batch, Target, Tensor, VaeObjective, Weights};
+use super::{Batch, Pixels, Target, Tensor, VaeObjective, Viewed, Weights};
 
 /// That a tensor, which the error names, has the dimensions `wanted`.
 pub fn shape(name: &str, tensor: &Tensor, wanted: &[usize]) -> Result<()> {
@@ -47,13 +47,34 @@ pub fn known(weights: &Weights, network: &BTreeMap<&str, &[usize]>) -> Result<()
 /// The shape of a batch's images, all of whose values are there.
 pub fn images(batch: &Batch) -> Result<Shape> {
     let shape = Shape::plane(batch.side, batch.side, 3);
+    let count = batch.count;
     ensure!(
-        batch.count > 0 && !shape.is_empty() && batch.pixels.len() == batch.count * shape.len(),
-        "a batch of {} images of {shape} holds {} values, not {}",
-        batch.count,
-        batch.count * shape.len(),
-        batch.pixels.len()
+        count > 0 && !shape.is_empty(),
+        "a batch of {count} images of {shape} holds nothing"
     );
+    match &batch.pixels {
+        Pixels::Values(values) => ensure!(
+            values.len() == count * shape.len(),
+            "a batch of {count} images of {shape} holds {} values, not {}",
+            count * shape.len(),
+            values.len()
+        ),
+        Pixels::Views(views) => {
+            ensure!(
+                views.len() == count,
+                "a batch of {count} images holds {count} views, not {}",
+                views.len()
+            );
+            for Viewed { image, .. } in views {
+                ensure!(
+                    image.len() == INPUT.len(),
+                    "an image that is viewed has {} bytes, not {}",
+                    INPUT.len(),
+                    image.len()
+                );
+            }
+        }
+    }
     Ok(shape)
 }
 

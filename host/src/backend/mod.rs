@@ -4,6 +4,7 @@
 //! reports know nothing of the machine behind it, and a backend knows no recipe: it is told the
 //! rate, the decay and the noise of every step.
 
+mod batch;
 mod checks;
 mod choice;
 pub mod cpu;
@@ -17,59 +18,17 @@ mod weights;
 pub mod work;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use vae96::{Architecture, Autoencoder, Head};
 
 use self::work::Work;
 
+pub use batch::{Batch, Crop, Form, HIDDEN, Pixels, Square, View, Viewed};
 pub use choice::{Auto, Device, choose};
 pub use pending::Pending;
 pub use precision::Precision;
 pub use weights::{Metadata, Tensor, Weights};
-
-/// A batch of images, `count × side × side × 3` values in [0, 1], channels innermost.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// Images in the batch.
-    pub count: usize,
-    /// Edge of each image, in pixels.
-    pub side: usize,
-    /// The pixels.
-    pub pixels: Vec<f32>,
-}
-
-impl Batch {
-    /// A copy of the images of that range.
-    ///
-    /// # Panics
-    /// If there are fewer images.
-    pub fn part(&self, images: Range<usize>) -> Self {
-        let image = self.side * self.side * 3;
-        Self {
-            count: images.len(),
-            side: self.side,
-            pixels: self.pixels[images.start * image..images.end * image].to_vec(),
-        }
-    }
-
-    /// Adds images of the same size.
-    ///
-    /// # Errors
-    /// Where they are of another size.
-    pub fn append(&mut self, mut images: Self) -> Result<()> {
-        ensure!(
-            images.side == self.side,
-            "images of {other}×{other} cannot join a batch of {side}×{side}",
-            other = images.side,
-            side = self.side
-        );
-        self.count += images.count;
-        self.pixels.append(&mut images.pixels);
-        Ok(())
-    }
-}
 
 /// What the optimiser does with a gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -282,6 +241,11 @@ pub trait Backend {
 
     /// How exactly it computes a layer's products.
     fn precision(&self) -> Precision;
+
+    /// The form of training images that its learners take with the least work for the processor.
+    fn form(&self) -> Form {
+        Form::Values
+    }
 
     /// The machine for that work: this one, or another in its place.
     ///

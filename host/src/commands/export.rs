@@ -255,7 +255,7 @@ impl<'a> Export<'a> {
         let step = indices.len().div_ceil(self.options.images).max(1);
         let some = indices.iter().copied().step_by(step).collect();
         Loader::evaluation(Samples::unlabelled(images, some), 1, vae96::SIDE)?
-            .map(|loaded| Ok(loaded?.batch.pixels))
+            .map(|loaded| Ok(loaded?.batch.values()?.to_vec()))
             .collect()
     }
 

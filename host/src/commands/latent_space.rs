@@ -5,7 +5,7 @@ use indicatif::ProgressBar;
 
 use super::config::Config;
 use crate::backend::work::{Network, Work};
-use crate::backend::{Backend, Batch, Vae, Weights};
+use crate::backend::{Backend, Vae, Weights};
 use crate::data::split::hold_out;
 use crate::data::{Dataset, IMAGE_BYTES, Images};
 use crate::latent::features;
@@ -107,9 +107,10 @@ fn way(vae: &dyn Vae, from: &[f32], to: &[f32]) -> Result<Vec<Picture>> {
             .zip(to)
             .map(move |(from, to)| from + share * (to - from))
     });
-    let Batch { side, pixels, .. } = vae.decode(&latent.collect::<Vec<_>>())?;
+    let decoded = vae.decode(&latent.collect::<Vec<_>>())?;
+    let side = decoded.side;
     let byte = |value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
-    let images = pixels.chunks_exact(side * side * 3);
+    let images = decoded.values()?.chunks_exact(side * side * 3);
     images
         .map(|image| Picture::new(image.iter().map(byte).collect()))
         .collect()

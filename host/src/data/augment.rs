@@ -1,6 +1,7 @@
 //! Random views of an image.
 //!
-//! Drawing a view and applying it are apart, so that a backend may apply what was drawn here.
+//! Drawing a view and applying it are apart: a GPU applies what was drawn here
+//! (`backend/cuda/kernels/images.cu`).
 
 use std::ops::RangeInclusive;
 
@@ -8,9 +9,9 @@ use rand::{Rng, RngExt};
 use vae96::SIDE;
 
 use super::IMAGE_BYTES;
-pub use super::resample::Crop;
 use super::resample::resample;
 use super::rotate::rotate;
+pub use crate::backend::{Crop, HIDDEN, Square, View};
 
 /// How much views vary. Crops are torchvision's `RandomResizedCrop` (Szegedy et al., 2014),
 /// brightness, contrast and saturation its `ColorJitter`, in that order.
@@ -104,66 +105,7 @@ impl Augmentation {
     }
 }
 
-/// One view of a 96×96 image.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct View {
-    /// What of the image is seen.
-    pub crop: Crop,
-    /// Whether it is mirrored left to right.
-    pub flip: bool,
-    /// Factor of the brightness.
-    pub brightness: f32,
-    /// Factor of the distance from the view's mean luma.
-    pub contrast: f32,
-    /// Factor of the distance from the pixel's luma.
-    pub saturation: f32,
-    /// By what share of the circle its hues are turned.
-    pub hue: f32,
-    /// Whether it has no colours.
-    pub grey: bool,
-    /// By how many degrees it is turned.
-    pub rotation: f32,
-    /// What of it is hidden.
-    pub cutout: Square,
-}
-
-/// A square within a view, all in shares of the view's edge.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Square {
-    /// Its edge; 0 for no square at all.
-    pub edge: f32,
-    /// Its left edge.
-    pub left: f32,
-    /// Its upper edge.
-    pub top: f32,
-}
-
-/// What hidden pixels hold: nothing that an image is likely to say.
-pub const HIDDEN: f32 = 0.5;
-
 impl View {
-    /// The image itself.
-    pub const WHOLE: Self = Self {
-        crop: Crop {
-            left: 0.0,
-            top: 0.0,
-            width: SIDE as f32,
-            height: SIDE as f32,
-        },
-        flip: false,
-        brightness: 1.0,
-        contrast: 1.0,
-        saturation: 1.0,
-        hue: 0.0,
-        grey: false,
-        rotation: 0.0,
-        cutout: Square {
-            edge: 0.0,
-            left: 0.0,
-            top: 0.0,
-        },
-    };
-
     /// Writes this view of `image` ([`IMAGE_BYTES`] bytes) as `side × side × 3` values in [0, 1].
     ///
     /// # Panics
@@ -196,8 +138,7 @@ impl View {
 impl Square {
     /// Hides the square of `side × side × 3` values.
     fn hide(&self, side: usize, pixels: &mut [f32]) {
-        let place = |share: f32| (share * side as f32).round() as usize;
-        let (edge, left, top) = (place(self.edge), place(self.left), place(self.top));
+        let [edge, left, top] = self.pixels(side);
         if edge == 0 {
             return;
         }

@@ -1,6 +1,7 @@
 //! Images hidden in part or made noisy, from which an auto-encoder is to make the whole ones
 //! (denoising auto-encoders, Vincent et al., 2008; masked ones, He et al., 2022).
 
+use anyhow::Result;
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -27,30 +28,31 @@ impl Corruption {
     }
 
     /// The images of training step `step`, corrupted.
-    pub fn apply(&self, batch: &Batch, seed: u64, step: u64) -> Batch {
+    ///
+    /// # Errors
+    /// Where they have no values yet.
+    pub fn apply(&self, batch: &Batch, seed: u64, step: u64) -> Result<Batch> {
         let side = batch.side;
-        let mut corrupted = batch.clone();
-        (corrupted.pixels.par_chunks_mut(side * side * 3).enumerate()).for_each(
-            |(index, image)| {
-                let mut rng = rng(seed, Purpose::Corruption, step, index as u64);
-                if self.noise > 0.0 {
-                    let reach = (self.noise * 12f64.sqrt()) as f32;
-                    for value in image.iter_mut() {
-                        *value += reach * (rng.random::<f32>() - 0.5);
-                    }
+        let mut values = batch.values()?.to_vec();
+        (values.par_chunks_mut(side * side * 3).enumerate()).for_each(|(index, image)| {
+            let mut rng = rng(seed, Purpose::Corruption, step, index as u64);
+            if self.noise > 0.0 {
+                let reach = (self.noise * 12f64.sqrt()) as f32;
+                for value in image.iter_mut() {
+                    *value += reach * (rng.random::<f32>() - 0.5);
                 }
-                if self.mask > 0.0 {
-                    for top in (0..side).step_by(PATCH) {
-                        for left in (0..side).step_by(PATCH) {
-                            if rng.random_bool(self.mask) {
-                                hide(image, side, top, left);
-                            }
+            }
+            if self.mask > 0.0 {
+                for top in (0..side).step_by(PATCH) {
+                    for left in (0..side).step_by(PATCH) {
+                        if rng.random_bool(self.mask) {
+                            hide(image, side, top, left);
                         }
                     }
                 }
-            },
-        );
-        corrupted
+            }
+        });
+        Ok(Batch::new(batch.count, side, values))
     }
 }
 
@@ -66,13 +68,8 @@ mod tests {
     use super::*;
 
     fn batch(count: usize, side: usize) -> Batch {
-        Batch {
-            count,
-            side,
-            pixels: (0..count * side * side * 3)
-                .map(|i| (i % 251) as f32 / 500.0)
-                .collect(),
-        }
+        let values = (0..count * side * side * 3).map(|i| (i % 251) as f32 / 500.0);
+        Batch::new(count, side, values.collect())
     }
 
     #[test]
@@ -82,9 +79,12 @@ mod tests {
             mask: 0.6,
             noise: 0.0,
         }
-        .apply(&whole, 1, 2);
+        .apply(&whole, 1, 2)
+        .unwrap();
         let (mut hidden, mut patches) = (0, 0);
-        for (masked, whole) in masked.pixels.chunks(1200).zip(whole.pixels.chunks(1200)) {
+        for (masked, whole) in
+            (masked.values().unwrap().chunks(1200)).zip(whole.values().unwrap().chunks(1200))
+        {
             for (top, left) in (0..9).map(|patch| (patch / 3 * PATCH, patch % 3 * PATCH)) {
                 let pixels = (top..20.min(top + PATCH)).flat_map(|y| {
                     let row = y * 60;
@@ -108,12 +108,13 @@ mod tests {
             noise: 0.1,
         };
         let whole = batch(4, 32);
-        let noisy = corruption.apply(&whole, 1, 2);
-        let squares = noisy.pixels.iter().zip(&whole.pixels);
+        let apply = |seed, step| corruption.apply(&whole, seed, step).unwrap();
+        let noisy = apply(1, 2);
+        let squares = noisy.values().unwrap().iter().zip(whole.values().unwrap());
         let mean = squares.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / 12288.0;
         assert!((mean.sqrt() - 0.1).abs() < 0.003, "{mean}");
-        assert_eq!(noisy, corruption.apply(&whole, 1, 2));
-        assert_ne!(noisy, corruption.apply(&whole, 1, 3));
-        assert_ne!(noisy, corruption.apply(&whole, 2, 2));
+        assert_eq!(noisy, apply(1, 2));
+        assert_ne!(noisy, apply(1, 3));
+        assert_ne!(noisy, apply(2, 2));
     }
 }

@@ -7,7 +7,8 @@ use anyhow::{Result, anyhow, ensure};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use vae96::SIDE;
 
-use super::resample::{Crop, resample};
+use super::resample::resample;
+use crate::backend::Crop;
 
 /// The most bytes that the pixels of an image may take: 358 megapixels of RGB. A broken header may
 /// claim any number, and memory that cannot be had ends the program.

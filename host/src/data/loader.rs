@@ -1,5 +1,7 @@
 //! Batches, made ready on other threads while a step runs.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,7 +13,7 @@ use rayon::prelude::*;
 use super::augment::{Augmentation, View};
 use super::random::{Purpose, rng};
 use super::{IMAGE_BYTES, Images, Labelled};
-use crate::backend::Batch;
+use crate::backend::{Batch, Form, Pixels, Viewed};
 
 /// Batches that wait for the consumer. One more is being made.
 const AHEAD: usize = 2;
@@ -77,6 +79,8 @@ pub struct Drawing {
     /// How the views of each image vary, one view after the other: a batch holds the first view of
     /// all its images, then the second of all, …
     pub views: Vec<Augmentation>,
+    /// Whether views are made here, or by the machine that trains.
+    pub form: Form,
     /// What orders and views are drawn from.
     pub seed: u64,
     /// The streams of random numbers for the order and for the views.
@@ -175,7 +179,7 @@ impl Source {
                 .map(move |(sample, views)| (*sample, views[view]))
         };
         let picked: Vec<_> = (0..drawing.views.len()).flat_map(view).collect();
-        load(samples, &picked, drawing.side)
+        load(samples, &picked, drawing.side, drawing.form)
     }
 }
 
@@ -190,7 +194,10 @@ impl Loader {
             for start in (0..samples.len()).step_by(batch) {
                 let end = samples.len().min(start + batch);
                 let picked: Vec<_> = (start..end).map(|sample| (sample, View::WHOLE)).collect();
-                if send.send(load(&samples, &picked, side)).is_err() {
+                if send
+                    .send(load(&samples, &picked, side, Form::Values))
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -297,19 +304,11 @@ impl Order {
     }
 }
 
-fn load(samples: &Samples, picked: &[(usize, View)], side: usize) -> Result<Loaded> {
-    let mut pixels = vec![0.0; picked.len() * side * side * 3];
-    pixels
-        .par_chunks_exact_mut(side * side * 3)
-        .zip(picked)
-        .try_for_each_init(
-            || vec![0; IMAGE_BYTES],
-            |image, (out, (sample, view))| {
-                samples.images.read(samples.indices[*sample], image)?;
-                view.apply(image, side, out);
-                anyhow::Ok(())
-            },
-        )?;
+fn load(samples: &Samples, picked: &[(usize, View)], side: usize, form: Form) -> Result<Loaded> {
+    let pixels = match form {
+        Form::Values => Pixels::Values(values(samples, picked, side)?),
+        Form::Views => Pixels::Views(views(samples, picked)?),
+    };
     let of = |from: &[usize]| picked.iter().map(|(sample, _)| from[*sample]).collect();
     Ok(Loaded {
         batch: Batch {
@@ -325,6 +324,40 @@ fn load(samples: &Samples, picked: &[(usize, View)], side: usize) -> Result<Load
     })
 }
 
+/// The views, made.
+fn values(samples: &Samples, picked: &[(usize, View)], side: usize) -> Result<Vec<f32>> {
+    let mut values = vec![0.0; picked.len() * side * side * 3];
+    values
+        .par_chunks_exact_mut(side * side * 3)
+        .zip(picked)
+        .try_for_each_init(
+            || vec![0; IMAGE_BYTES],
+            |image, (out, (sample, view))| {
+                samples.images.read(samples.indices[*sample], image)?;
+                view.apply(image, side, out);
+                anyhow::Ok(())
+            },
+        )?;
+    Ok(values)
+}
+
+/// The views and what they are of, each image read once.
+fn views(samples: &Samples, picked: &[(usize, View)]) -> Result<Vec<Viewed>> {
+    let read = |sample: usize| -> Result<(usize, Arc<[u8]>)> {
+        let mut image = vec![0; IMAGE_BYTES];
+        samples.images.read(samples.indices[sample], &mut image)?;
+        Ok((sample, image.into()))
+    };
+    let distinct: BTreeSet<usize> = picked.iter().map(|(sample, _)| *sample).collect();
+    let images = distinct.into_par_iter().map(read);
+    let images = images.collect::<Result<BTreeMap<_, _>>>()?;
+    let viewed = |(sample, view): &(usize, View)| Viewed {
+        image: Arc::clone(&images[sample]),
+        view: *view,
+    };
+    Ok(picked.iter().map(viewed).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,8 +365,6 @@ mod tests {
     fn all(images: &Images) -> Samples {
         Samples::unlabelled(images, (0..images.len()).collect())
     }
-    use std::collections::BTreeSet;
-
     /// Image i has the value i throughout and the class i mod 3.
     fn labelled(len: usize) -> Labelled {
         let bytes = (0..len).flat_map(|i| [i as u8; IMAGE_BYTES]).collect();
@@ -348,6 +379,7 @@ mod tests {
             batch,
             side: 64,
             views: vec![augmentation],
+            form: Form::Values,
             seed: 5,
             streams: Drawing::MAIN,
         }
@@ -389,7 +421,7 @@ mod tests {
         } in batches
         {
             assert_eq!((batch.count, batch.side, labels.len()), (4, 64, 4));
-            let images = batch.pixels.chunks(64 * 64 * 3);
+            let images = batch.values().unwrap().chunks(64 * 64 * 3);
             for ((pixels, label), index) in images.zip(labels).zip(indices) {
                 assert_eq!(label, index % 3);
                 let value = index as f32 / 255.0;
@@ -452,8 +484,8 @@ mod tests {
             both.indices,
             [first.indices.clone(), first.indices].concat()
         );
-        let (varied, whole) = both.batch.pixels.split_at(4 * 64 * 64 * 3);
-        assert_eq!(varied, first.batch.pixels);
+        let (varied, whole) = both.batch.values().unwrap().split_at(4 * 64 * 64 * 3);
+        assert_eq!(varied, first.batch.values().unwrap());
         for (pixels, index) in whole.chunks(64 * 64 * 3).zip(both.indices) {
             assert!(
                 pixels
@@ -506,7 +538,8 @@ mod tests {
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             let pool = pool.build().unwrap();
-            pool.install(|| load(&samples, &picked, 64)).unwrap()
+            pool.install(|| load(&samples, &picked, 64, Form::Values))
+                .unwrap()
         };
         assert_eq!(on(1), on(3));
     }
@@ -522,7 +555,38 @@ mod tests {
         assert!(indices.eq(1..8));
         let labels = batches.iter().flat_map(|b| b.labels.clone());
         assert!(labels.eq((1..8).map(|i| i % 3)));
-        assert_eq!(batches[1].batch.pixels[0], 4.0 / 255.0);
+        assert_eq!(batches[1].batch.values().unwrap()[0], 4.0 / 255.0);
+    }
+
+    #[test]
+    fn a_machine_that_makes_views_is_told_the_same() {
+        let image = (0..IMAGE_BYTES).map(|i| (i * i) as u8).collect();
+        let samples = all(&Images::from_bytes(image));
+        let drawing = |form| Drawing {
+            views: vec![varied(), varied()],
+            form,
+            ..drawing(3, varied())
+        };
+        let values = take(samples.clone(), drawing(Form::Values), 1, 1).remove(0);
+        let told = take(samples, drawing(Form::Views), 1, 1).remove(0);
+        assert!(told.batch.values().is_err());
+        let Pixels::Views(views) = &told.batch.pixels else {
+            panic!("no views");
+        };
+        assert_eq!((told.batch.count, views.len()), (6, 6));
+        let made = views.iter().flat_map(|viewed| {
+            let mut out = vec![0.0; 64 * 64 * 3];
+            viewed.view.apply(&viewed.image, 64, &mut out);
+            out
+        });
+        assert!(made.eq(values.batch.values().unwrap().iter().copied()));
+        // The image is there once, however often it is seen.
+        assert!(
+            views
+                .iter()
+                .all(|other| Arc::ptr_eq(&other.image, &views[0].image))
+        );
+        assert_eq!((told.labels, told.indices), (values.labels, values.indices));
     }
 
     #[test]

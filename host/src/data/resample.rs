@@ -1,17 +1,6 @@
 //! Crops and scales an image in one go.
 
-/// A rectangle of an image, in pixels of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Crop {
-    /// Its left edge.
-    pub left: f32,
-    /// Its upper edge.
-    pub top: f32,
-    /// Its width.
-    pub width: f32,
-    /// Its height.
-    pub height: f32,
-}
+use crate::backend::Crop;
 
 /// The source pixels that one target pixel is made of, along one axis.
 struct Taps {

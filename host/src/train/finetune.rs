@@ -14,7 +14,7 @@ use super::run::{Figures, Folder, Plan, Run, Task};
 use super::schedule::ramp;
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Classifier, Learner, Metadata, Outcome, Pending, Target, Weights, parameters,
+    Backend, Classifier, Form, Learner, Metadata, Outcome, Pending, Target, Weights, parameters,
 };
 use crate::data::Dataset;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
@@ -88,12 +88,13 @@ pub fn train(
             batch,
             side: settings.side,
             views: vec![settings.augmentation()],
+            form: backend.form(),
             seed,
             streams: Drawing::MAIN,
         },
     }];
     if settings.consistency > 0.0 {
-        sources.push(unlabelled(request)?);
+        sources.push(unlabelled(request, backend.form())?);
     }
     let mut loader = Loader::training(sources, run.step() as u64)?;
     run.go(&mut task, &mut loader)?;
@@ -137,7 +138,7 @@ pub fn work(
 }
 
 /// The unlabelled images, a slightly and a strongly varied view of each.
-fn unlabelled(request: &Request<'_>) -> Result<Source> {
+fn unlabelled(request: &Request<'_>, form: Form) -> Result<Source> {
     let Request {
         settings,
         data,
@@ -155,6 +156,7 @@ fn unlabelled(request: &Request<'_>) -> Result<Source> {
             batch: settings.consistency_batch,
             side: settings.side,
             views: settings.weak_and_strong(),
+            form,
             seed,
             streams: Drawing::BESIDE,
         },

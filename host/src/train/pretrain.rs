@@ -15,12 +15,12 @@ use super::recipe::{Optimisation, Pretrain};
 use super::run::{Figures, Folder, Plan, Run, Task, only};
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Batch, LayerRates, Learner, Metadata, Pending, Vae, Weights, parameters,
+    Backend, Batch, Form, LayerRates, Learner, Metadata, Pending, Vae, Weights, parameters,
 };
+use crate::data::Images;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use crate::data::random::{Purpose, rng};
 use crate::data::split::hold_out;
-use crate::data::{IMAGE_BYTES, Images};
 use crate::files;
 
 /// Images shown in the report.
@@ -104,9 +104,9 @@ pub fn train(
         Some(weights) => weights.clone(),
         None => Weights::initial(&parameters::vae(autoencoder), seed),
     };
+    let backend = backend.suited_to(&work(autoencoder, settings, batch))?;
     let mut task = PretrainTask {
-        vae: (backend.suited_to(&work(autoencoder, settings, batch))?)
-            .vae(autoencoder, &weights)?,
+        vae: backend.vae(autoencoder, &weights)?,
         optimisation: settings.optimisation(),
         settings,
         latent: autoencoder.latent(),
@@ -124,6 +124,7 @@ pub fn train(
             batch,
             side: settings.side,
             views: settings.views(),
+            form: form(settings, backend),
             seed,
             streams: Drawing::MAIN,
         },
@@ -137,6 +138,15 @@ pub fn train(
 pub fn pass(settings: &Pretrain, images: usize) -> (usize, usize) {
     let batch = settings.batch.min(images);
     (batch, images / batch)
+}
+
+/// The form in which the images of a step come to a machine.
+pub fn form(settings: &Pretrain, backend: &dyn Backend) -> Form {
+    match settings.corruption().is_none() {
+        true => backend.form(),
+        // Values are corrupted here.
+        false => Form::Values,
+    }
 }
 
 /// What a training asks of a machine, `images` images a step.
@@ -206,8 +216,9 @@ impl Task for PretrainTask<'_> {
         let count = targets.count;
         let objective = settings.objective(step, self.steps, count);
         let corruption = settings.corruption();
-        let corrupted =
-            (!corruption.is_none()).then(|| corruption.apply(targets, seed, step as u64));
+        let corrupted = (!corruption.is_none())
+            .then(|| corruption.apply(targets, seed, step as u64))
+            .transpose()?;
         let inputs = corrupted.as_ref().unwrap_or(targets);
         let noise = self.noise(Purpose::Noise, step, count);
         let update = (self.optimisation).update(step, self.steps, LayerRates::default());
@@ -243,7 +254,7 @@ impl Task for PretrainTask<'_> {
                 .collect();
             let decoded = self.vae.decode(&z)?;
             images += batch.count;
-            reconstruction += squared_error(&decoded.pixels, &shrunk(batch, decoded.side).pixels);
+            reconstruction += squared_error(decoded.values()?, &shrunk(batch, decoded.side)?);
             for (index, (mean, log_variance)) in
                 latent.mean.iter().zip(&latent.log_variance).enumerate()
             {
@@ -281,11 +292,7 @@ impl PretrainTask<'_> {
             return Ok(());
         };
         let shown = SHOWN.min(first.count);
-        let originals = Batch {
-            count: shown,
-            side: first.side,
-            pixels: first.pixels[..shown * IMAGE_BYTES].to_vec(),
-        };
+        let originals = first.part(0..shown);
         let decoded = self.vae.decode(&self.vae.encode(&originals)?.mean)?;
         if epoch == 1 {
             write_sheet(&self.folder.file(show::ORIGINALS), &originals)?;
@@ -302,18 +309,15 @@ impl PretrainTask<'_> {
     }
 }
 
-/// The images shrunk to `side × side`, a whole factor smaller: the means of the pixels.
-fn shrunk(batch: &Batch, side: usize) -> Batch {
+/// The values of the images shrunk to `side × side`, a whole factor smaller: the means of the
+/// pixels.
+fn shrunk(batch: &Batch, side: usize) -> Result<Vec<f32>> {
     let factor = batch.side / side;
     let share = 1.0 / (factor * factor) as f32;
-    let mut small = Batch {
-        count: batch.count,
-        side,
-        pixels: vec![0.0; batch.count * side * side * 3],
-    };
+    let mut small = vec![0.0; batch.count * side * side * 3];
     // Images follow one another: rows of all of them are rows of one tall image.
-    for (row, values) in batch.pixels.chunks_exact(batch.side * 3).enumerate() {
-        let target = &mut small.pixels[row / factor * side * 3..][..side * 3];
+    for (row, values) in batch.values()?.chunks_exact(batch.side * 3).enumerate() {
+        let target = &mut small[row / factor * side * 3..][..side * 3];
         for (target, pixels) in target
             .chunks_exact_mut(3)
             .zip(values.chunks_exact(factor * 3))
@@ -323,7 +327,7 @@ fn shrunk(batch: &Batch, side: usize) -> Batch {
             }
         }
     }
-    small
+    Ok(small)
 }
 
 fn squared_error(a: &[f32], b: &[f32]) -> f64 {
@@ -335,7 +339,7 @@ fn squared_error(a: &[f32], b: &[f32]) -> f64 {
 fn write_sheet(path: &Path, batch: &Batch) -> Result<()> {
     let side = batch.side;
     let mut sheet = RgbImage::new((batch.count * SIDE) as u32, SIDE as u32);
-    for (index, pixels) in batch.pixels.chunks_exact(side * side * 3).enumerate() {
+    for (index, pixels) in batch.values()?.chunks_exact(side * side * 3).enumerate() {
         let bytes = pixels
             .iter()
             .map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8);

@@ -24,6 +24,7 @@ static thread_local Extent threadIdx, blockIdx, blockDim, gridDim;
 
 static inline int min(int a, int b) { return a < b ? a : b; }
 static inline int max(int a, int b) { return a > b ? a : b; }
+static inline float min(float a, float b) { return fminf(a, b); }
 static inline float max(float a, float b) { return fmaxf(a, b); }
 static inline unsigned __float_as_uint(float value) {
     unsigned bits;

@@ -138,8 +138,9 @@ fn set(networks: &mut impl Networks, weights: &Weights) -> Result<()> {
 /// A batch as the first layer's input.
 pub fn input(batch: &Batch) -> Result<Signal> {
     let shape = checks::images(batch)?;
-    let mut pixels = buffers::take(batch.pixels.len());
-    pixels.copy_from_slice(&batch.pixels);
+    let values = batch.values()?;
+    let mut pixels = buffers::take(values.len());
+    pixels.copy_from_slice(values);
     Ok(Signal {
         shape,
         node: Node::constant(pixels),

@@ -191,11 +191,8 @@ impl Vae for CpuVae {
         let count = checks::latents(latent, shape)?;
         let node = Node::constant(latent.to_vec());
         let images = self.networks.decoder.infer(Signal { shape, node })?;
-        Ok(Batch {
-            count,
-            side: images.shape.height,
-            pixels: values(images),
-        })
+        let side = images.shape.height;
+        Ok(Batch::new(count, side, values(images)))
     }
 }
 

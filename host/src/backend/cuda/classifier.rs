@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 use vae96::{Architecture, Head, INPUT, Shape};
 
+use super::images::Arrival;
 use super::memory::{Arena, Buffer, Slot};
 use super::model::Model;
-use super::network::{Gradients, Network, Pass};
+use super::network::{Gradients, Memory, Network, Pass};
 use super::ops::Gpu;
 use super::pack::Pack;
 use super::plan::Plan;
@@ -81,18 +82,33 @@ impl ClassifierNetwork {
         Ok(())
     }
 
-    /// A pass from images, which lie in the slot, to logits.
-    fn lay_out(&self, arena: &mut Arena, count: usize, shape: Shape) -> Result<(Slot, Pass)> {
+    fn lay_out(&self, arena: &mut Arena, count: usize, shape: Shape) -> Result<ClassifierPass> {
+        let arrival = Arrival::new(arena, count);
         let images = arena.place(count * shape.len());
-        let pass = self.0.lay_out(arena, count, shape, images)?;
-        Ok((images, pass))
+        Ok(ClassifierPass {
+            arrival,
+            images,
+            layers: self.0.lay_out(arena, count, shape, images)?,
+        })
+    }
+}
+
+/// A pass from images to logits.
+struct ClassifierPass {
+    arrival: Arrival,
+    images: Slot,
+    layers: Pass,
+}
+
+impl ClassifierPass {
+    fn bring(&self, memory: Memory, batch: &Batch) -> Result<()> {
+        self.arrival.bring(memory, batch, self.images)
     }
 }
 
 /// A step's slots.
 struct Step {
-    images: Slot,
-    pass: Pass,
+    pass: ClassifierPass,
     /// Class, smoothing and weight of each image.
     targets: Slot,
     /// Cross-entropy of each image and whether it is right, f64.
@@ -107,12 +123,11 @@ impl Step {
         count: usize,
         shape: Shape,
     ) -> Result<Self> {
-        let (images, pass) = network.lay_out(arena, count, shape)?;
+        let pass = network.lay_out(arena, count, shape)?;
         Ok(Self {
-            images,
             targets: arena.place(3 * count),
             outcomes: arena.place_doubles(2 * count),
-            gradients: Gradients::new(arena, [&pass]),
+            gradients: Gradients::new(arena, [&pass.layers]),
             pass,
         })
     }
@@ -123,11 +138,11 @@ impl CudaClassifier {
         let network = &self.networks.0;
         let shape = self.networks.checked(batch)?;
         let mut arena = Arena::default();
-        let (images, pass) = (self.networks).lay_out(&mut arena, batch.count, shape)?;
+        let pass = (self.networks).lay_out(&mut arena, batch.count, shape)?;
         self.pass(values, arena, |memory| {
-            memory.at(images).upload(&batch.pixels)?;
-            network.infer(memory, &pass)?;
-            memory.at(pass.output).download()
+            pass.bring(memory, batch)?;
+            network.infer(memory, &pass.layers)?;
+            memory.at(pass.layers.output).download()
         })
     }
 }
@@ -144,14 +159,14 @@ impl Classifier for CudaClassifier {
         checks::targets(targets, batch, classes)?;
         let mut arena = Arena::default();
         let step = Step::new(&self.networks, &mut arena, batch.count, shape)?;
-        let (pass, slots) = (&step.pass, step.gradients);
+        let (pass, slots) = (&step.pass.layers, step.gradients);
         // A class is a small whole number, which f32 holds exactly.
         let numbers: Vec<f32> = (targets.iter())
             .flat_map(|target| [target.class as f32, target.smoothing, target.weight])
             .collect();
         let kept = self.step(arena, slots, update, |networks, memory, backward| {
             let network = &networks.0;
-            memory.at(step.images).upload(&batch.pixels)?;
+            step.pass.bring(memory, batch)?;
             memory.at(step.targets).upload(&numbers)?;
             network.train(memory, pass)?;
             let gradient = slots.of_output(pass);

@@ -1,8 +1,8 @@
 //! Training on a GPU: the networks of `vae96` as launches of our own kernels.
 //!
 //! ```text
-//! vae, classifier ─▶ network ─▶ ops ─▶ machine ◀─ device ─▶ program ─▶ kernels/*.cu
-//!        └─▶ model ─▶ optimiser ┘
+//! vae, classifier ─▶ network, images ─▶ ops ─▶ machine ◀─ device ─▶ program ─▶ kernels/*.cu
+//!        └─▶ model ─▶ optimiser ─────────┘
 //! ```
 //! `pack` lays out the tensors of a model, and each pass lays out its activations (`memory`) before
 //! it launches anything: all of it is arithmetic on the host, so that `plan` knows the memory of a
@@ -12,6 +12,7 @@
 mod classifier;
 #[allow(unsafe_code)]
 mod device;
+mod images;
 pub mod kernels;
 #[allow(unsafe_code)]
 pub mod machine;
@@ -40,7 +41,7 @@ use self::machine::Machine;
 use self::ops::Gpu;
 use self::vae::VaeNetworks;
 use super::work::{Network, Work};
-use super::{Backend, Classifier, Precision, Vae, Weights};
+use super::{Backend, Classifier, Form, Precision, Vae, Weights};
 
 pub use device::TooOld;
 pub use plan::TooLittle;
@@ -78,6 +79,10 @@ impl Backend for Cuda {
 
     fn precision(&self) -> Precision {
         self.0.precision()
+    }
+
+    fn form(&self) -> Form {
+        Form::Views
     }
 
     /// Itself, if its memory does; else the error is a [`TooLittle`].

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use vae96::{Architecture, EDGE, Head, INPUT, PAPER, SIDE};
@@ -13,6 +14,7 @@ use super::machine::{Launch, Machine, Room};
 use super::memory::Arena;
 use super::network::Network;
 use super::ops::Gpu;
+use super::ops::images::VIEW;
 use super::ops::optimiser::{Move, Moved};
 use super::pack::Pack;
 use super::vae::VaeNetworks;
@@ -20,7 +22,8 @@ use super::{Cuda, kernels};
 use crate::backend::parameters::{self, Parameter};
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Batch, LayerRates, Optimiser, Precision, Target, Tensor, Update, VaeObjective, Weights,
+    Backend, Batch, LayerRates, Optimiser, Pixels, Precision, Target, Tensor, Update, VaeObjective,
+    View, Viewed, Weights,
 };
 
 /// A machine that computes nothing, and keeps what it was asked to launch.
@@ -92,11 +95,7 @@ fn zeros(parameters: &[Parameter]) -> Weights {
 }
 
 fn grey(count: usize) -> Batch {
-    Batch {
-        count,
-        side: SIDE,
-        pixels: vec![0.5; count * INPUT.len()],
-    }
+    Batch::new(count, SIDE, vec![0.5; count * INPUT.len()])
 }
 
 const OBJECTIVE: VaeObjective = VaeObjective {
@@ -214,10 +213,37 @@ fn images_that_are_their_own_targets_are_brought_once() -> Result<()> {
     let (batch, noise) = (grey(2), vec![0.0; 2 * autoencoder.latent()]);
     machine.uploaded.take();
     vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
-    let [pixels, values] = [&batch.pixels, &noise].map(|values| size_of::<f32>() * values.len());
+    let [pixels, values] = [batch.values()?, &noise].map(size_of_val);
     assert_eq!(machine.uploaded.take(), [pixels, values]);
     vae.step(&batch.clone(), &batch, &noise, OBJECTIVE, &update())?;
     assert_eq!(machine.uploaded.take(), [pixels, values, pixels]);
+    Ok(())
+}
+
+/// As bytes, a quarter of the values, and once however many views there are of it.
+#[test]
+fn an_image_that_is_viewed_is_brought_once() -> Result<()> {
+    let machine = Rc::new(Dry::default());
+    let autoencoder = &EDGE.vae;
+    let weights = zeros(&parameters::vae(autoencoder));
+    let mut vae = Cuda::on(machine.clone()).vae(autoencoder, &weights)?;
+    let images: [Arc<[u8]>; 2] = [(); 2].map(|()| vec![0; INPUT.len()].into());
+    let view = |image: &Arc<[u8]>| Viewed {
+        image: Arc::clone(image),
+        view: View::WHOLE,
+    };
+    let views = [&images, &images].into_iter().flatten().map(view);
+    let batch = Batch {
+        count: 4,
+        side: SIDE,
+        pixels: Pixels::Views(views.collect()),
+    };
+    let noise = vec![0.0f32; 4 * autoencoder.latent()];
+    machine.uploaded.take();
+    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+    let views = 4 * VIEW * size_of::<u32>();
+    let noise = size_of_val(&*noise);
+    assert_eq!(machine.uploaded.take(), [2 * INPUT.len(), views, noise]);
     Ok(())
 }
 

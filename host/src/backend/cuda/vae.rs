@@ -5,6 +5,7 @@ use std::slice::from_ref;
 use anyhow::{Context, Result};
 use vae96::{Autoencoder, INPUT, Shape};
 
+use super::images::Arrival;
 use super::memory::{Arena, Slot};
 use super::model::Model;
 use super::network::{Backward, Gradients, Memory, Network, Pass};
@@ -111,11 +112,13 @@ impl VaeNetworks {
         count: usize,
         shape: Shape,
     ) -> Result<EncoderPass> {
+        let arrival = Arrival::new(arena, count);
         let images = arena.place(count * shape.len());
         let encoder = self.encoder.lay_out(arena, count, shape, images)?;
         let bottleneck = (self.bottleneck).lay_out(arena, count, encoder.shape, encoder.output)?;
         let features = (bottleneck.shape, bottleneck.output);
         Ok(EncoderPass {
+            arrival,
             images,
             mean: self.mean.lay_out(arena, count, features.0, features.1)?,
             log_variance: (self.log_variance).lay_out(arena, count, features.0, features.1)?,
@@ -135,6 +138,7 @@ impl VaeNetworks {
 
 /// A pass from images to μ and log σ².
 struct EncoderPass {
+    arrival: Arrival,
     images: Slot,
     encoder: Pass,
     bottleneck: Pass,
@@ -287,19 +291,19 @@ impl Step {
 
     /// Brings the batch. Images that are to be made as they are come once.
     fn upload(&self, memory: Memory, inputs: &Batch, targets: &Batch, noise: &[f32]) -> Result<()> {
+        let arrival = self.encoder.arrival;
         let images = memory.at(self.encoder.images);
-        images.upload(&inputs.pixels)?;
+        arrival.bring(memory, inputs, self.encoder.images)?;
         memory.at(self.noise).upload(noise)?;
         let same = std::ptr::eq(inputs, targets);
         let to = memory.at(self.targets);
         match self.shrunk {
             None if same => memory.gpu.copy(images, to),
-            None => to.upload(&targets.pixels),
+            None => arrival.bring(memory, targets, self.targets),
             Some((_, pool)) if same => memory.gpu.average_pool(pool, images, to),
             Some((whole, pool)) => {
-                let whole = memory.at(whole);
-                whole.upload(&targets.pixels)?;
-                memory.gpu.average_pool(pool, whole, to)
+                arrival.bring(memory, targets, whole)?;
+                memory.gpu.average_pool(pool, memory.at(whole), to)
             }
         }
     }
@@ -469,7 +473,7 @@ impl Vae for CudaVae {
         let mut arena = Arena::default();
         let pass = networks.lay_out_encoder(&mut arena, batch.count, shape)?;
         self.pass(&self.values, arena, |memory| {
-            memory.at(pass.images).upload(&batch.pixels)?;
+            pass.arrival.bring(memory, batch, pass.images)?;
             networks.encoder.infer(memory, &pass.encoder)?;
             networks.bottleneck.infer(memory, &pass.bottleneck)?;
             networks.mean.infer(memory, &pass.mean)?;
@@ -490,11 +494,8 @@ impl Vae for CudaVae {
         self.pass(&self.values, arena, |memory| {
             memory.at(code).upload(latent)?;
             networks.decoder.infer(memory, &pass)?;
-            Ok(Batch {
-                count,
-                side: pass.shape.height,
-                pixels: memory.at(pass.output).download()?,
-            })
+            let images = memory.at(pass.output).download()?;
+            Ok(Batch::new(count, pass.shape.height, images))
         })
     }
 }

@@ -205,12 +205,14 @@ fn vae(of: &Reproduction<'_>) -> Result<Pace> {
     let all: Vec<usize> = (0..images.len()).collect();
     let (batch, _) = pretrain::pass(settings, images.len());
     let work = pretrain::work(autoencoder, settings, batch);
-    let mut vae = (of.backend.suited_to(&work)?).vae(autoencoder, &weights)?;
+    let backend = of.backend.suited_to(&work)?;
+    let mut vae = backend.vae(autoencoder, &weights)?;
     drop(weights);
     let drawing = Drawing {
         batch,
         side: settings.side,
         views: settings.views(),
+        form: pretrain::form(settings, backend),
         seed: config.seed,
         streams: Drawing::MAIN,
     };
@@ -251,6 +253,7 @@ fn classifier(of: &Reproduction<'_>, training: Training) -> Result<Pace> {
         batch,
         side: settings.side,
         views: vec![settings.augmentation()],
+        form: backend.form(),
         seed: config.seed,
         streams: Drawing::MAIN,
     };

@@ -9,10 +9,11 @@ pub type Source = (&'static str, &'static str);
 pub const INSTRUCTIONS: Source = ("mma.cu", include_str!("mma.cu"));
 
 /// What every program has, in the order in which it is compiled.
-const ALWAYS: [Source; 8] = [
+const ALWAYS: [Source; 9] = [
     ("common.cu", include_str!("common.cu")),
     ("product.cu", include_str!("product.cu")),
     ("maps.cu", include_str!("maps.cu")),
+    ("images.cu", include_str!("images.cu")),
     ("norm.cu", include_str!("norm.cu")),
     ("pools.cu", include_str!("pools.cu")),
     ("losses.cu", include_str!("losses.cu")),
@@ -21,7 +22,7 @@ const ALWAYS: [Source; 8] = [
 ];
 
 /// The kernels that every program has.
-const NAMES: [&str; 42] = [
+const NAMES: [&str; 43] = [
     "adam",
     "approach",
     "average_pool",
@@ -61,6 +62,7 @@ const NAMES: [&str; 42] = [
     "squared_error",
     "sum",
     "sum_parts",
+    "views",
     "weigh_flat",
     "weigh_square",
     "weigh_tall",

@@ -1,0 +1,143 @@
+// Views of images: what `host/src/data/augment.rs` does to an image of bytes, in the same order. All
+// that is random was drawn there.
+
+// A view of `image` as f32: its crop, its angles as cosine and sine, the hidden square in pixels.
+struct View {
+    int image;
+    float left, top, width, height;
+    int flip;
+    float brightness, contrast, saturation;
+    float hue_cos, hue_sin;
+    float turn_cos, turn_sin;
+    int hidden_edge, hidden_left, hidden_top;
+};
+
+struct Colour {
+    float red, green, blue;
+
+    // ITU-R BT.601.
+    __device__ float luma() const { return 0.299f * red + 0.587f * green + 0.114f * blue; }
+};
+
+__device__ inline float within(float value) { return min(max(value, 0.0f), 1.0f); }
+
+// Away from (or towards) a reference, within [0, 1].
+__device__ inline Colour stretch(Colour c, float reference, float factor) {
+    return {within(reference + factor * (c.red - reference)),
+            within(reference + factor * (c.green - reference)),
+            within(reference + factor * (c.blue - reference))};
+}
+
+__device__ inline Colour mix(Colour a, Colour b, float share) {
+    return {a.red + share * (b.red - a.red), a.green + share * (b.green - a.green),
+            a.blue + share * (b.blue - a.blue)};
+}
+
+// A rotation in the plane of I and Q of YIQ, which keeps the luma.
+__device__ inline Colour turn_hue(Colour c, float cosine, float sine) {
+    const float luma = c.luma();
+    const float i = 0.5959f * c.red - 0.2746f * c.green - 0.3213f * c.blue;
+    const float q = 0.2115f * c.red - 0.5227f * c.green + 0.3112f * c.blue;
+    const float x = cosine * i - sine * q, y = sine * i + cosine * q;
+    return {within(luma + 0.956f * x + 0.619f * y), within(luma - 0.272f * x - 0.647f * y),
+            within(luma - 1.106f * x + 1.703f * y)};
+}
+
+// The source pixels that one target pixel is made of, along one axis: the triangle filter, widened
+// when shrinking.
+struct Taps {
+    float centre, support;
+    int first, end;
+
+    __device__ Taps(float start, float length, int limit, int target, int side) {
+        const float scale = length / side;
+        support = max(scale, 1.0f);
+        centre = start + (target + 0.5f) * scale;
+        first = min((int)max(floorf(centre - support), 0.0f), limit - 1);
+        end = min(max((int)ceilf(centre + support), first + 1), limit);
+    }
+    __device__ float weight(int source) const {
+        return max(1.0f - fabsf(source + 0.5f - centre) / support, 0.0f);
+    }
+};
+
+// An image, `edge × edge` pixels of bytes, as a view of `side × side` pixels.
+struct Sight {
+    const View &view;
+    const unsigned char *image;
+    int edge, side;
+
+    // The crop, scaled and mirrored.
+    __device__ Colour cropped(int x, int y) const {
+        const Taps across(view.left, view.width, edge, view.flip ? side - 1 - x : x, side);
+        const Taps down(view.top, view.height, edge, y, side);
+        Colour sum = {};
+        float total = 0.0f;
+        for (int row = down.first; row < down.end; ++row) {
+            for (int column = across.first; column < across.end; ++column) {
+                const float weight = down.weight(row) * across.weight(column);
+                const unsigned char *pixel = image + (row * edge + column) * 3;
+                sum.red += weight * pixel[0];
+                sum.green += weight * pixel[1];
+                sum.blue += weight * pixel[2];
+                total += weight;
+            }
+        }
+        total *= 255.0f;
+        return {min(sum.red / total, 1.0f), min(sum.green / total, 1.0f),
+                min(sum.blue / total, 1.0f)};
+    }
+
+    // The same turned clockwise about the centre, bilinear; pixels from beyond the edge are those
+    // at the edge.
+    __device__ Colour turned(int x, int y) const {
+        if (view.turn_sin == 0.0f) {
+            return cropped(x, y);
+        }
+        const float last = side - 1, centre = last / 2.0f;
+        const float dx = x - centre, dy = y - centre;
+        const float from_x =
+            min(max(centre + view.turn_cos * dx + view.turn_sin * dy, 0.0f), last);
+        const float from_y =
+            min(max(centre - view.turn_sin * dx + view.turn_cos * dy, 0.0f), last);
+        const int left = from_x, top = from_y;
+        const int right = min(left + 1, side - 1), bottom = min(top + 1, side - 1);
+        const Colour above = mix(cropped(left, top), cropped(right, top), from_x - left);
+        const Colour below = mix(cropped(left, bottom), cropped(right, bottom), from_x - left);
+        return mix(above, below, from_y - top);
+    }
+
+    __device__ bool hides(int x, int y) const {
+        return x >= view.hidden_left && x < view.hidden_left + view.hidden_edge &&
+               y >= view.hidden_top && y < view.hidden_top + view.hidden_edge;
+    }
+};
+
+// The views of a batch, a block each. Contrast turns about the mean luma of the whole view, so the
+// pixels are kept until that is known.
+KERNEL views(const View *all, const unsigned char *images, int edge, int side, float *out) {
+    const View view = all[blockIdx.x];
+    const Sight seen = {view, images + (long long)view.image * edge * edge * 3, edge, side};
+    const int pixels = side * side;
+    Colour *colours = (Colour *)out + (long long)blockIdx.x * pixels;
+    float lumas = 0.0f;
+    for (int i = threadIdx.x; i < pixels; i += THREADS) {
+        const Colour c = stretch(seen.turned(i % side, i / side), 0.0f, view.brightness);
+        lumas += c.luma();
+        colours[i] = c;
+    }
+    const float mean = block_sum(lumas) / pixels;
+    for (int i = threadIdx.x; i < pixels; i += THREADS) {
+        Colour c = colours[i];
+        if (view.contrast != 1.0f) {
+            c = stretch(c, mean, view.contrast);
+        }
+        if (view.hue_sin != 0.0f) {
+            c = turn_hue(c, view.hue_cos, view.hue_sin);
+        }
+        if (view.saturation != 1.0f) {
+            c = stretch(c, c.luma(), view.saturation);
+        }
+        colours[i] = seen.hides(i % side, i / side) ? Colour{0.5f, 0.5f, 0.5f} : c;
+    }
+}

@@ -1,0 +1,123 @@
+//! What a GPU makes of views must be what the loader makes of them.
+
+use anyhow::{Result, ensure};
+use bytemuck::{cast_slice, cast_slice_mut};
+use host::backend::View;
+use host::backend::cuda::ops::Gpu;
+use host::backend::cuda::ops::images::{IMAGE, VIEW, view_words};
+use host::data::augment::Augmentation;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::scenes;
+
+/// How far a value in [0, 1] may be off.
+const TOLERANCE: f32 = 1e-3;
+
+/// Views drawn of each augmentation.
+const DRAWN: usize = 3;
+
+/// Each thing that is done to images alone, and all together.
+fn augmentations() -> Vec<Augmentation> {
+    const NONE: Augmentation = Augmentation::NONE;
+    let all = Augmentation {
+        area: 0.2..=1.0,
+        ratio: 4.0 / 3.0,
+        flip: 0.5,
+        brightness: 0.4,
+        contrast: 0.4,
+        saturation: 0.4,
+        hue: 0.1,
+        grey: 0.2,
+        rotation: 15.0,
+        cutout: 0.4,
+    };
+    vec![
+        Augmentation {
+            area: 0.05..=1.0,
+            ratio: 2.0,
+            ..NONE
+        },
+        Augmentation { flip: 1.0, ..NONE },
+        Augmentation {
+            brightness: 0.8,
+            ..NONE
+        },
+        Augmentation {
+            contrast: 0.8,
+            ..NONE
+        },
+        Augmentation {
+            saturation: 0.8,
+            ..NONE
+        },
+        Augmentation { hue: 0.5, ..NONE },
+        Augmentation { grey: 1.0, ..NONE },
+        Augmentation {
+            grey: 1.0,
+            hue: 0.5,
+            saturation: 0.8,
+            ..NONE
+        },
+        Augmentation {
+            rotation: 180.0,
+            ..NONE
+        },
+        Augmentation {
+            cutout: 0.3,
+            ..NONE
+        },
+        all,
+    ]
+}
+
+/// The values of views of the images of those numbers, as the loader makes them.
+fn expected(images: &[Vec<u8>], views: &[(usize, View)], side: usize) -> Vec<f32> {
+    let mut values = vec![0.0; views.len() * side * side * 3];
+    let each = values.chunks_exact_mut(side * side * 3);
+    for (out, (image, view)) in each.zip(views) {
+        view.apply(&images[*image], side, out);
+    }
+    values
+}
+
+/// The same as a GPU makes them.
+fn found(gpu: &Gpu, images: &[Vec<u8>], views: &[(usize, View)], side: usize) -> Result<Vec<f32>> {
+    let bytes = gpu.buffer(images.len() * IMAGE)?;
+    let mut values = vec![0.0f32; images.len() * IMAGE];
+    cast_slice_mut(&mut values).copy_from_slice(&images.concat());
+    bytes.whole().upload(&values)?;
+    let words = (views.iter())
+        .map(|(image, view)| view_words(*image, view, side))
+        .collect::<Result<Vec<_>>>()?;
+    let arguments = gpu.buffer(views.len() * VIEW)?;
+    arguments.whole().upload(cast_slice(words.as_flattened()))?;
+    let out = gpu.buffer(views.len() * side * side * 3)?;
+    gpu.views(arguments.whole(), bytes.whole(), side, out.whole())?;
+    out.whole().download()
+}
+
+/// Every augmentation, at every size that trainings use; the image itself to the bit.
+pub fn are_made_alike(gpu: &Gpu) -> Result<()> {
+    let images = scenes(2, 1);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for augmentation in augmentations() {
+        let draw = |number| (number % images.len(), augmentation.draw(&mut rng));
+        let views: Vec<_> = (0..DRAWN).map(draw).collect();
+        for side in [32, 64, 96] {
+            let values = found(gpu, &images, &views, side)?;
+            let pairs = values.iter().zip(expected(&images, &views, side));
+            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            ensure!(
+                off <= TOLERANCE,
+                "{augmentation:?} is {off} off at {side} pixels"
+            );
+        }
+    }
+    let whole = [(1, View::WHOLE)];
+    ensure!(
+        found(gpu, &images, &whole, 96)? == expected(&images, &whole, 96),
+        "the image itself is another"
+    );
+    Ok(())
+}
