@@ -13,6 +13,7 @@ use cudarc::nvrtc::Ptx;
 use super::kernels;
 use super::machine::{Launch, Machine, Room};
 use super::program::Compiler;
+use super::staging::Staging;
 use crate::backend::Precision;
 use crate::files;
 
@@ -27,6 +28,7 @@ const OLDEST_DRIVER: c_int = 11_040;
 
 /// A GPU.
 pub struct Device {
+    staging: Staging,
     stream: Arc<CudaStream>,
     functions: HashMap<&'static str, CudaFunction>,
     precision: Precision,
@@ -73,6 +75,7 @@ impl Device {
         let precision = supported(&model, (major, minor), precision)?;
         let functions = load(&context, &format!("sm_{major}{minor}"), precision, driver)?;
         Ok(Self {
+            staging: Staging::default(),
             stream: context.new_stream()?,
             functions,
             precision,
@@ -233,10 +236,8 @@ impl Machine for Device {
     }
 
     unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<()> {
-        // SAFETY: the caller's promise of the address; the stream is alive, and `bytes` are there
-        // until the copy is done, for which we wait.
-        unsafe { result::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }
-            .and_then(|()| self.stream.synchronize())
+        // SAFETY: the caller's promise of the address.
+        unsafe { self.staging.upload(&self.stream, bytes, to) }
             .map_err(|error| refusal("does not copy to the GPU", error))
     }
 

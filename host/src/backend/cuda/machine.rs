@@ -54,7 +54,7 @@ pub trait Machine {
     /// The address must be of [`allocate`](Self::allocate) and not have been given back.
     unsafe fn free(&self, address: u64);
 
-    /// Copies to the machine.
+    /// Copies to the machine. The bytes may change as soon as this is back.
     ///
     /// # Safety
     /// So many bytes must lie within one piece of allocated memory.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! vae, classifier ─▶ network, images ─▶ ops ─▶ machine ◀─ device ─▶ program ─▶ kernels/*.cu
-//!        └─▶ model ─▶ optimiser ─────────┘
+//!        └─▶ model ─▶ optimiser ─────────┘                   └───▶ staging
 //! ```
 //! `pack` lays out the tensors of a model, and each pass lays out its activations (`memory`) before
 //! it launches anything: all of it is arithmetic on the host, so that `plan` knows the memory of a
@@ -25,6 +25,8 @@ mod pack;
 mod plan;
 #[allow(unsafe_code)]
 pub mod program;
+#[allow(unsafe_code)]
+mod staging;
 #[cfg(test)]
 #[allow(unsafe_code)]
 mod tests;
