@@ -1,16 +1,20 @@
 // What a step minimises, and its gradients.
 
 // Each dimension's KL divergence from N(0, 1) over a batch, −½ Σ (1 + log σ² − μ² − σ²)
-// (Kingma and Welling, 2014).
+// (Kingma and Welling, 2014): a block has threads for some dimensions (x) and for images (y).
 KERNEL divergence(const float *mean, const float *log_variance, int count, int dimensions,
                   double *totals) {
-    FOR_EACH(d, dimensions) {
-        double total = 0.0;
-        for (int image = 0; image < count; ++image) {
+    const int d = blockIdx.x * blockDim.x + threadIdx.x;
+    double sum = 0.0;
+    if (d < dimensions) {
+        for (int image = threadIdx.y; image < count; image += blockDim.y) {
             const double m = mean[image * dimensions + d], log = log_variance[image * dimensions + d];
-            total += -0.5 * (1.0 + log - m * m - exp(log));
+            sum += -0.5 * (1.0 + log - m * m - exp(log));
         }
-        totals[d] = total;
+    }
+    const Pair total = sum_of_rows({sum, 0.0});
+    if (threadIdx.y == 0 && d < dimensions) {
+        totals[d] = total.first;
     }
 }
 

@@ -2,7 +2,8 @@
 // bias and activation of layers without it.
 //
 // Sums over rows are taken in parts of `part_rows` rows: a block has threads for some channels
-// (x) and for rows (y), and part `blockIdx.y`. A second kernel merges the parts in their order.
+// (x) and for rows (y), and part `blockIdx.y`. A second kernel merges the parts: a block has threads
+// for some channels (x) and for parts (y), each of which takes every so many-th.
 
 // `host/src/backend/cpu`'s constants, PyTorch's too.
 constexpr double EPSILON = 1e-5;
@@ -40,23 +41,53 @@ __device__ inline void set_affine(float *affine, int channels, int channel, floa
     affine[channels + channel] = beta - factor * mean;
 }
 
-// Merges the parts by the formula of Chan, Golub and LeVeque (1979); moves the running statistics.
+// Mean and squared deviations of so many values.
+struct Moments {
+    double count, mean, square;
+
+    // Those of both together, by the formula of Chan, Golub and LeVeque (1979).
+    __device__ void merge(const Moments &other) {
+        const double all = count + other.count;
+        if (other.count > 0.0) {
+            const double share = other.count / all, delta = other.mean - mean;
+            mean += delta * share;
+            square += other.square + delta * delta * count * share;
+            count = all;
+        }
+    }
+};
+
+// Merges those of a block's threads of one threadIdx.x; the thread of threadIdx.y = 0 has them all.
+__device__ inline Moments moments_of_rows(Moments mine) {
+    __shared__ Moments all[THREADS];
+    all[threadIdx.y * blockDim.x + threadIdx.x] = mine;
+    __syncthreads();
+    if (threadIdx.y == 0) {
+        for (int row = 1; row < blockDim.y; ++row) {
+            mine.merge(all[row * blockDim.x + threadIdx.x]);
+        }
+    }
+    return mine;
+}
+
+// Merges the parts; moves the running statistics.
 // `statistics` gets means and deviations, `affine` factors and offsets. The bias of the map, which
 // the values are without, is part of the running mean.
 KERNEL moments(const Pair *parts, int count, int rows, int channels, int part_rows,
                const float *gamma, const float *beta, const float *bias, float *running_mean,
                float *running_variance, double *statistics, float *affine) {
-    FOR_EACH(channel, channels) {
-        double mean = 0.0, square = 0.0;
-        for (int part = 0; part < count; ++part) {
-            const Pair other = parts[part * channels + channel];
-            const double before = (double)part * part_rows;
-            const double more = min(part_rows, rows - part * part_rows);
-            const double share = more / (before + more);
-            const double delta = other.first - mean;
-            mean += delta * share;
-            square += other.second + delta * delta * before * share;
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    Moments all = {};
+    if (channel < channels) {
+        for (int part = threadIdx.y; part < count; part += blockDim.y) {
+            const Pair pair = parts[part * channels + channel];
+            const double values = min(part_rows, rows - part * part_rows);
+            all.merge({values, pair.first, pair.second});
         }
+    }
+    all = moments_of_rows(all);
+    if (threadIdx.y == 0 && channel < channels) {
+        const double mean = all.mean, square = all.square;
         const double unbiased = square / max(rows - 1, 1);
         const double shifted = mean + (bias ? bias[channel] : 0.0f);
         running_mean[channel] = (1.0 - MOMENTUM) * running_mean[channel] + MOMENTUM * shifted;
@@ -116,17 +147,27 @@ KERNEL norm_parts(const float *values, const float *gradient, int rows, int chan
     }
 }
 
+// The sum of a channel's parts; the thread of threadIdx.y = 0 has it.
+__device__ inline Pair sum_of_parts(const Pair *parts, int count, int channels, int channel) {
+    Pair mine = {0.0, 0.0};
+    if (channel < channels) {
+        for (int part = threadIdx.y; part < count; part += blockDim.y) {
+            mine.first += parts[part * channels + channel].first;
+            mine.second += parts[part * channels + channel].second;
+        }
+    }
+    return sum_of_rows(mine);
+}
+
 // The gradients of γ and β, and slope and constant of
 // dx = factor · (g − Σg / n − x̂ · Σ(g · x̂) / n) = factor · g + slope · x + constant.
 KERNEL norm_gradients(const Pair *parts, int count, int rows, int channels,
                       const double *statistics, const float *affine, float *gamma_gradient,
                       float *beta_gradient, float *slopes) {
-    FOR_EACH(channel, channels) {
-        double by_value = 0.0, plain = 0.0;
-        for (int part = 0; part < count; ++part) {
-            by_value += parts[part * channels + channel].first;
-            plain += parts[part * channels + channel].second;
-        }
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    const Pair total = sum_of_parts(parts, count, channels, channel);
+    if (threadIdx.y == 0 && channel < channels) {
+        const double by_value = total.first, plain = total.second;
         const double mean = statistics[channel], deviation = statistics[channels + channel];
         const double scale = by_value / deviation;
         gamma_gradient[channel] = scale;
@@ -181,11 +222,9 @@ KERNEL column_parts(const float *values, int rows, int channels, int part_rows, 
 
 // The sums of the columns.
 KERNEL columns(const Pair *parts, int count, int channels, float *out) {
-    FOR_EACH(channel, channels) {
-        double sum = 0.0;
-        for (int part = 0; part < count; ++part) {
-            sum += parts[part * channels + channel].first;
-        }
-        out[channel] = sum;
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    const Pair total = sum_of_parts(parts, count, channels, channel);
+    if (threadIdx.y == 0 && channel < channels) {
+        out[channel] = total.first;
     }
 }

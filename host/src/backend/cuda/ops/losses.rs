@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::maps::{Map, Operands};
-use super::{Gpu, check, int};
+use super::{Columns, Gpu, check, int};
 use crate::backend::cuda::memory::{Arena, Slot, Span};
 use crate::backend::{Contrast, VaeObjective};
 
@@ -76,9 +76,11 @@ impl Gpu {
     pub fn sample(&self, latents: Latents, out: Span) -> Result<()> {
         let dimensions = latents.check();
         check(out, latents.mean.len());
-        self.each(
+        let columns = Columns::new(latents.count, dimensions);
+        self.launch(
             "divergence",
-            dimensions,
+            columns.whole(),
+            columns.block(),
             &[
                 latents.mean.into(),
                 latents.log_variance.into(),

@@ -172,6 +172,11 @@ impl Columns {
         [self.channels.div_ceil(self.block()[0]), self.parts(), 1]
     }
 
+    /// Blocks that take all rows of their columns: of few rows, or of the parts.
+    fn whole(&self) -> [usize; 3] {
+        [self.grid()[0], 1, 1]
+    }
+
     /// Values of scratch memory that the parts' pairs of f64 take.
     fn scratch(&self) -> usize {
         4 * self.parts() * self.channels

@@ -78,9 +78,10 @@ impl Gpu {
             columns.block(),
             &[values.into(), rows, width, part, scratch.into()],
         )?;
-        self.each(
+        self.launch(
             "moments",
-            channels,
+            columns.whole(),
+            columns.block(),
             &[
                 scratch.into(),
                 int(columns.parts())?,
@@ -177,9 +178,10 @@ impl Gpu {
                 scratch.into(),
             ],
         )?;
-        self.each(
+        self.launch(
             "norm_gradients",
-            channels,
+            columns.whole(),
+            columns.block(),
             &[
                 scratch.into(),
                 int(columns.parts())?,
@@ -270,9 +272,10 @@ impl Gpu {
                 scratch.into(),
             ],
         )?;
-        self.each(
+        self.launch(
             "columns",
-            columns.channels,
+            columns.whole(),
+            columns.block(),
             &[scratch.into(), int(columns.parts())?, width, out.into()],
         )
     }
