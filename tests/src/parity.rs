@@ -27,8 +27,7 @@ const TOLERANCE: f64 = 1e-4;
 fn tolerance(gpu: &dyn Backend) -> f64 {
     match gpu.precision() {
         Precision::F32 => TOLERANCE,
-        Precision::Tf32 => 1e-2,
-        Precision::Bf16 => 2e-2,
+        Precision::Tf32 | Precision::Bf16 => 1e-2,
     }
 }
 
@@ -405,7 +404,7 @@ pub fn steps_of_the_dense_classifier(gpu: &dyn Backend) -> Result<()> {
 
 /// `paper` with its convolutional head.
 pub fn steps_of_the_paper_classifier(gpu: &dyn Backend) -> Result<()> {
-    classifier_steps(gpu, &PAPER, Head::Conv, [2, SIDE], &update(PLAIN))
+    classifier_steps(gpu, &PAPER, Head::Conv, [3, SIDE], &update(PLAIN))
 }
 
 /// A frozen encoder, a slower layer, and a frozen one between layers that learn.

@@ -5,8 +5,8 @@ use anyhow::{Result, ensure};
 use half::bf16;
 use host::backend::Precision;
 use host::backend::cuda::memory::Arena;
-use host::backend::cuda::ops::Gpu;
 use host::backend::cuda::ops::maps::{Map, Operands};
+use host::backend::cuda::ops::{Gpu, MOMENTS};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae96::{Features, Op, Shape, Window};
@@ -198,6 +198,7 @@ impl Layer {
             out: out.whole(),
             add: add.is_some(),
             scratch: scratch.whole(),
+            moments: None,
         };
         match (result, self.is_transposed()) {
             (2, _) => map.weight_gradient(gpu, with([input, output]))?,
@@ -243,6 +244,75 @@ pub fn are_those_of_rounded_factors(gpu: &Gpu) -> Result<()> {
             near(&format!("{what}, added"), &added, &twice, ROUNDED)?;
         }
     }
+    Ok(())
+}
+
+/// The moments that the tiles of a product leave of its channels are those of its values, also where
+/// these lie far from zero.
+pub fn leave_their_moments(gpu: &Gpu) -> Result<()> {
+    let mut layers_with_moments = 0;
+    for (number, layer) in layers().iter().enumerate() {
+        let map = Map::new(layer.op, layer.input, layer.output, layer.count);
+        let map = map.expect("it has weights");
+        let Some(tiles) = map.tiles() else { continue };
+        layers_with_moments += 1;
+        let channels = layer.output.channels;
+        let buffer = |values: Vec<f32>| {
+            let buffer = gpu.buffer(values.len())?;
+            buffer.whole().upload(&values)?;
+            anyhow::Ok(buffer)
+        };
+        let inputs = random(layer.count * layer.input.len(), 1);
+        let input = buffer(inputs.iter().map(|value| value + 30.0).collect())?;
+        let weights = buffer(random(layer.weights(), 2))?;
+        let out = gpu.buffer(layer.count * layer.output.len())?;
+        let moments = gpu.buffer(tiles * channels * MOMENTS)?;
+        map.forward(
+            gpu,
+            Operands {
+                factors: [input.whole(), weights.whole()],
+                out: out.whole(),
+                add: false,
+                scratch: moments.whole(),
+                moments: Some(moments.whole()),
+            },
+        )?;
+        let (values, moments) = (out.whole().download()?, moments.whole().download_doubles()?);
+        let rows = (values.len() / channels) as f64;
+        for channel in 0..channels {
+            let of = |index: usize| {
+                moments
+                    .iter()
+                    .skip(3 * channel + index)
+                    .step_by(3 * channels)
+            };
+            let tiles = || of(0).zip(of(1)).zip(of(2));
+            let sum: f64 = tiles().map(|((count, mean), _)| count * mean).sum();
+            let mean = sum / rows;
+            let square: f64 = tiles()
+                .map(|((count, of_tile), square)| square + count * (of_tile - mean).powi(2))
+                .sum();
+            let column = || {
+                values[channel..]
+                    .iter()
+                    .step_by(channels)
+                    .map(|&v| f64::from(v))
+            };
+            let expected = column().sum::<f64>() / rows;
+            let squares: f64 = column().map(|value| (value - expected).powi(2)).sum();
+            let what = format!("layer {number}, channel {channel}");
+            ensure!(of(0).sum::<f64>() == rows, "{what}: not of {rows} values");
+            ensure!(
+                (mean - expected).abs() <= 1e-7 * expected.abs().max((squares / rows).sqrt()),
+                "{what}: a mean of {mean}, not {expected}"
+            );
+            ensure!(
+                (square - squares).abs() <= 1e-5 * squares,
+                "{what}: squared deviations of {square}, not {squares}"
+            );
+        }
+    }
+    ensure!(layers_with_moments > 3, "{layers_with_moments} layers");
     Ok(())
 }
 

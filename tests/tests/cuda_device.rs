@@ -24,6 +24,7 @@ fn products_in_each_precision() -> Result<()> {
         if let Some(gpu) = gpu::first(precision)? {
             products::are_those_of_rounded_factors(&gpu.gpu())?;
             products::keep_what_is_no_number(&gpu.gpu())?;
+            products::leave_their_moments(&gpu.gpu())?;
         }
     }
     Ok(())

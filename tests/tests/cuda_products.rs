@@ -14,6 +14,7 @@ fn check(precision: Precision) -> Result<()> {
     let gpu = Gpu::new(machine.clone());
     products::are_those_of_rounded_factors(&gpu)?;
     products::keep_what_is_no_number(&gpu)?;
+    products::leave_their_moments(&gpu)?;
     // What is launched nowhere is compared with nothing.
     let cores = match precision {
         Precision::F32 => "",

@@ -8,7 +8,7 @@ use super::memory::{Arena, Buffer, Slot, Span};
 use super::ops::maps::{Map, Operands};
 use super::ops::norm::{Kept, Norm};
 use super::ops::pools::Pool;
-use super::ops::{Columns, Gpu};
+use super::ops::{Columns, Gpu, MOMENTS};
 use super::pack::{Index, Pack};
 use crate::backend::LayerRates;
 use crate::backend::description::Described;
@@ -337,6 +337,13 @@ impl Block {
         let (Some(map), Some(tensors)) = (map, &self.tensors) else {
             return self.forward_without_weights(memory, frame, count);
         };
+        // BatchNorm's moments come with the map's values, where its tiles can give them.
+        let tiles = match &tensors.norm {
+            Some(_) if training => map.tiles(),
+            _ => None,
+        };
+        let channels = frame.output.channels;
+        let moments = tiles.map(|tiles| memory.scratch().part(0, tiles * channels * MOMENTS));
         map.forward(
             gpu,
             Operands {
@@ -344,12 +351,13 @@ impl Block {
                 out: inner,
                 add: false,
                 scratch: memory.scratch(),
+                moments,
             },
         )?;
         let activation = self.activation();
         let bias = tensors.bias.map(|bias| memory.tensor(bias));
         let (Some(norm), Some(kept)) = (&tensors.norm, kept(memory, frame)) else {
-            return gpu.finish(inner, frame.output.channels, bias, activation);
+            return gpu.finish(inner, channels, bias, activation);
         };
         let norm = Norm {
             scale: memory.tensor(norm.scale),
@@ -359,7 +367,7 @@ impl Block {
             bias,
         };
         match training {
-            true => gpu.moments(inner, norm, kept, memory.scratch())?,
+            true => gpu.moments(inner, norm, kept, memory.scratch(), tiles)?,
             false => gpu.running_affine(norm, kept.affine)?,
         }
         gpu.normalise(inner, kept.affine, activation, to)
@@ -434,6 +442,7 @@ impl Block {
                 out: of(tensors.weight),
                 add: false,
                 scratch,
+                moments: None,
             };
             map.weight_gradient(gpu, operands)?;
             backward.learn(tensors.weight, rate);
@@ -446,6 +455,7 @@ impl Block {
             out: memory.at(to),
             add,
             scratch,
+            moments: None,
         };
         map.input_gradient(gpu, operands)?;
         Ok(to)

@@ -84,6 +84,11 @@ struct Pair {
     double first, second;
 };
 
+// Mean and Σ (x − mean)² of `count` values.
+struct Moments {
+    double count, mean, square;
+};
+
 // Adds up the pairs of a block's threads of one threadIdx.x; the thread of threadIdx.y = 0 has the
 // sum.
 __device__ inline Pair sum_of_rows(Pair mine) {

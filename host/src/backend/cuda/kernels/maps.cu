@@ -10,7 +10,8 @@
 //
 // A linear layer is a 1×1 window over planes of one pixel. Each is one matrix product whose factors
 // are read where they lie (implicit GEMM): nothing is unfolded to memory. Where the result has few
-// tiles, the depth is cut into parts whose sums `sum_parts` adds. `Product` computes the tile of a
+// tiles, the depth is cut into parts whose sums `sum_parts` adds. Else a tile leaves the moments of
+// its columns, which are channels, where BatchNorm asks for them. `Product` computes the tile of a
 // block: `Fma` in f32, `Mma` on matrix cores.
 
 struct Windows {
@@ -29,6 +30,7 @@ struct Rows {
     float *values;
     int columns;
     int add;
+    Moments *moments;
 
     __device__ float *row(int row) const { return values + (long long)row * columns; }
 };
@@ -85,12 +87,13 @@ struct Seen {
 
 template <class Product, int ROWS, int COLUMNS>
 __device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
-                       int parts, int add) {
+                       int parts, int add, Moments *moments) {
     const int rows = windows.count * windows.places(), columns = windows.grid_channels;
     const int depth = windows.kernel * windows.kernel * windows.plane_channels;
     const Seen left = {windows, plane};
     const Matrix right = {weights, columns, depth};
-    const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add};
+    const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add,
+                     moments ? moments + (long long)blockIdx.x * columns : nullptr};
     Product::template tile<ROWS, COLUMNS>(left, right, to, rows, columns, depth, blockIdx.z, parts);
 }
 
@@ -176,6 +179,7 @@ struct Pixels {
     float *plane;
     Phase rows, columns;
     int add;
+    Moments *moments;
 
     __device__ float *row(int pixel) const {
         const int x = pixel % columns.count * windows.stride + columns.first;
@@ -188,22 +192,29 @@ struct Pixels {
 
 template <class Product, int ROWS, int COLUMNS>
 __device__ void scatter(const Windows &windows, const float *grid, const float *weights,
-                        float *out, int parts, int add) {
+                        float *out, int parts, int add, Moments *moments) {
     const int phase = blockIdx.z / parts, part = blockIdx.z % parts;
     const Phase vertical(phase / windows.stride, windows.plane_height, windows);
     const Phase horizontal(phase % windows.stride, windows.plane_width, windows);
     const int rows = windows.count * vertical.count * horizontal.count;
+    const int columns = windows.plane_channels;
+    if (moments) {
+        moments += ((long long)phase * gridDim.x + blockIdx.x) * columns;
+    }
     // The whole block: phases differ in size.
     if (blockIdx.x * ROWS >= rows) {
+        const int left = blockIdx.y * COLUMNS, right = min(left + COLUMNS, columns);
+        for (int c = left + threadIdx.x; moments && c < right; c += THREADS) {
+            moments[c] = {};
+        }
         return;
     }
     const int depth = vertical.taps * horizontal.taps * windows.grid_channels;
     const Seeing left = {windows, grid, vertical, horizontal};
     const Weights right = {windows, weights, vertical, horizontal};
     float *to = out + (long long)part * windows.count * windows.plane();
-    const Pixels pixels = {windows, to, vertical, horizontal, add};
-    Product::template tile<ROWS, COLUMNS>(left, right, pixels, rows, windows.plane_channels, depth,
-                                          part, parts);
+    const Pixels pixels = {windows, to, vertical, horizontal, add, moments};
+    Product::template tile<ROWS, COLUMNS>(left, right, pixels, rows, columns, depth, part, parts);
 }
 
 // A line for each channel of the grid, along it the windows.
@@ -239,22 +250,23 @@ struct Sights {
 
 template <class Product, int ROWS, int COLUMNS>
 __device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out,
-                      int parts, int add) {
+                      int parts, int add, Moments *) {
     const int rows = windows.grid_channels;
     const int columns = windows.kernel * windows.kernel * windows.plane_channels;
     const Results left = {windows, grid};
     const Sights right = {{windows, plane}};
-    const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add};
+    const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add, nullptr};
     Product::template tile<ROWS, COLUMNS>(left, right, to, rows, columns,
                                           windows.count * windows.places(), blockIdx.z, parts);
 }
 
-// Each in three shapes of tile: results with few columns, neither, with few rows.
+// Each in three shapes of tile: results with few columns, neither, with few rows. Two blocks at a
+// time hide each other's waits.
 #define MAP(name, kernel, product, rows, columns)                                                  \
-    KERNEL __launch_bounds__(THREADS) kernel(Windows windows, const float *first,                  \
-                                             const float *second, float *out, int parts,           \
-                                             int add) {                                            \
-        name<product, rows, columns>(windows, first, second, out, parts, add);                     \
+    KERNEL __launch_bounds__(THREADS, 2) kernel(Windows windows, const float *first,               \
+                                                const float *second, float *out, int parts,        \
+                                                int add, Moments *moments) {                       \
+        name<product, rows, columns>(windows, first, second, out, parts, add, moments);            \
     }
 #define MAPS(name, kernel, product)                                                                \
     MAP(name, kernel##_tall, product, 256, 16)                                                     \

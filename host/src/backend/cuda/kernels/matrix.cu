@@ -60,14 +60,30 @@ struct Mma {
         }
     };
 
-    // A warp's share of a tile, ROWS × COLUMNS from `row` and `column` on.
-    template <int ROWS, int COLUMNS> struct Share {
+    // A warp's share of a tile of TILE_ROWS: ROWS × COLUMNS from `row` and `column` on.
+    template <int TILE_ROWS, int ROWS, int COLUMNS> struct Results {
         static constexpr int DOWN = ROWS / HEIGHT, ACROSS = COLUMNS / WIDTH;
+        // Those of an instruction's rows, in each of the warps above one another.
+        static constexpr int GROUPS = TILE_ROWS / ROWS * 8;
         const int row, column;
-        const int group = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
+        const int line = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
         float sums[DOWN][ACROSS][4] = {};
 
-        __device__ Share(int row, int column) : row(row), column(column) {}
+        __device__ Results(int row, int column) : row(row), column(column) {}
+
+        __device__ int group() const { return row / ROWS * 8 + line; }
+        template <class Each> __device__ void each(Each each) const {
+#pragma unroll
+            for (int i = 0; i < 2 * DOWN; ++i) {
+#pragma unroll
+                for (int j = 0; j < ACROSS; ++j) {
+                    const int r = row + i * 8 + line, c = column + j * WIDTH + 2 * place;
+                    const float *pair = &sums[i / 2][j][i % 2 * 2];
+                    each(r, c, pair[0]);
+                    each(r, c + 1, pair[1]);
+                }
+            }
+        }
 
         __device__ void multiply(const unsigned (*lefts)[STRIDE],
                                  const unsigned (*rights)[STRIDE]) {
@@ -77,42 +93,23 @@ struct Mma {
                 unsigned left[DOWN][4], right[ACROSS][2];
 #pragma unroll
                 for (int i = 0; i < DOWN; ++i) {
-                    const int line = row + i * HEIGHT + group;
-                    left[i][0] = lefts[line][word];
-                    left[i][1] = lefts[line + 8][word];
-                    left[i][2] = lefts[line][word + 4];
-                    left[i][3] = lefts[line + 8][word + 4];
+                    const unsigned(*lines)[STRIDE] = lefts + row + i * HEIGHT + line;
+                    left[i][0] = lines[0][word];
+                    left[i][1] = lines[8][word];
+                    left[i][2] = lines[0][word + 4];
+                    left[i][3] = lines[8][word + 4];
                 }
 #pragma unroll
                 for (int j = 0; j < ACROSS; ++j) {
-                    const int line = column + j * WIDTH + group;
-                    right[j][0] = rights[line][word];
-                    right[j][1] = rights[line][word + 4];
+                    const unsigned(*lines)[STRIDE] = rights + column + j * WIDTH + line;
+                    right[j][0] = lines[0][word];
+                    right[j][1] = lines[0][word + 4];
                 }
 #pragma unroll
                 for (int i = 0; i < DOWN; ++i) {
 #pragma unroll
                     for (int j = 0; j < ACROSS; ++j) {
                         Word::multiply(sums[i][j], left[i], right[j]);
-                    }
-                }
-            }
-        }
-
-        // Its place in the result is that in the tile, from (`top`, `left`) on.
-        template <class Out>
-        __device__ void write(const Out &out, int top, int left, int rows, int columns) const {
-#pragma unroll
-            for (int i = 0; i < 2 * DOWN; ++i) {
-                const int r = top + row + i * 8 + group;
-                if (r < rows) {
-                    float *values = out.row(r);
-#pragma unroll
-                    for (int j = 0; j < ACROSS; ++j) {
-                        const int c = left + column + j * WIDTH + 2 * place;
-                        const float *pair = &sums[i / 2][j][i % 2 * 2];
-                        put(values, c, columns, pair[0], out.add);
-                        put(values, c + 1, columns, pair[1], out.add);
                     }
                 }
             }
@@ -125,22 +122,21 @@ struct Mma {
         constexpr int SHARE_ROWS = ROWS < 2 * HEIGHT ? HEIGHT : 2 * HEIGHT;
         constexpr int ACROSS = WARPS / (ROWS / SHARE_ROWS);
         constexpr int SHARE_COLUMNS = COLUMNS / ACROSS;
-        __shared__ unsigned lefts[2][ROWS][STRIDE];
-        __shared__ unsigned rights[2][COLUMNS][STRIDE];
-        const int top = blockIdx.x * ROWS, start = blockIdx.y * COLUMNS;
+        // The lines of the left, then those of the right.
+        __shared__ unsigned panels[2][ROWS + COLUMNS][STRIDE];
         const int warp = threadIdx.x / 32;
-        Share<SHARE_ROWS, SHARE_COLUMNS> share(warp / ACROSS * SHARE_ROWS,
-                                               warp % ACROSS * SHARE_COLUMNS);
-        Panel<ROWS, Left> left_panel(left, top);
-        Panel<COLUMNS, Right> right_panel(right, start);
+        typedef Results<ROWS, SHARE_ROWS, SHARE_COLUMNS> Mine;
+        Mine results(warp / ACROSS * SHARE_ROWS, warp % ACROSS * SHARE_COLUMNS);
+        Panel<ROWS, Left> left_panel(left, blockIdx.x * ROWS);
+        Panel<COLUMNS, Right> right_panel(right, blockIdx.y * COLUMNS);
         const Part stretch(depth, part, parts, DEPTH);
         const auto fetch = [&](int k) {
             left_panel.fetch(k, stretch.end);
             right_panel.fetch(k, stretch.end);
         };
         const auto store = [&](int turn) {
-            left_panel.store(lefts[turn]);
-            right_panel.store(rights[turn]);
+            left_panel.store(panels[turn]);
+            right_panel.store(panels[turn] + ROWS);
         };
         fetch(stretch.begin);
         store(0);
@@ -151,14 +147,17 @@ struct Mma {
             if (more) {
                 fetch(k + DEPTH);
             }
-            share.multiply(lefts[turn], rights[turn]);
+            results.multiply(panels[turn], panels[turn] + ROWS);
             turn = 1 - turn;
             if (more) {
                 store(turn);
             }
             __syncthreads();
         }
-        share.write(out, top, start, rows, columns);
+        // The panels are done with; barriers part what they held from what is to come.
+        static_assert((2 * Mine::GROUPS + 1) * COLUMNS <= 2 * (ROWS + COLUMNS) * STRIDE,
+                      "the panels have room for it");
+        finish_tile<ROWS, COLUMNS>(results, out, rows, columns, (float *)panels);
     }
 };
 

@@ -1,7 +1,8 @@
 // Batch normalisation over the rows of a `rows × channels` array, with what follows it, and the
 // bias and activation of layers without it.
 //
-// Sums over rows are taken in parts of `part_rows` rows: a block has threads for some channels
+// The moments of a map's values come with them, a part a tile, or else like the other sums over
+// rows. These are taken in parts of `part_rows` rows: a block has threads for some channels
 // (x) and for rows (y), and part `blockIdx.y`. A second kernel merges the parts: a block has threads
 // for some channels (x) and for parts (y), each of which takes every so many-th.
 
@@ -9,9 +10,10 @@
 constexpr double EPSILON = 1e-5;
 constexpr double MOMENTUM = 0.1;
 
-// Each part's mean and sum of squared deviations, a channel. All threads sum about the part's first
-// value, so nothing is lost where a mean is far from zero.
-KERNEL moments_parts(const float *values, int rows, int channels, int part_rows, Pair *parts) {
+// Each part's moments, a channel. All threads sum about the part's first value, so nothing is lost
+// where a mean is far from zero.
+KERNEL moments_parts(const float *values, int rows, int channels, int part_rows,
+                     Moments *parts) {
     const int channel = blockIdx.x * blockDim.x + threadIdx.x;
     const int begin = blockIdx.y * part_rows, end = min(begin + part_rows, rows);
     float sum = 0.0f, square = 0.0f, centre = 0.0f;
@@ -27,6 +29,7 @@ KERNEL moments_parts(const float *values, int rows, int channels, int part_rows,
     if (threadIdx.y == 0 && channel < channels) {
         const double count = end - begin;
         parts[blockIdx.y * channels + channel] = {
+            count,
             centre + total.first / count,
             total.second - total.first * total.first / count,
         };
@@ -41,53 +44,38 @@ __device__ inline void set_affine(float *affine, int channels, int channel, floa
     affine[channels + channel] = beta - factor * mean;
 }
 
-// Mean and squared deviations of so many values.
-struct Moments {
-    double count, mean, square;
-
-    // Those of both together, by the formula of Chan, Golub and LeVeque (1979).
-    __device__ void merge(const Moments &other) {
-        const double all = count + other.count;
-        if (other.count > 0.0) {
-            const double share = other.count / all, delta = other.mean - mean;
-            mean += delta * share;
-            square += other.square + delta * delta * count * share;
-            count = all;
-        }
-    }
-};
-
-// Merges those of a block's threads of one threadIdx.x; the thread of threadIdx.y = 0 has them all.
-__device__ inline Moments moments_of_rows(Moments mine) {
-    __shared__ Moments all[THREADS];
-    all[threadIdx.y * blockDim.x + threadIdx.x] = mine;
-    __syncthreads();
+// The sum over a block's threads of one threadIdx.x, for all of them.
+__device__ inline double shared_sum_of_rows(double mine) {
+    __shared__ double sums[THREADS];
+    const Pair total = sum_of_rows({mine, 0.0});
     if (threadIdx.y == 0) {
-        for (int row = 1; row < blockDim.y; ++row) {
-            mine.merge(all[row * blockDim.x + threadIdx.x]);
-        }
+        sums[threadIdx.x] = total.first;
     }
-    return mine;
+    __syncthreads();
+    return sums[threadIdx.x];
 }
 
-// Merges the parts; moves the running statistics.
-// `statistics` gets means and deviations, `affine` factors and offsets. The bias of the map, which
-// the values are without, is part of the running mean.
-KERNEL moments(const Pair *parts, int count, int rows, int channels, int part_rows,
-               const float *gamma, const float *beta, const float *bias, float *running_mean,
+// Merges the parts: the mean of all means, then the deviations about it; moves the running
+// statistics. `statistics` gets means and deviations, `affine` factors and offsets. The bias of the
+// map, which the values are without, is part of the running mean.
+KERNEL moments(const Moments *parts, int count, int rows, int channels, const float *gamma,
+               const float *beta, const float *bias, float *running_mean,
                float *running_variance, double *statistics, float *affine) {
     const int channel = blockIdx.x * blockDim.x + threadIdx.x;
-    Moments all = {};
-    if (channel < channels) {
-        for (int part = threadIdx.y; part < count; part += blockDim.y) {
-            const Pair pair = parts[part * channels + channel];
-            const double values = min(part_rows, rows - part * part_rows);
-            all.merge({values, pair.first, pair.second});
-        }
+    const int first = channel < channels ? threadIdx.y : count;
+    double sum = 0.0;
+    for (int part = first; part < count; part += blockDim.y) {
+        const Moments some = parts[part * channels + channel];
+        sum += some.count * some.mean;
     }
-    all = moments_of_rows(all);
+    const double mean = shared_sum_of_rows(sum) / rows;
+    sum = 0.0;
+    for (int part = first; part < count; part += blockDim.y) {
+        const Moments some = parts[part * channels + channel];
+        sum += some.square + some.count * (some.mean - mean) * (some.mean - mean);
+    }
+    const double square = shared_sum_of_rows(sum);
     if (threadIdx.y == 0 && channel < channels) {
-        const double mean = all.mean, square = all.square;
         const double unbiased = square / max(rows - 1, 1);
         const double shifted = mean + (bias ? bias[channel] : 0.0f);
         running_mean[channel] = (1.0 - MOMENTUM) * running_mean[channel] + MOMENTUM * shifted;

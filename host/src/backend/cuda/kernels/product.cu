@@ -1,7 +1,9 @@
 // A matrix product, a tile of ROWS × COLUMNS results a block: out(row, column) =
 // Σ left(row, k) · right(column, k) over part `part` of `parts` of the depth, panel by panel.
 //
-// Factors and results lie as their types say (`maps.cu` has them). A factor knows a `line` (a row
+// Factors and results lie as their types say (`maps.cu` has them). A result knows its rows, whether
+// it is added to what is there, and where the moments of the tile's columns go, if anywhere. A
+// factor knows a `line` (a row
 // of the left, a column of the right), a `depth` along it, and the value where the two meet;
 // neighbours in memory are ALONG_DEPTH or across the lines.
 
@@ -16,10 +18,52 @@ struct Part {
     }
 };
 
-// One result, where the matrix has such a column.
-__device__ inline void put(float *row, int column, int columns, float sum, int add) {
-    if (column < columns) {
-        row[column] = add ? row[column] + sum : sum;
+// Ends a tile: writes its results, and the moments of its columns where they are asked for, summed
+// about the first row, so that nothing is lost where a mean is far from zero. `Results` calls what
+// it is given with the place in the tile of each result of a thread, and the result; GROUPS threads
+// share the results of a column. `scratch` holds (2 · GROUPS + 1) · COLUMNS values.
+template <int ROWS, int COLUMNS, class Results, class Out>
+__device__ void finish_tile(const Results &results, const Out &out, int rows, int columns,
+                            float *scratch) {
+    const int top = blockIdx.x * ROWS, left = blockIdx.y * COLUMNS;
+    results.each([&](int row, int column, float value) {
+        if (top + row < rows && left + column < columns) {
+            float &to = out.row(top + row)[left + column];
+            to = out.add ? to + value : value;
+        }
+    });
+    if (!out.moments) {
+        return;
+    }
+    const int count = min(ROWS, rows - top);
+    float *sums = scratch + results.group() * COLUMNS;
+    float *squares = sums + Results::GROUPS * COLUMNS;
+    float *centres = scratch + 2 * Results::GROUPS * COLUMNS;
+    __syncthreads();
+    results.each([&](int row, int column, float value) {
+        sums[column] = squares[column] = 0.0f;
+        if (row == 0) {
+            centres[column] = value;
+        }
+    });
+    __syncthreads();
+    results.each([&](int row, int column, float value) {
+        const float deviation = row < count ? value - centres[column] : 0.0f;
+        sums[column] += deviation;
+        squares[column] += deviation * deviation;
+    });
+    __syncthreads();
+    for (int column = threadIdx.x; column < min(COLUMNS, columns - left); column += THREADS) {
+        double sum = 0.0, square = 0.0;
+        for (int group = 0; group < Results::GROUPS; ++group) {
+            sum += scratch[group * COLUMNS + column];
+            square += scratch[(Results::GROUPS + group) * COLUMNS + column];
+        }
+        out.moments[left + column] = {
+            (double)count,
+            centres[column] + sum / count,
+            square - sum * sum / count,
+        };
     }
 }
 
@@ -64,6 +108,24 @@ struct Fma {
         }
     };
 
+    // Those of a thread: HEIGHT × SIDE from `row` and `column` on, of COLUMNS columns.
+    template <int HEIGHT, int COLUMNS> struct Results {
+        static constexpr int ACROSS = COLUMNS / SIDE, GROUPS = THREADS / ACROSS;
+        const int row = threadIdx.x / ACROSS * HEIGHT, column = threadIdx.x % ACROSS * SIDE;
+        float sums[HEIGHT][SIDE] = {};
+
+        __device__ int group() const { return threadIdx.x / ACROSS; }
+        template <class Each> __device__ void each(Each each) const {
+#pragma unroll
+            for (int i = 0; i < HEIGHT; ++i) {
+#pragma unroll
+                for (int j = 0; j < SIDE; ++j) {
+                    each(row + i, column + j, sums[i][j]);
+                }
+            }
+        }
+    };
+
     template <int ROWS, int COLUMNS, class Left, class Right, class Out>
     static __device__ void tile(const Left &left, const Right &right, const Out &out, int rows,
                                 int columns, int depth, int part, int parts) {
@@ -72,12 +134,14 @@ struct Fma {
         static_assert(HEIGHT * SIDE * THREADS == ROWS * COLUMNS, "every thread has as many results");
         __shared__ float lefts[DEPTH][ROWS + SKEW];
         __shared__ float rights[DEPTH][COLUMNS + SKEW];
-        const int row = threadIdx.x / (COLUMNS / SIDE) * HEIGHT;
-        const int column = threadIdx.x % (COLUMNS / SIDE) * SIDE;
+        typedef Results<HEIGHT, COLUMNS> Mine;
+        __shared__ float scratch[(2 * Mine::GROUPS + 1) * COLUMNS];
+        Mine results;
+        const int row = results.row, column = results.column;
         const Panel<ROWS, Left> left_panel(left, blockIdx.x * ROWS);
         const Panel<COLUMNS, Right> right_panel(right, blockIdx.y * COLUMNS);
         const Part stretch(depth, part, parts, DEPTH);
-        float sums[HEIGHT][SIDE] = {};
+        auto &sums = results.sums;
         for (int k = stretch.begin; k < stretch.end; k += DEPTH) {
             left_panel.load(lefts, k, stretch.end);
             right_panel.load(rights, k, stretch.end);
@@ -103,17 +167,6 @@ struct Fma {
             }
             __syncthreads();
         }
-#pragma unroll
-        for (int i = 0; i < HEIGHT; ++i) {
-            const int r = blockIdx.x * ROWS + row + i;
-            if (r < rows) {
-                float *values = out.row(r);
-#pragma unroll
-                for (int j = 0; j < SIDE; ++j) {
-                    const int c = blockIdx.y * COLUMNS + column + j;
-                    put(values, c, columns, sums[i][j], out.add);
-                }
-            }
-        }
+        finish_tile<ROWS, COLUMNS>(results, out, rows, columns, scratch);
     }
 };

@@ -76,11 +76,11 @@ impl Gpu {
     pub fn sample(&self, latents: Latents, out: Span) -> Result<()> {
         let dimensions = latents.check();
         check(out, latents.mean.len());
-        let columns = Columns::new(latents.count, dimensions);
+        let [grid, block] = Columns::new(latents.count, dimensions).whole();
         self.launch(
             "divergence",
-            columns.whole(),
-            columns.block(),
+            grid,
+            block,
             &[
                 latents.mean.into(),
                 latents.log_variance.into(),
@@ -228,6 +228,7 @@ impl Gpu {
             out,
             add: false,
             scratch,
+            moments: None,
         };
         let map = comparison.map();
         map.forward(self, product([units, units], similarities))?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vae96::{Op, Shape, Window};
 
-use super::{Gpu, int};
+use super::{Gpu, MOMENTS, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::{Arena, Span};
@@ -101,6 +101,9 @@ pub struct Operands<'a> {
     pub add: bool,
     /// Scratch memory.
     pub scratch: Span<'a>,
+    /// Where the moments of the result's channels go, those of a tile after the other; they can
+    /// where [`tiles`](Map::tiles) tells their number.
+    pub moments: Option<Span<'a>>,
 }
 
 impl Map {
@@ -202,8 +205,29 @@ impl Map {
         }
     }
 
-    /// Asks for the scratch memory of all three products.
+    fn outputs(&self) -> Product {
+        match self.transposed {
+            false => Product::Gather,
+            true => Product::Scatter,
+        }
+    }
+
+    /// How many tiles give moments of each channel of the outputs; none where a tile's sums are
+    /// parts.
+    pub fn tiles(&self) -> Option<usize> {
+        let Tiling { grid, parts, .. } = self.tiling(self.outputs());
+        (parts == 1).then_some(grid[0] * grid[2])
+    }
+
+    /// Asks for the scratch memory of all three products, and of moments.
     pub fn need(&self, arena: &mut Arena) {
+        if let Some(tiles) = self.tiles() {
+            let channels = match self.transposed {
+                false => self.grid.channels,
+                true => self.plane.channels,
+            };
+            arena.need(tiles * channels * MOMENTS);
+        }
         for product in [Product::Gather, Product::Scatter, Product::Weigh] {
             let parts = self.tiling(product).parts;
             if parts > 1 {
@@ -214,10 +238,7 @@ impl Map {
 
     /// The outputs from inputs and weights.
     pub fn forward(&self, gpu: &Gpu, operands: Operands) -> Result<()> {
-        match self.transposed {
-            false => self.run(gpu, Product::Gather, operands),
-            true => self.run(gpu, Product::Scatter, operands),
-        }
+        self.run(gpu, self.outputs(), operands)
     }
 
     /// The gradient of the inputs from that of the outputs and weights.
@@ -242,6 +263,7 @@ impl Map {
             out,
             add,
             scratch,
+            moments,
         } = operands;
         let Tiling { shape, grid, parts } = self.tiling(product);
         let planes = self.count * self.plane.len();
@@ -260,6 +282,15 @@ impl Map {
             parts == 1 || sums <= scratch.len(),
             "{sums} values of scratch memory"
         );
+        if let Some(moments) = moments {
+            let channels = match product {
+                Product::Gather => self.grid.channels,
+                Product::Scatter => self.plane.channels,
+                Product::Weigh => 0,
+            };
+            assert_eq!(parts, 1, "parts of sums have no moments");
+            super::check(moments, grid[0] * grid[2] * channels * MOMENTS);
+        }
         let to = if parts == 1 { out } else { scratch };
         let [first, second] = factors.map(Argument::from);
         let windows = Argument::value(self.windows()?);
@@ -269,7 +300,15 @@ impl Map {
             kernel(product, shape, matrix),
             grid,
             [super::THREADS, 1, 1],
-            &[windows, first, second, to.into(), int(parts)?, added],
+            &[
+                windows,
+                first,
+                second,
+                to.into(),
+                int(parts)?,
+                added,
+                moments.into(),
+            ],
         )?;
         if parts > 1 {
             let len = int(out.len())?;

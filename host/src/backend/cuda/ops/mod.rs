@@ -133,6 +133,9 @@ fn check(span: Span, len: usize) {
     assert_eq!(span.len(), len, "a span's length");
 }
 
+/// Values that the kernels' `Moments` take.
+pub const MOMENTS: usize = 6;
+
 /// Sums of columns, in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
@@ -148,6 +151,9 @@ const MOST_PARTS: usize = 256;
 
 /// Threads of a block along the channels at most.
 const LANES: usize = 32;
+
+/// The same where a block takes all rows.
+const FEW_LANES: usize = 4;
 
 impl Columns {
     /// Of an array `rows × channels`.
@@ -172,14 +178,16 @@ impl Columns {
         [self.channels.div_ceil(self.block()[0]), self.parts(), 1]
     }
 
-    /// Blocks that take all rows of their columns: of few rows, or of the parts.
-    fn whole(&self) -> [usize; 3] {
-        [self.grid()[0], 1, 1]
+    /// The grid and the block that take all rows of their columns: of few rows, or of the parts.
+    fn whole(&self) -> [[usize; 3]; 2] {
+        let lanes = self.channels.next_power_of_two().min(FEW_LANES);
+        let grid = [self.channels.div_ceil(lanes), 1, 1];
+        [grid, [lanes, THREADS / lanes, 1]]
     }
 
-    /// Values of scratch memory that the parts' pairs of f64 take.
+    /// Values of scratch memory that the parts' pairs of f64 or moments take.
     fn scratch(&self) -> usize {
-        4 * self.parts() * self.channels
+        MOMENTS * self.parts() * self.channels
     }
 
     /// Asks for that scratch memory.

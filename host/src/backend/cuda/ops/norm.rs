@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vae96::Activation;
 
-use super::{Columns, Gpu, check, int};
+use super::{Columns, Gpu, MOMENTS, check, int};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::Span;
 
@@ -62,32 +62,43 @@ fn function<'a>(activation: Activation) -> Argument<'a> {
 }
 
 impl Gpu {
-    /// The moments of a map's values; they move the running ones.
-    pub fn moments(&self, values: Span, norm: Norm, kept: Kept, scratch: Span) -> Result<()> {
+    /// The moments of a map's values; they move the running ones. Those of `tiles` tiles lie in the
+    /// scratch memory already, if there are any.
+    pub fn moments(
+        &self,
+        values: Span,
+        norm: Norm,
+        kept: Kept,
+        scratch: Span,
+        tiles: Option<usize>,
+    ) -> Result<()> {
         let channels = norm.check();
         kept.check(channels);
         let columns = Columns::new(values.len() / channels, channels);
         check(values, columns.rows * channels);
-        assert!(columns.scratch() <= scratch.len());
+        let parts = tiles.unwrap_or(columns.parts());
+        assert!(MOMENTS * parts * channels <= scratch.len());
         let (rows, part) = (int(columns.rows)?, int(columns.part)?);
         let width = int(channels)?;
         int(values.len())?;
-        self.launch(
-            "moments_parts",
-            columns.grid(),
-            columns.block(),
-            &[values.into(), rows, width, part, scratch.into()],
-        )?;
+        if tiles.is_none() {
+            self.launch(
+                "moments_parts",
+                columns.grid(),
+                columns.block(),
+                &[values.into(), rows, width, part, scratch.into()],
+            )?;
+        }
+        let [grid, block] = columns.whole();
         self.launch(
             "moments",
-            columns.whole(),
-            columns.block(),
+            grid,
+            block,
             &[
                 scratch.into(),
-                int(columns.parts())?,
+                int(parts)?,
                 rows,
                 width,
-                part,
                 norm.scale.into(),
                 norm.shift.into(),
                 norm.bias.into(),
@@ -178,10 +189,11 @@ impl Gpu {
                 scratch.into(),
             ],
         )?;
+        let [grid, block] = columns.whole();
         self.launch(
             "norm_gradients",
-            columns.whole(),
-            columns.block(),
+            grid,
+            block,
             &[
                 scratch.into(),
                 int(columns.parts())?,
@@ -272,10 +284,11 @@ impl Gpu {
                 scratch.into(),
             ],
         )?;
+        let [grid, block] = columns.whole();
         self.launch(
             "columns",
-            columns.whole(),
-            columns.block(),
+            grid,
+            block,
             &[scratch.into(), int(columns.parts())?, width, out.into()],
         )
     }
