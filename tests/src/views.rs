@@ -1,10 +1,10 @@
 //! What a GPU makes of views must be what the loader makes of them.
 
 use anyhow::{Result, ensure};
-use bytemuck::{cast_slice, cast_slice_mut};
+use bytemuck::cast_slice_mut;
 use host::backend::View;
 use host::backend::cuda::ops::Gpu;
-use host::backend::cuda::ops::images::{IMAGE, VIEW, view_words};
+use host::backend::cuda::ops::images::{IMAGE, VIEW};
 use host::data::augment::Augmentation;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -87,13 +87,9 @@ fn found(gpu: &Gpu, images: &[Vec<u8>], views: &[(usize, View)], side: usize) ->
     let mut values = vec![0.0f32; images.len() * IMAGE];
     cast_slice_mut(&mut values).copy_from_slice(&images.concat());
     bytes.whole().upload(&values)?;
-    let words = (views.iter())
-        .map(|(image, view)| view_words(*image, view, side))
-        .collect::<Result<Vec<_>>>()?;
-    let arguments = gpu.buffer(views.len() * VIEW)?;
-    arguments.whole().upload(cast_slice(words.as_flattened()))?;
+    let told = gpu.buffer(views.len() * VIEW)?;
     let out = gpu.buffer(views.len() * side * side * 3)?;
-    gpu.views(arguments.whole(), bytes.whole(), side, out.whole())?;
+    gpu.views(views, bytes.whole(), side, told.whole(), out.whole())?;
     out.whole().download()
 }
 

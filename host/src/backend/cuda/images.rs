@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
-use bytemuck::{cast_slice, cast_slice_mut};
+use bytemuck::cast_slice_mut;
 
 use super::memory::{Arena, Slot};
 use super::network::Memory;
-use super::ops::images::{IMAGE, VIEW, view_words};
+use super::ops::images::{IMAGE, VIEW};
 use crate::backend::{Batch, Pixels, Viewed};
 
 /// Where images of bytes and their views lie during a pass.
@@ -44,7 +44,7 @@ impl Arrival {
                 distinct.push(image);
                 distinct.len() - 1
             });
-            views.push(view_words(number, view, batch.side)?);
+            views.push((number, *view));
         }
         let mut values = vec![0.0; distinct.len() * IMAGE];
         for (to, image) in values.chunks_exact_mut(IMAGE).zip(distinct) {
@@ -52,8 +52,7 @@ impl Arrival {
         }
         let images = memory.at(self.images.first(values.len()));
         images.upload(&values)?;
-        let arguments = memory.at(self.views.first(views.len() * VIEW));
-        arguments.upload(cast_slice(views.as_flattened()))?;
-        memory.gpu.views(arguments, images, batch.side, to)
+        let told = memory.at(self.views.first(views.len() * VIEW));
+        memory.gpu.views(&views, images, batch.side, told, to)
     }
 }

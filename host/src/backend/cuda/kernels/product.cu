@@ -3,9 +3,8 @@
 //
 // Factors and results lie as their types say (`maps.cu` has them). A result knows its rows, whether
 // it is added to what is there, and where the moments of the tile's columns go, if anywhere. A
-// factor knows a `line` (a row
-// of the left, a column of the right), a `depth` along it, and the value where the two meet;
-// neighbours in memory are ALONG_DEPTH or across the lines.
+// factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the
+// value where the two meet; neighbours in memory are ALONG_DEPTH or across the lines.
 
 // The depth of a part, whole panels of `panel` of it but for the last.
 struct Part {

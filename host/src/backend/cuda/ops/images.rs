@@ -3,6 +3,7 @@
 use std::f32::consts::TAU;
 
 use anyhow::{Error, Result};
+use bytemuck::cast_slice;
 use vae96::{INPUT, SIDE};
 
 use super::{Gpu, THREADS, check, count, int};
@@ -17,7 +18,7 @@ pub const VIEW: usize = 16;
 
 /// The kernel's `View` of the image of that number, for `side × side` pixels: floats and integers
 /// as their bits.
-pub fn view_words(image: usize, view: &View, side: usize) -> Result<[u32; VIEW]> {
+fn words(image: usize, view: &View, side: usize) -> Result<[u32; VIEW]> {
     // Without colours there is no hue to turn.
     let [saturation, hue] = match view.grey {
         true => [0.0, 0.0],
@@ -48,18 +49,33 @@ pub fn view_words(image: usize, view: &View, side: usize) -> Result<[u32; VIEW]>
 }
 
 impl Gpu {
-    /// The values of views of `side × side` pixels, whose images lie in `images` as bytes.
-    pub fn views(&self, views: Span, images: Span, side: usize, out: Span) -> Result<()> {
-        let blocks = views.len() / VIEW;
-        check(views, blocks * VIEW);
-        check(out, blocks * side * side * 3);
+    /// The values of views of `side × side` pixels, each of the image of that number of `images`,
+    /// which are bytes. What the kernel is told of them goes to `told`.
+    ///
+    /// # Panics
+    /// If there are fewer images: a fault of the caller.
+    pub fn views(
+        &self,
+        views: &[(usize, View)],
+        images: Span,
+        side: usize,
+        told: Span,
+        out: Span,
+    ) -> Result<()> {
+        check(told, views.len() * VIEW);
+        check(out, views.len() * side * side * 3);
         int(out.len())?;
+        let number = images.len() / IMAGE;
+        assert!(views.iter().all(|&(image, _)| image < number));
+        let words = (views.iter()).map(|(image, view)| words(*image, view, side));
+        let words = words.collect::<Result<Vec<_>>>()?;
+        told.upload(cast_slice(words.as_flattened()))?;
         self.launch(
             "views",
-            [blocks, 1, 1],
+            [views.len(), 1, 1],
             [THREADS, 1, 1],
             &[
-                views.into(),
+                told.into(),
                 images.into(),
                 int(SIDE)?,
                 int(side)?,
