@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use host::backend::{
-    Backend, Batch, Device, LayerRates, Optimiser, Target, Update, VaeObjective, Weights, choose,
-    parameters,
+    Backend, Batch, Device, Form, LayerRates, Optimiser, Pixels, Target, Update, VaeObjective,
+    View, Viewed, Weights, choose, parameters,
 };
 use serde_json::json;
 use vae96::{Architecture, Autoencoder, EDGE, Head, PAPER, SIDE};
@@ -73,7 +73,7 @@ fn vae(backend: &dyn Backend, autoencoder: &'static Autoencoder, count: usize) -
     let weights = Weights::initial(&parameters::vae(autoencoder), 1);
     let mut vae = backend.vae(autoencoder, &weights)?;
     drop(weights);
-    let batch = images(count);
+    let batch = images(backend, count);
     let noise = pattern(count * autoencoder.latent());
     let objective = VaeObjective {
         reconstruction_weight: 1.0,
@@ -99,7 +99,7 @@ fn classifier(
     let weights = Weights::initial(&parameters, 1);
     let mut classifier = backend.classifier(architecture, Head::Conv, classes, &weights)?;
     drop(weights);
-    let batch = images(count);
+    let batch = images(backend, count);
     let target = |image: usize| Target {
         class: image % classes,
         smoothing: 0.1,
@@ -143,8 +143,23 @@ fn peak_megabytes() -> Option<f64> {
     Some(kilobytes / 1024.0)
 }
 
-fn images(count: usize) -> Batch {
-    Batch::new(count, SIDE, pattern(count * SIDE * SIDE * 3))
+/// Images in the form in which a training brings them to that machine.
+fn images(backend: &dyn Backend, count: usize) -> Batch {
+    let image = SIDE * SIDE * 3;
+    let values = pattern(count * image);
+    if backend.form() == Form::Values {
+        return Batch::new(count, SIDE, values);
+    }
+    let byte = |value: &f32| (value * 256.0) as u8;
+    let viewed = |values: &[f32]| Viewed {
+        image: values.iter().map(byte).collect(),
+        view: View::WHOLE,
+    };
+    Batch {
+        count,
+        side: SIDE,
+        pixels: Pixels::Views(values.chunks_exact(image).map(viewed).collect()),
+    }
 }
 
 /// Values in [0, 1) without a visible period (the golden ratio's multiples).
