@@ -350,6 +350,7 @@ impl Config {
                 0.0,
                 1.0,
             )?;
+            within("finetune", "propagation", finetune.propagation, 0.0, 1e3)?;
             self.check_side(finetune)?;
         }
         if let Some(reproduce) = &self.reproduce {

@@ -83,10 +83,7 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
 fn baseline(config: &Config) -> Config {
     let labels_alone = |finetune: &Finetune| match config.recipe {
         Recipe::Default => finetune.labels_alone(),
-        Recipe::Paper => Finetune {
-            consistency: 0.0,
-            ..finetune.clone()
-        },
+        Recipe::Paper => finetune.without_unlabelled(),
     };
     Config {
         finetune: config.finetune.as_ref().map(labels_alone),

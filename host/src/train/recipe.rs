@@ -201,13 +201,13 @@ settings! {
     /// sure of a slightly varied view, its answer becomes the label of a strongly varied one. 0, as
     /// from scratch unless told otherwise, learns from labels alone.
     consistency: f64,
-    /// Unlabelled images a step.
+    /// Unlabelled images a step, for consistency and for propagation.
     consistency_batch: usize,
     /// Share of all steps over which that weight rises from 0.
     consistency_warmup: f64,
     /// The least probability that makes the network's answer a label.
     confidence: f64,
-    /// Correct its answers towards all classes being equally frequent.
+    /// Correct its answers, and labels that spread, towards all classes being equally frequent.
     align: bool,
     /// Slightly varied views keep at least this share of the image's area.
     weak_crop: f64,
@@ -221,6 +221,11 @@ settings! {
     strong_rotation: f64,
     /// Edge of the square hidden of them, as a share of theirs.
     strong_cutout: f64,
+    /// Weight of learning from the unlabelled images by labels that spread to them (label
+    /// propagation): from the labelled images to those that the pre-trained encoder sees as alike,
+    /// and on to those like them. It has to be pre-trained up to the last layer, as a deep VAE's
+    /// is. 0 for none.
+    propagation: f64,
     /// Validation images looked at after an epoch, spread evenly over all of them; 0 for all. The
     /// figures a run ends with are always of all.
     val_images: usize,
@@ -366,6 +371,7 @@ impl Finetune {
             strong_grey: 0.1,
             strong_rotation: 15.0,
             strong_cutout: 0.4,
+            propagation: 0.0,
             val_images: 1000,
             keep: Keep::Last,
             patience: 0,
@@ -395,16 +401,32 @@ impl Finetune {
         }
     }
 
-    /// The same without unlabelled images: what is known to work best for labels alone. All layers
-    /// have as much to learn.
+    /// What is known to work best for labels alone: without unlabelled images, and all layers have
+    /// as much to learn.
     pub fn labels_alone(&self) -> Self {
         Self {
             encoder_rate: 1.0,
             smoothing: 0.1,
             average: 0.0,
+            ..self.without_unlabelled()
+        }
+    }
+
+    /// The same without unlabelled images.
+    pub fn without_unlabelled(&self) -> Self {
+        Self {
             consistency: 0.0,
+            propagation: 0.0,
             ..self.clone()
         }
+    }
+
+    /// Views of unlabelled images that are learned from.
+    pub fn lessons(&self) -> usize {
+        [self.consistency, self.propagation]
+            .map(|weight| usize::from(weight > 0.0))
+            .iter()
+            .sum()
     }
 
     /// What it is to say of images of those classes, the loss their mean.
@@ -422,8 +444,20 @@ impl Finetune {
         varied(self.crop, self.flip, self.colour)
     }
 
-    /// The two views of each unlabelled image: a slightly and a strongly varied one.
-    pub fn weak_and_strong(&self) -> Vec<Augmentation> {
+    /// The views of each unlabelled image: for consistency a slightly and a strongly varied one, for
+    /// propagation one like the labelled images'.
+    pub fn unlabelled_views(&self) -> Vec<Augmentation> {
+        let mut views = Vec::new();
+        if self.consistency > 0.0 {
+            views.extend(self.weak_and_strong());
+        }
+        if self.propagation > 0.0 {
+            views.push(self.augmentation());
+        }
+        views
+    }
+
+    fn weak_and_strong(&self) -> [Augmentation; 2] {
         let weak = varied(self.weak_crop, self.flip, 0.0);
         let strong = Augmentation {
             grey: self.strong_grey,
@@ -431,7 +465,7 @@ impl Finetune {
             cutout: self.strong_cutout as f32,
             ..varied(self.strong_crop, self.flip, self.strong_colour)
         };
-        vec![weak, strong]
+        [weak, strong]
     }
 }
 
