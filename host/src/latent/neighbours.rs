@@ -20,20 +20,23 @@ pub fn nearest(rows: &Rows, among: &[usize], query: &[f32], count: usize) -> Vec
 /// first. Fewer if there are no more.
 pub fn nearest_of_each(rows: &Rows, count: usize) -> Vec<Vec<usize>> {
     let count = count.min(rows.len().saturating_sub(1));
-    let of = |row: usize| {
+    let order = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    let of = |distances: &mut Vec<(f32, usize)>, row: usize| {
         let others = (0..rows.len()).filter(|&other| other != row);
-        let mut near: Vec<(f32, usize)> = others
-            .map(|other| (squared_distance(rows.row(row), rows.row(other)), other))
-            .collect();
-        let order = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-        if count < near.len() {
-            near.select_nth_unstable_by(count, order);
-            near.truncate(count);
+        let distance = |other| (squared_distance(rows.row(row), rows.row(other)), other);
+        distances.clear();
+        distances.extend(others.map(distance));
+        if count < distances.len() {
+            distances.select_nth_unstable_by(count, order);
         }
+        let near = &mut distances[..count];
         near.sort_by(order);
-        near.into_iter().map(|(_, other)| other).collect()
+        near.iter().map(|&(_, other)| other).collect()
     };
-    (0..rows.len()).into_par_iter().map(of).collect()
+    (0..rows.len())
+        .into_par_iter()
+        .map_init(Vec::new, of)
+        .collect()
 }
 
 /// The mean distance of each of `members` from its `count` nearest fellow members: the smaller,

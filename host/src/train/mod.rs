@@ -2,7 +2,7 @@
 //!
 //! [`recipe`] says what the options are and their defaults, [`run`] is the loop with its
 //! checkpoints and metrics, [`pretrain`] and [`finetune`] are what it runs; [`consistency`] and
-//! [`propagation`] let the latter learn from unlabelled images too.
+//! `propagation` let the latter learn from unlabelled images too.
 
 pub mod checkpoint;
 pub mod consistency;
