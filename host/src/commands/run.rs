@@ -82,7 +82,7 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
 /// The options of the baseline, which sees no unlabelled image.
 fn baseline(config: &Config) -> Config {
     let labels_alone = |finetune: &Finetune| match config.recipe {
-        Recipe::Default => finetune.labels_alone(),
+        Recipe::Default | Recipe::FewLabels => finetune.labels_alone(),
         Recipe::Paper => finetune.without_unlabelled(),
     };
     Config {

@@ -13,10 +13,13 @@ use crate::data::corrupt::Corruption;
 
 /// A set of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Recipe {
     /// What was measured to work best.
     Default,
+    /// What was measured to work best with up to about 16 labels a class: an encoder pre-trained by
+    /// the contrastive term alone and frozen, labels that spread to the unlabelled images.
+    FewLabels,
     /// What the paper's authors did: their optimisers, batches and losses, no augmentation.
     Paper,
 }
@@ -265,19 +268,25 @@ impl Pretrain {
             hue: 0.0,
             grey: 0.0,
         };
+        let deep = Self {
+            epochs: 80,
+            batch: 256,
+            rate: 3e-3,
+            contrast: 1000.0,
+            side: 64,
+            crop: 0.2,
+            colour: 0.5,
+            hue: 0.1,
+            grey: 0.2,
+            ..shallow.clone()
+        };
         match (recipe, depth) {
-            (Recipe::Default, Depth::Shallow) => shallow,
-            (Recipe::Default, Depth::Deep) => Self {
-                epochs: 80,
-                batch: 256,
-                rate: 3e-3,
-                contrast: 1000.0,
-                side: 64,
-                crop: 0.2,
-                colour: 0.5,
-                hue: 0.1,
-                grey: 0.2,
-                ..shallow
+            (Recipe::Default | Recipe::FewLabels, Depth::Shallow) => shallow,
+            (Recipe::Default, Depth::Deep) => deep,
+            (Recipe::FewLabels, Depth::Deep) => Self {
+                vae: 0.0,
+                hue: 0.0,
+                ..deep
             },
             (Recipe::Paper, _) => Self {
                 epochs: 180,
@@ -378,6 +387,15 @@ impl Finetune {
         };
         match recipe {
             Recipe::Default => default,
+            Recipe::FewLabels => Self {
+                encoder: Encoder::Freeze,
+                labels_per_class: 0,
+                epochs: 25,
+                side: 64,
+                consistency: 0.0,
+                propagation: 1.0,
+                ..default
+            },
             Recipe::Paper => Self {
                 epochs: 100,
                 epoch_images: 1,
@@ -405,6 +423,7 @@ impl Finetune {
     /// as much to learn.
     pub fn labels_alone(&self) -> Self {
         Self {
+            encoder: Encoder::Learn,
             encoder_rate: 1.0,
             smoothing: 0.1,
             average: 0.0,
