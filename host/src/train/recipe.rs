@@ -305,6 +305,11 @@ impl Pretrain {
         }
     }
 
+    /// Whether the VAE learns to decode: else its encoder alone does, by the contrastive term.
+    pub fn decodes(&self) -> bool {
+        self.vae > 0.0
+    }
+
     /// How its training images are varied: the views of each.
     pub fn views(&self) -> Vec<Augmentation> {
         let view = Augmentation {
