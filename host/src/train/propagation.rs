@@ -70,7 +70,14 @@ impl Propagated {
             rows.are_finite(),
             "the pre-trained encoder sees values that are not finite: its training diverged"
         );
-        Ok(Self::of(spread(&rows, labels, classes, align)))
+        let found = Self::of(spread(&rows, labels, classes, align));
+        progress.tell(&format!(
+            "labels of {} images spread to {}, with a certainty of {:.2} in the mean",
+            labelled.len(),
+            unlabelled.len(),
+            found.mean
+        ));
+        Ok(found)
     }
 
     fn of(guesses: Vec<Guess>) -> Self {
