@@ -118,6 +118,7 @@ macro_rules! parity_tests {
             $backend;
             steps_of_the_shallow_vae,
             steps_of_the_deep_vae_with_contrast,
+            steps_of_a_vae_that_decodes_nothing,
             steps_of_the_paper_vae,
             steps_of_the_convolutional_classifier,
             steps_of_the_dense_classifier,
@@ -385,6 +386,16 @@ pub fn steps_of_the_shallow_vae(gpu: &dyn Backend) -> Result<()> {
 /// The deep VAE of `edge`, whose targets are shrunk, with views told apart and free bits.
 pub fn steps_of_the_deep_vae_with_contrast(gpu: &dyn Backend) -> Result<()> {
     vae_steps(gpu, DEEP, [6, SIDE], COMPARED)
+}
+
+/// The deep VAE of `edge`, with views told apart and nothing decoded. The divergence keeps its
+/// weight: without it the gradient of μ's bias is rounding alone.
+pub fn steps_of_a_vae_that_decodes_nothing(gpu: &dyn Backend) -> Result<()> {
+    let objective = VaeObjective {
+        reconstruction_weight: 0.0,
+        ..COMPARED
+    };
+    vae_steps(gpu, DEEP, [6, 64], objective)
 }
 
 /// A VAE of `paper`'s planes.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use host::backend::cpu::Cpu;
 use host::backend::cuda::{Cuda, TooLittle};
-use host::backend::{Auto, Backend, Metadata, Precision, Weights};
+use host::backend::{Auto, Backend, Metadata, Precision, Weights, parameters};
 use host::data::{Dataset, scenes};
 use host::train::finetune;
 use host::train::metrics;
@@ -109,21 +109,24 @@ fn a_pre_training_on_matrix_cores_ends_with_the_same_losses() -> Result<()> {
 }
 
 #[test]
-fn a_fine_tuning_ends_as_on_the_processor() -> Result<()> {
+fn a_fine_tuning_with_unlabelled_images_ends_as_on_the_processor() -> Result<()> {
     let data = data();
     let settings = Finetune {
         labels_per_class: 2,
         epochs: 1,
         side: 32,
-        consistency_batch: 16,
+        consistency_batch: 8,
+        propagation: 1.0,
         ..Finetune::defaults(Recipe::Default)
     };
+    let autoencoder = EDGE.deep_vae.as_ref().unwrap();
+    let encoder = Weights::initial(&parameters::vae(autoencoder), 2);
     let request = finetune::Request {
         name: "classifier",
         architecture: &EDGE,
         settings: &settings,
         seed: 1,
-        encoder: None,
+        encoder: Some(&encoder),
         data: &data,
     };
     let [found, expected] = both(Precision::F32, |backend, folder| {

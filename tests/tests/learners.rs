@@ -337,17 +337,32 @@ fn a_deep_vae_learns_to_tell_images_apart() -> Result<()> {
     Ok(())
 }
 
-/// Without a contrastive term nothing depends on the projector, which stays as it is.
+/// Without a contrastive term nothing depends on the projector, and with it alone nothing on the
+/// decoder: they stay as they are.
 #[test]
 fn weights_that_the_loss_does_not_depend_on_stay() -> Result<()> {
-    let mut deep = vae(DEEP)?;
-    let before = deep.weights()?;
-    let batch = images(4, 64, 0.0);
-    let noise = pattern(4 * DEEP.latent(), 0.0);
-    deep.step(&batch, &batch, &noise, OBJECTIVE, &update(ADAMW))?;
-    for (name, tensor) in deep.weights()?.0 {
-        let projector = name.starts_with("proj");
-        assert_eq!(tensor == before.0[&name], projector, "{name}");
+    let contrast = VaeObjective {
+        reconstruction_weight: 0.0,
+        beta: 0.0,
+        contrast: Some(Contrast {
+            weight: 1.0,
+            temperature: 0.2,
+        }),
+        ..OBJECTIVE
+    };
+    // Nor on the log variances, whose weights still decay.
+    let decoder = ["fc2.", "fc2_bn.", "deconv", "fc22.bias"].as_slice();
+    for (objective, still) in [(OBJECTIVE, ["proj"].as_slice()), (contrast, decoder)] {
+        let mut deep = vae(DEEP)?;
+        let before = deep.weights()?;
+        let batch = images(4, 64, 0.0);
+        let noise = pattern(4 * DEEP.latent(), 0.0);
+        let loss = deep.step(&batch, &batch, &noise, objective, &update(ADAMW))?;
+        assert_eq!(loss.reconstruction > 0.0, objective.decodes());
+        for (name, tensor) in deep.weights()?.0 {
+            let stays = still.iter().any(|layer| name.starts_with(layer));
+            assert_eq!(tensor == before.0[&name], stays, "{name}");
+        }
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ impl LayerRates {
 /// The VAE's losses: sums over the images of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct VaeLoss {
-    /// Σ (x̂ − x)².
+    /// Σ (x̂ − x)²; 0 where it has no weight, since nothing is decoded then.
     pub reconstruction: f64,
     /// KL divergence of q(z|x) from N(0, 1), in nats.
     pub kl: f64,
@@ -95,7 +95,8 @@ pub struct VaeLoss {
 /// `scale × (reconstruction_weight × reconstruction + beta × KL + contrast × contrast.weight)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VaeObjective {
-    /// Weight of the reconstruction: 1 / (2 σ²) for a Gaussian likelihood.
+    /// Weight of the reconstruction: 1 / (2 σ²) for a Gaussian likelihood. At 0 nothing is decoded,
+    /// and the decoder stays as it is.
     pub reconstruction_weight: f64,
     /// Weight of the KL divergence.
     pub beta: f64,
@@ -107,6 +108,13 @@ pub struct VaeObjective {
     pub contrast: Option<Contrast>,
     /// 1 for sums over the batch, 1 / count for means.
     pub scale: f64,
+}
+
+impl VaeObjective {
+    /// Whether images are decoded.
+    pub fn decodes(&self) -> bool {
+        self.reconstruction_weight != 0.0
+    }
 }
 
 /// A contrastive term between the two views of each image: the first half of the batch holds one

@@ -12,7 +12,7 @@ use crate::backend::{Device, Precision};
 use crate::cli::CommonArguments;
 use crate::files;
 use crate::train::recipe::{
-    Depth, Finetune, FinetuneArguments, Network, Pretrain, PretrainArguments, Recipe,
+    Depth, Finetune, FinetuneArguments, Head, Network, Pretrain, PretrainArguments, Recipe,
 };
 use crate::train::reproduction::{Reproduction, ReproductionArguments, Setting, Training};
 
@@ -353,6 +353,8 @@ impl Config {
                 0.0,
                 1.0,
             )?;
+            within("finetune", "propagation", finetune.propagation, 0.0, 1e3)?;
+            self.check_propagation(finetune)?;
             self.check_side(finetune)?;
         }
         if let Some(reproduce) = &self.reproduce {
@@ -382,6 +384,23 @@ impl Config {
         ensure!(
             pretrain.vae > 0.0 || pretrain.contrast > 0.0,
             "pretrain.vae and pretrain.contrast are both 0: there is nothing to learn from"
+        );
+        Ok(())
+    }
+
+    /// That labels spread by features which are pre-trained, said before anything is.
+    fn check_propagation(&self, finetune: &Finetune) -> Result<()> {
+        let depth = self
+            .pretrain
+            .as_ref()
+            .map_or(Depth::Deep, |pretrain| pretrain.depth);
+        let scratch = self.from.as_deref() == Some(SCRATCH);
+        ensure!(
+            finetune.propagation == 0.0
+                || (finetune.head == Head::Conv && depth == Depth::Deep && !scratch),
+            "finetune.propagation is {}; labels spread by what a deep VAE (pretrain.depth = \"deep\") \
+             has taught all layers but the last of the head \"conv\": 0 does without",
+            finetune.propagation
         );
         Ok(())
     }
@@ -432,7 +451,7 @@ impl Basis {
         };
         let network = match (over.get("network"), recipe) {
             (Some(network), _) => network.clone().try_into()?,
-            (None, Recipe::Default) => Network::Edge,
+            (None, Recipe::Default | Recipe::FewLabels) => Network::Edge,
             (None, Recipe::Paper) => Network::Paper,
         };
         let built_in = !over.contains_key("data");
@@ -440,9 +459,8 @@ impl Basis {
             Some(depth) => depth.clone().try_into()?,
             // The paper's experiments are about its own VAE, and a few minutes are too short for
             // another.
-            None if stage == Stage::Reproduce || recipe == Recipe::Paper || built_in => {
-                Depth::Shallow
-            }
+            None if stage == Stage::Reproduce || recipe == Recipe::Paper => Depth::Shallow,
+            None if built_in && recipe == Recipe::Default => Depth::Shallow,
             None if network.autoencoder(Depth::Deep).is_err() => Depth::Shallow,
             None => Depth::Deep,
         };
@@ -460,15 +478,15 @@ impl Basis {
         let Self { stage, recipe, .. } = *self;
         let mut pretrain = Pretrain::defaults(recipe, self.depth);
         let mut finetune = Finetune::defaults(recipe);
-        if self.built_in && recipe == Recipe::Default {
+        let trial = self.built_in && recipe == Recipe::Default;
+        if trial {
             // The scenes are for trying things out: a few minutes, and few labels, where
             // pre-training shows.
             pretrain.epochs = 12;
             finetune.epochs = 20;
             finetune.labels_per_class = 16;
         }
-        let short = self.built_in || stage == Stage::Reproduce;
-        if recipe == Recipe::Default && (self.scratch || short) {
+        if recipe != Recipe::Paper && (self.scratch || trial || stage == Stage::Reproduce) {
             // The baseline, the paper's experiments, a quick trial: what labels alone can teach.
             finetune = finetune.labels_alone();
         }
@@ -546,6 +564,7 @@ fn within(stage: &str, name: &str, value: f64, least: f64, most: f64) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::recipe::Encoder;
 
     fn given() -> Given<'static> {
         Given::default()
@@ -570,6 +589,43 @@ mod tests {
         assert_eq!((config.seed, finetune.batch, finetune.rate), (4, 32, 0.25));
         assert_eq!(finetune.side, 96);
         assert_eq!(config.pretrain.unwrap().epochs, 180);
+    }
+
+    #[test]
+    fn few_labels_freeze_what_a_deep_vae_has_learned() {
+        let few = |from: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("config.toml");
+            std::fs::write(&file, "recipe = 'few-labels'\n").unwrap();
+            let given = Given {
+                file: Some(&file),
+                from: Some(from.to_owned()),
+                ..given()
+            };
+            Config::resolve(Stage::Finetune, &given)
+                .unwrap()
+                .finetune
+                .unwrap()
+        };
+        let from_run = few("run");
+        assert_eq!(from_run.encoder, Encoder::Freeze);
+        assert!(from_run.propagation > 0.0);
+        // The baseline has nothing to freeze, and nothing to spread by.
+        let from_scratch = few(SCRATCH);
+        assert_eq!(from_scratch.encoder, Encoder::Learn);
+        assert_eq!(from_scratch.lessons(), 0);
+    }
+
+    #[test]
+    fn labels_that_nothing_could_spread_by_are_refused_at_once() {
+        for (depth, head) in [(Depth::Shallow, Head::Conv), (Depth::Deep, Head::Dense)] {
+            let mut given = given();
+            given.finetune.propagation = Some(1.0);
+            given.finetune.head = Some(head);
+            given.pretrain.depth = Some(depth);
+            let refused = Config::resolve(Stage::Run, &given).unwrap_err().to_string();
+            assert!(refused.contains("propagation is 1"), "{refused}");
+        }
     }
 
     #[test]

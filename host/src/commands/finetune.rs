@@ -35,7 +35,7 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
     let backend = machine::of(&mut config, &folder, progress)?;
     progress.tell(&format!("training on {}", backend.name()));
     let parts = source::Parts {
-        unlabelled: config.finetune()?.consistency > 0.0,
+        unlabelled: config.finetune()?.lessons() > 0,
         ..source::Parts::LABELLED
     };
     let data = source::load(&config, parts, progress)?;

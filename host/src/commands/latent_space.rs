@@ -63,7 +63,8 @@ pub fn views(
     let ways = (0..shown / 2)
         .step_by(2)
         .map(|from| (from, from + shown / 2));
-    let interpolations = ways.map(|(from, to)| {
+    let decodes = config.pretrain()?.decodes();
+    let interpolations = ways.filter(|_| decodes).map(|(from, to)| {
         Ok(Interpolation {
             from: picture(images, indices[from])?,
             steps: way(&*vae, rows.row(from), rows.row(to))?,

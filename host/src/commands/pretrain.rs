@@ -31,15 +31,29 @@ pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
     let latent = latent_space::views(&*backend, &weights, &config, &data)?;
     report::write_pretraining(&folder, &config, &data, latent)?;
     let records = metrics::read(&folder.metrics())?;
-    let val = records.last().map(|record| &record.val);
-    let figure = |name: &str| val.and_then(|val| val.get(name)).copied();
+    let decodes = config.pretrain()?.decodes();
+    let measures = records.last().map(|record| match decodes {
+        true => &record.val,
+        false => &record.train,
+    });
+    let figure = |name: &str| measures.and_then(|all| all.get(name)).copied();
+    let number = |name: &str| figure(name).unwrap_or(f64::NAN);
+    let learned = match decodes {
+        true => format!(
+            "loss {:.4}, of which reconstruction (Σ (x̂ − x)²) {:.2} and KL {:.2} nats an image \
+             held out",
+            number("loss"),
+            number("reconstruction"),
+            number("kl")
+        ),
+        false => format!(
+            "contrastive loss {:.4} nats a view in training",
+            number("loss")
+        ),
+    };
     let text = format!(
-        "pre-trained on {} images: loss {:.4}, of which reconstruction (Σ (x̂ − x)²) {:.2} and KL \
-         {:.2} nats an image held out\nrun: {}",
+        "pre-trained on {} images: {learned}\nrun: {}",
         data.unlabelled.len(),
-        figure("loss").unwrap_or(f64::NAN),
-        figure("reconstruction").unwrap_or(f64::NAN),
-        figure("kl").unwrap_or(f64::NAN),
         folder.path().display()
     );
     let json = json!({

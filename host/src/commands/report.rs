@@ -215,8 +215,14 @@ pub(super) fn pretraining(folder: &Folder) -> Result<Pretraining> {
         train_kl: figure(&record.train, "kl"),
         val_reconstruction: figure(&record.val, "reconstruction"),
         val_kl: figure(&record.val, "kl"),
+        train_contrast: figure(&record.train, "contrast"),
     };
-    let used: LatentUse = serde_json::from_str(&files::read_text(&folder.file(show::LATENT))?)?;
+    // Without a decoder that learns there is nothing to show.
+    let latent = folder.file(show::LATENT);
+    let used = match latent.exists() {
+        true => serde_json::from_str(&files::read_text(&latent)?)?,
+        false => LatentUse::default(),
+    };
     Ok(Pretraining {
         epochs: metrics::read(&folder.metrics())?
             .iter()
@@ -233,6 +239,9 @@ pub(super) fn pretraining(folder: &Folder) -> Result<Pretraining> {
 }
 
 fn pictures(sheet: &Path) -> Result<Vec<Picture>> {
+    if !sheet.exists() {
+        return Ok(Vec::new());
+    }
     read_sheet(sheet)?.into_iter().map(Picture::new).collect()
 }
 

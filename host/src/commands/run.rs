@@ -82,11 +82,8 @@ pub fn run(arguments: &RunArguments, progress: Progress) -> Result<Answer> {
 /// The options of the baseline, which sees no unlabelled image.
 fn baseline(config: &Config) -> Config {
     let labels_alone = |finetune: &Finetune| match config.recipe {
-        Recipe::Default => finetune.labels_alone(),
-        Recipe::Paper => Finetune {
-            consistency: 0.0,
-            ..finetune.clone()
-        },
+        Recipe::Default | Recipe::FewLabels => finetune.labels_alone(),
+        Recipe::Paper => finetune.without_unlabelled(),
     };
     Config {
         finetune: config.finetune.as_ref().map(labels_alone),

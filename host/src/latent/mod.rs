@@ -4,6 +4,8 @@
 //!                      ┌─▶ kmeans, coreset, neighbours ─▶ choice: which images to label first
 //! images ─▶ features ──┤
 //!                      └─▶ neighbours, tsne: what a report shows
+//!
+//! labelled and unlabelled images, as a classifier sees them ─▶ spread: labels for all
 //! ```
 //! All but [`features`] are pure functions of [`Rows`], and give the same on any number of threads.
 
@@ -13,6 +15,7 @@ pub mod features;
 pub mod kmeans;
 pub mod neighbours;
 mod projection;
+pub mod spread;
 pub mod tsne;
 
 /// `count × dims` values, row by row: one row an image.

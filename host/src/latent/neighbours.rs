@@ -16,6 +16,29 @@ pub fn nearest(rows: &Rows, among: &[usize], query: &[f32], count: usize) -> Vec
     near.into_iter().map(|(_, row)| row).collect()
 }
 
+/// The `count` nearest others of each row, nearest first; of equally near ones those that come
+/// first. Fewer if there are no more.
+pub fn nearest_of_each(rows: &Rows, count: usize) -> Vec<Vec<usize>> {
+    let count = count.min(rows.len().saturating_sub(1));
+    let order = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    let of = |distances: &mut Vec<(f32, usize)>, row: usize| {
+        let others = (0..rows.len()).filter(|&other| other != row);
+        let distance = |other| (squared_distance(rows.row(row), rows.row(other)), other);
+        distances.clear();
+        distances.extend(others.map(distance));
+        if count < distances.len() {
+            distances.select_nth_unstable_by(count, order);
+        }
+        let near = &mut distances[..count];
+        near.sort_by(order);
+        near.iter().map(|&(_, other)| other).collect()
+    };
+    (0..rows.len())
+        .into_par_iter()
+        .map_init(Vec::new, of)
+        .collect()
+}
+
 /// The mean distance of each of `members` from its `count` nearest fellow members: the smaller,
 /// the more typical of them it is (Hacohen, Dekel and Weinshall, 2022). 0 without fellows.
 pub fn mean_distances(rows: &Rows, members: &[usize], count: usize) -> Vec<f64> {
@@ -60,6 +83,14 @@ mod tests {
             let last = near.last().map_or(0.0, |&row| distance(row));
             for row in among {
                 prop_assert!(near.contains(&row) || near.is_empty() || distance(row) >= last);
+            }
+        }
+
+        #[test]
+        fn the_nearest_of_each_row_are_those_of_it_alone(rows in any_rows(20), count in 0_usize..25) {
+            for (row, near) in nearest_of_each(&rows, count).into_iter().enumerate() {
+                let others: Vec<_> = (0..rows.len()).filter(|&other| other != row).collect();
+                prop_assert_eq!(near, nearest(&rows, &others, rows.row(row), count));
             }
         }
 

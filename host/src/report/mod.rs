@@ -154,6 +154,8 @@ pub struct VaeEpoch {
     pub val_reconstruction: f64,
     /// KL divergence of a validation image, in nats.
     pub val_kl: f64,
+    /// Contrastive loss of a view of a training image, in nats.
+    pub train_contrast: f64,
 }
 
 /// The same images three times over; the page shows the first eight of each.

@@ -1,5 +1,5 @@
 //! Fine-tuning: a classifier on few labelled images, from a pre-trained encoder or from scratch,
-//! with the unlabelled images beside them where consistency is asked for.
+//! with the unlabelled images beside them where consistency or propagation is asked for.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,13 @@ use vae96::Architecture;
 use super::consistency::Labeller;
 use super::metrics::Measures;
 use super::progress::Progress;
+use super::propagation::{self, Propagated};
 use super::recipe::{Finetune, Keep, Optimisation};
 use super::run::{Figures, Folder, Plan, Run, Task};
 use super::schedule::ramp;
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Classifier, Form, Learner, Metadata, Outcome, Pending, Target, Weights, parameters,
+    Backend, Batch, Classifier, Learner, Metadata, Outcome, Pending, Target, Weights, parameters,
 };
 use crate::data::Dataset;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
@@ -71,19 +72,41 @@ pub fn train(
     };
     let head = settings.head.into();
     let backend = backend.suited_to(&work(architecture, settings, classes, batch))?;
+    let labelled = Samples::labelled(&data.train, chosen);
+    let unlabelled = match settings.lessons() {
+        0 => None,
+        _ => Some(unlabelled(data)?),
+    };
+    let propagated = match &unlabelled {
+        Some(unlabelled) if settings.propagation > 0.0 => Some(Propagated::new(
+            propagation::Start {
+                architecture,
+                head,
+                weights: &start.weights,
+                pretrained: request.encoder.map_or(&[], |_| &start.encoder),
+            },
+            backend,
+            [&labelled, unlabelled],
+            classes,
+            settings.align,
+            progress,
+        )?),
+        _ => None,
+    };
     let mut task = FinetuneTask {
         classifier: backend.classifier(architecture, head, classes, &start.weights)?,
         settings,
         optimisation: settings.optimisation(),
         encoder: start.encoder,
         labeller: Labeller::new(classes, settings.confidence, settings.align),
+        propagated,
         steps: plan.steps(),
         val: Samples::spread(&data.val, settings.val_images),
         classes,
     };
     let mut run = Run::begin(&plan, folder, &mut task, progress)?;
     let mut sources = vec![Source {
-        samples: Samples::labelled(&data.train, chosen),
+        samples: labelled,
         drawing: Drawing {
             batch,
             side: settings.side,
@@ -93,9 +116,17 @@ pub fn train(
             streams: Drawing::MAIN,
         },
     }];
-    if settings.consistency > 0.0 {
-        sources.push(unlabelled(request, backend.form())?);
-    }
+    sources.extend(unlabelled.map(|samples| Source {
+        samples,
+        drawing: Drawing {
+            batch: settings.consistency_batch,
+            side: settings.side,
+            views: settings.unlabelled_views(),
+            form: backend.form(),
+            seed,
+            streams: Drawing::BESIDE,
+        },
+    }));
     let mut loader = Loader::training(sources, run.step() as u64)?;
     run.go(&mut task, &mut loader)?;
     run.end(&mut task, metadata)
@@ -115,10 +146,7 @@ pub fn work(
     classes: usize,
     images: usize,
 ) -> Work {
-    let unlabelled = match settings.consistency > 0.0 {
-        true => settings.consistency_batch,
-        false => 0,
-    };
+    let unlabelled = settings.lessons() * settings.consistency_batch;
     Work {
         network: work::Network::Classifier {
             architecture,
@@ -137,30 +165,15 @@ pub fn work(
     }
 }
 
-/// The unlabelled images, a slightly and a strongly varied view of each.
-fn unlabelled(request: &Request<'_>, form: Form) -> Result<Source> {
-    let Request {
-        settings,
-        data,
-        seed,
-        ..
-    } = *request;
+/// All unlabelled images.
+fn unlabelled(data: &Dataset) -> Result<Samples> {
     ensure!(
         !data.unlabelled.is_empty(),
-        "there are no unlabelled images for consistency to learn from; --consistency 0 does without"
+        "there are no unlabelled images to learn from beside the labelled ones; --consistency 0 \
+         --propagation 0 does without"
     );
     let all = (0..data.unlabelled.len()).collect();
-    Ok(Source {
-        samples: Samples::unlabelled(&data.unlabelled, all),
-        drawing: Drawing {
-            batch: settings.consistency_batch,
-            side: settings.side,
-            views: settings.weak_and_strong(),
-            form,
-            seed,
-            streams: Drawing::BESIDE,
-        },
-    })
+    Ok(Samples::unlabelled(&data.unlabelled, all))
 }
 
 /// The labelled images that a run sees: `labels_per_class` of each class, or all of them for 0.
@@ -210,19 +223,19 @@ struct FinetuneTask<'a> {
     /// The layers of the encoder, from the image on, and what their rates are multiplied with.
     encoder: Vec<&'static str>,
     labeller: Labeller,
+    propagated: Option<Propagated>,
     steps: usize,
     val: Samples,
     classes: usize,
 }
 
 impl FinetuneTask<'_> {
-    /// The labels that the averaged network gives the unlabelled images of a batch whose first
-    /// half is their slightly varied views; the weight of each image without one is 0.
-    fn label(&mut self, loaded: &Loaded, step: usize) -> Result<Vec<Target>> {
+    /// The labels that the averaged network gives these slightly varied views; the weight of each
+    /// image without one is 0.
+    fn label(&mut self, weak: &Batch, step: usize) -> Result<Vec<Target>> {
         let settings = self.settings;
-        let count = loaded.batch.count / 2;
-        let weak = loaded.batch.part(0..count);
-        let logits = self.classifier.averaged_logits(&weak)?;
+        let count = weak.count;
+        let logits = self.classifier.averaged_logits(weak)?;
         let rise = (settings.consistency_warmup * self.steps as f64).round() as usize;
         let weight = settings.consistency * ramp(step, rise) / count as f64;
         let target = |label: Option<usize>| Target {
@@ -259,9 +272,11 @@ fn consistency(targets: &[Target], outcomes: &[Outcome]) -> [(&'static str, f64)
     ]
 }
 
-/// The figures of a step on `count` labelled images, and on unlabelled ones with those targets.
+/// The figures of a step on `count` labelled images, then the unlabelled ones of consistency with
+/// those targets, then those of propagation.
 fn figures(outcomes: &[Outcome], count: usize, targets: &[Target]) -> Figures {
-    let (labelled, strong) = outcomes.split_at(count);
+    let (labelled, unlabelled) = outcomes.split_at(count);
+    let (strong, propagated) = unlabelled.split_at(targets.len());
     let mean = |of: &dyn Fn(&Outcome) -> f64| labelled.iter().map(of).sum::<f64>() / count as f64;
     let mut figures = vec![
         ("loss", mean(&|outcome| outcome.cross_entropy)),
@@ -273,6 +288,10 @@ fn figures(outcomes: &[Outcome], count: usize, targets: &[Target]) -> Figures {
     if !strong.is_empty() {
         figures.extend(consistency(targets, strong));
     }
+    if !propagated.is_empty() {
+        let shown = propagated.iter().filter(|outcome| outcome.correct).count();
+        figures.push(("propagated", shown as f64 / propagated.len() as f64));
+    }
     figures
 }
 
@@ -283,10 +302,28 @@ impl Task for FinetuneTask<'_> {
         let count = labelled.batch.count;
         let mut targets = settings.targets(&labelled.labels);
         let mut batch = Cow::Borrowed(&labelled.batch);
-        for unlabelled in unlabelled {
-            targets.extend(self.label(unlabelled, step)?);
-            let all = unlabelled.batch.count;
-            batch.to_mut().append(unlabelled.batch.part(all / 2..all))?;
+        let mut sure = 0;
+        for Loaded {
+            batch: views,
+            indices,
+            ..
+        } in unlabelled
+        {
+            let each = settings.consistency_batch;
+            let mut views = (0..views.count)
+                .step_by(each)
+                .map(|at| views.part(at..at + each));
+            if settings.consistency > 0.0
+                && let (Some(weak), Some(strong)) = (views.next(), views.next())
+            {
+                targets.extend(self.label(&weak, step)?);
+                sure = each;
+                batch.to_mut().append(strong)?;
+            }
+            if let (Some(propagated), Some(view)) = (&self.propagated, views.next()) {
+                targets.extend(propagated.targets(&indices[..each], settings.propagation));
+                batch.to_mut().append(view)?;
+            }
         }
         let rates = settings.layer_rates(&self.encoder, step, self.steps);
         let update = self.optimisation.update(step, self.steps, rates);
@@ -295,8 +332,9 @@ impl Task for FinetuneTask<'_> {
             let decay = self.decay(step);
             self.classifier.average(decay)?;
         }
-        let targets = targets.split_off(count);
-        Ok(outcomes.map(move |outcomes| figures(&outcomes, count, &targets)))
+        let mut consistent = targets.split_off(count);
+        consistent.truncate(sure);
+        Ok(outcomes.map(move |outcomes| figures(&outcomes, count, &consistent)))
     }
 
     fn validate(&mut self, _epoch: usize) -> Result<Measures> {

@@ -1,8 +1,8 @@
 //! Pre-training and fine-tuning: one loop, two tasks.
 //!
 //! [`recipe`] says what the options are and their defaults, [`run`] is the loop with its
-//! checkpoints and metrics, [`pretrain`] and [`finetune`] are what it runs; [`consistency`] lets
-//! the latter learn from unlabelled images too.
+//! checkpoints and metrics, [`pretrain`] and [`finetune`] are what it runs; [`consistency`] and
+//! `propagation` let the latter learn from unlabelled images too.
 
 pub mod checkpoint;
 pub mod consistency;
@@ -10,6 +10,7 @@ pub mod finetune;
 pub mod metrics;
 pub mod pretrain;
 pub mod progress;
+mod propagation;
 pub mod recipe;
 pub mod reproduction;
 pub mod run;

@@ -58,7 +58,7 @@ pub mod show {
 }
 
 /// How much each dimension of the latent tells.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatentUse {
     /// Mean KL divergence of each dimension over the images held out, in nats.
     pub kl_per_dimension: Vec<f64>,
@@ -190,7 +190,7 @@ impl PretrainTask<'_> {
     }
 }
 
-/// The loss an image, without the contrastive term.
+/// The VAE's loss an image, without the contrastive term.
 fn loss(settings: &Pretrain, reconstruction: f64, kl: f64) -> f64 {
     reconstruction / (2.0 * settings.sigma2) + settings.beta * kl
 }
@@ -227,19 +227,26 @@ impl Task for PretrainTask<'_> {
         Ok(loss.map(move |loss| {
             let mean = |sum: f64| sum / count as f64;
             let (reconstruction, kl) = (mean(loss.reconstruction), mean(loss.kl));
+            let contrast = mean(loss.contrast);
+            if !settings.decodes() {
+                return vec![("loss", contrast), ("contrast", contrast)];
+            }
             let mut figures = vec![
                 ("loss", self::loss(&settings, reconstruction, kl)),
                 ("reconstruction", reconstruction),
                 ("kl", kl),
             ];
             if settings.contrast > 0.0 {
-                figures.push(("contrast", mean(loss.contrast)));
+                figures.push(("contrast", contrast));
             }
             figures
         }))
     }
 
     fn validate(&mut self, epoch: usize) -> Result<Measures> {
+        if !self.settings.decodes() {
+            return Ok(Measures::new());
+        }
         let (mut images, mut reconstruction) = (0, 0.0);
         let mut kl = vec![0.0; self.latent];
         for (index, batch) in self.held_out.iter().enumerate() {

@@ -13,10 +13,13 @@ use crate::data::corrupt::Corruption;
 
 /// A set of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Recipe {
     /// What was measured to work best.
     Default,
+    /// What was measured to work best with up to about 16 labels a class: an encoder pre-trained by
+    /// the contrastive term alone and frozen, labels that spread to the unlabelled images.
+    FewLabels,
     /// What the paper's authors did: their optimisers, batches and losses, no augmentation.
     Paper,
 }
@@ -201,13 +204,13 @@ settings! {
     /// sure of a slightly varied view, its answer becomes the label of a strongly varied one. 0, as
     /// from scratch unless told otherwise, learns from labels alone.
     consistency: f64,
-    /// Unlabelled images a step.
+    /// Unlabelled images a step, for consistency and for propagation.
     consistency_batch: usize,
     /// Share of all steps over which that weight rises from 0.
     consistency_warmup: f64,
     /// The least probability that makes the network's answer a label.
     confidence: f64,
-    /// Correct its answers towards all classes being equally frequent.
+    /// Correct its answers, and labels that spread, towards all classes being equally frequent.
     align: bool,
     /// Slightly varied views keep at least this share of the image's area.
     weak_crop: f64,
@@ -221,6 +224,11 @@ settings! {
     strong_rotation: f64,
     /// Edge of the square hidden of them, as a share of theirs.
     strong_cutout: f64,
+    /// Weight of learning from the unlabelled images by labels that spread to them (label
+    /// propagation): from the labelled images to those that the pre-trained encoder sees as alike,
+    /// and on to those like them. It has to be pre-trained up to the last layer, as a deep VAE's
+    /// is. 0 for none.
+    propagation: f64,
     /// Validation images looked at after an epoch, spread evenly over all of them; 0 for all. The
     /// figures a run ends with are always of all.
     val_images: usize,
@@ -260,19 +268,25 @@ impl Pretrain {
             hue: 0.0,
             grey: 0.0,
         };
+        let deep = Self {
+            epochs: 80,
+            batch: 256,
+            rate: 3e-3,
+            contrast: 1000.0,
+            side: 64,
+            crop: 0.2,
+            colour: 0.5,
+            hue: 0.1,
+            grey: 0.2,
+            ..shallow.clone()
+        };
         match (recipe, depth) {
-            (Recipe::Default, Depth::Shallow) => shallow,
-            (Recipe::Default, Depth::Deep) => Self {
-                epochs: 80,
-                batch: 256,
-                rate: 3e-3,
-                contrast: 1000.0,
-                side: 64,
-                crop: 0.2,
-                colour: 0.5,
-                hue: 0.1,
-                grey: 0.2,
-                ..shallow
+            (Recipe::Default | Recipe::FewLabels, Depth::Shallow) => shallow,
+            (Recipe::Default, Depth::Deep) => deep,
+            (Recipe::FewLabels, Depth::Deep) => Self {
+                vae: 0.0,
+                hue: 0.0,
+                ..deep
             },
             (Recipe::Paper, _) => Self {
                 epochs: 180,
@@ -289,6 +303,11 @@ impl Pretrain {
                 ..shallow
             },
         }
+    }
+
+    /// Whether the VAE learns to decode: else its encoder alone does, by the contrastive term.
+    pub fn decodes(&self) -> bool {
+        self.vae > 0.0
     }
 
     /// How its training images are varied: the views of each.
@@ -366,12 +385,22 @@ impl Finetune {
             strong_grey: 0.1,
             strong_rotation: 15.0,
             strong_cutout: 0.4,
+            propagation: 0.0,
             val_images: 1000,
             keep: Keep::Last,
             patience: 0,
         };
         match recipe {
             Recipe::Default => default,
+            Recipe::FewLabels => Self {
+                encoder: Encoder::Freeze,
+                labels_per_class: 0,
+                epochs: 25,
+                side: 64,
+                consistency: 0.0,
+                propagation: 1.0,
+                ..default
+            },
             Recipe::Paper => Self {
                 epochs: 100,
                 epoch_images: 1,
@@ -395,16 +424,33 @@ impl Finetune {
         }
     }
 
-    /// The same without unlabelled images: what is known to work best for labels alone. All layers
-    /// have as much to learn.
+    /// What is known to work best for labels alone: without unlabelled images, and all layers have
+    /// as much to learn.
     pub fn labels_alone(&self) -> Self {
         Self {
+            encoder: Encoder::Learn,
             encoder_rate: 1.0,
             smoothing: 0.1,
             average: 0.0,
+            ..self.without_unlabelled()
+        }
+    }
+
+    /// The same without unlabelled images.
+    pub fn without_unlabelled(&self) -> Self {
+        Self {
             consistency: 0.0,
+            propagation: 0.0,
             ..self.clone()
         }
+    }
+
+    /// Views of unlabelled images that are learned from.
+    pub fn lessons(&self) -> usize {
+        [self.consistency, self.propagation]
+            .map(|weight| usize::from(weight > 0.0))
+            .iter()
+            .sum()
     }
 
     /// What it is to say of images of those classes, the loss their mean.
@@ -422,8 +468,20 @@ impl Finetune {
         varied(self.crop, self.flip, self.colour)
     }
 
-    /// The two views of each unlabelled image: a slightly and a strongly varied one.
-    pub fn weak_and_strong(&self) -> Vec<Augmentation> {
+    /// The views of each unlabelled image: for consistency a slightly and a strongly varied one, for
+    /// propagation one like the labelled images'.
+    pub fn unlabelled_views(&self) -> Vec<Augmentation> {
+        let mut views = Vec::new();
+        if self.consistency > 0.0 {
+            views.extend(self.weak_and_strong());
+        }
+        if self.propagation > 0.0 {
+            views.push(self.augmentation());
+        }
+        views
+    }
+
+    fn weak_and_strong(&self) -> [Augmentation; 2] {
         let weak = varied(self.weak_crop, self.flip, 0.0);
         let strong = Augmentation {
             grey: self.strong_grey,
@@ -431,7 +489,7 @@ impl Finetune {
             cutout: self.strong_cutout as f32,
             ..varied(self.strong_crop, self.flip, self.strong_colour)
         };
-        vec![weak, strong]
+        [weak, strong]
     }
 }
 

@@ -371,13 +371,16 @@ impl<'a> Run<'a> {
             let figure = |(name, value): (&String, &f64)| format!("{name} {value:.4}");
             measures.iter().map(figure).collect::<Vec<_>>().join(" ")
         };
+        let val = match record.val.is_empty() {
+            true => String::new(),
+            false => format!("  val {}", list(&record.val)),
+        };
         format!(
-            "{:12} epoch {:3}/{}  train {}  val {}  {:.1} s",
+            "{:12} epoch {:3}/{}  train {}{val}  {:.1} s",
             self.plan.name,
             record.epoch,
             self.plan.epochs,
             list(&record.train),
-            list(&record.val),
             record.seconds
         )
     }

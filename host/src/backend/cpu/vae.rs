@@ -167,11 +167,12 @@ impl Vae for CpuVae {
             loss.contrast =
                 networks.train_contrast(&mut tape, mean, term, objective.scale, rates)?;
         }
-        let decoded = networks.decoder.train(&mut tape, code, rates)?;
-        let targets = shrunk(targets, factor)?;
-        let weight = (objective.scale * objective.reconstruction_weight) as f32;
-        loss.reconstruction = squared_error(&mut tape, &decoded.node, &targets, weight);
-        drop(decoded);
+        if objective.decodes() {
+            let decoded = networks.decoder.train(&mut tape, code, rates)?;
+            let targets = shrunk(targets, factor)?;
+            let weight = (objective.scale * objective.reconstruction_weight) as f32;
+            loss.reconstruction = squared_error(&mut tape, &decoded.node, &targets, weight);
+        }
         let gradients = backward(tape)?;
         self.update(gradients, update)?;
         Ok(Pending::known(loss))

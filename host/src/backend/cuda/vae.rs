@@ -308,7 +308,12 @@ impl Step {
         }
     }
 
-    fn forward(&self, networks: &VaeNetworks, memory: Memory) -> Result<()> {
+    fn forward(
+        &self,
+        networks: &VaeNetworks,
+        memory: Memory,
+        objective: &VaeObjective,
+    ) -> Result<()> {
         let pass = &self.encoder;
         networks.encoder.train(memory, &pass.encoder)?;
         networks.bottleneck.train(memory, &pass.bottleneck)?;
@@ -319,7 +324,10 @@ impl Step {
         if let Some((pass, _)) = &self.contrast {
             networks.projector.train(memory, pass)?;
         }
-        networks.decoder.train(memory, &self.decoder)
+        match objective.decodes() {
+            true => networks.decoder.train(memory, &self.decoder),
+            false => Ok(()),
+        }
     }
 
     /// The losses and all gradients.
@@ -333,18 +341,11 @@ impl Step {
         let gpu = memory.gpu;
         let slots = &self.gradients;
         let wanted = Wanted::new(networks, backward);
-        let decoded = slots.layers.of_output(&self.decoder);
-        gpu.squared_error(
-            [memory.at(self.decoder.output), memory.at(self.targets)],
-            (objective.scale * objective.reconstruction_weight) as f32,
-            memory.at(decoded),
-            memory.scratch(),
-            memory.at(self.losses.reconstruction),
-        )?;
-        if wanted.decoded {
-            let to = wanted.code.then_some((slots.code, false));
-            let pass = &self.decoder;
-            (networks.decoder).backward(memory, pass, backward, decoded, to)?;
+        if objective.decodes() {
+            self.backward_decoder(networks, memory, backward, objective, &wanted)?;
+        } else {
+            gpu.fill(memory.at(self.losses.reconstruction), 0.0)?;
+            gpu.fill(memory.at(slots.code), 0.0)?;
         }
         let compared = self.backward_contrast(networks, memory, backward, objective, &wanted)?;
         if wanted.code {
@@ -366,6 +367,31 @@ impl Step {
             let (network, gradient) = (&networks.bottleneck, slots.features);
             network.backward(memory, &pass.bottleneck, backward, gradient, to)?;
             (networks.encoder).backward(memory, &pass.encoder, backward, slots.encoded, None)?;
+        }
+        Ok(())
+    }
+
+    /// The reconstruction.
+    fn backward_decoder(
+        &self,
+        networks: &VaeNetworks,
+        memory: Memory,
+        backward: &mut Backward,
+        objective: &VaeObjective,
+        wanted: &Wanted,
+    ) -> Result<()> {
+        let (slots, pass) = (&self.gradients, &self.decoder);
+        let decoded = slots.layers.of_output(pass);
+        memory.gpu.squared_error(
+            [memory.at(pass.output), memory.at(self.targets)],
+            (objective.scale * objective.reconstruction_weight) as f32,
+            memory.at(decoded),
+            memory.scratch(),
+            memory.at(self.losses.reconstruction),
+        )?;
+        if wanted.decoded {
+            let to = wanted.code.then_some((slots.code, false));
+            (networks.decoder).backward(memory, pass, backward, decoded, to)?;
         }
         Ok(())
     }
@@ -461,7 +487,7 @@ impl Vae for CudaVae {
         let slots = step.gradients.layers;
         self.step(arena, slots, update, |networks, memory, backward| {
             step.upload(memory, inputs, targets, noise)?;
-            step.forward(networks, memory)?;
+            step.forward(networks, memory, &objective)?;
             step.backward(networks, memory, backward, &objective)?;
             step.loss(memory)
         })

@@ -38,7 +38,7 @@ pub fn section(report: &Report) -> Result<Option<Section>> {
 }
 
 fn terms(pretraining: &Pretraining) -> Vec<Term> {
-    let losses = (!pretraining.epochs.is_empty()).then(|| {
+    let losses = has(&pretraining.epochs, |e| e.train_reconstruction).then(|| {
         Term(
             "Reconstruction, KL divergence",
             "The two parts of the VAE's loss, before they are weighted: the squared error summed \
@@ -62,7 +62,23 @@ fn terms(pretraining: &Pretraining) -> Vec<Term> {
             ),
         )
     });
-    [losses, shown, active].into_iter().flatten().collect()
+    let contrast = has(&pretraining.epochs, |e| e.train_contrast).then(|| {
+        Term(
+            "Contrastive loss",
+            "The cross-entropy of telling an image's other view from the views of all other \
+             images of its batch."
+                .to_owned(),
+        )
+    });
+    [losses, contrast, shown, active]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Whether any epoch has it.
+fn has(epochs: &[VaeEpoch], quantity: Quantity) -> bool {
+    epochs.iter().any(|epoch| quantity(epoch).is_finite())
 }
 
 fn plots(pretraining: &Pretraining) -> Vec<Element> {
@@ -70,24 +86,28 @@ fn plots(pretraining: &Pretraining) -> Vec<Element> {
     let mut elements = Vec::new();
     let mut panels = Vec::new();
     if !epochs.is_empty() {
-        elements.push(
-            el("ul")
-                .class("legend")
-                .child(item(false, "validation"))
-                .child(item(true, "training")),
-        );
-        panels.push(panel(
-            "Reconstruction, Σ (x̂ − x)² an image",
-            epochs,
-            |e| e.train_reconstruction,
-            |e| e.val_reconstruction,
-        ));
-        panels.push(panel(
-            "KL divergence (nats an image)",
-            epochs,
-            |e| e.train_kl,
-            |e| e.val_kl,
-        ));
+        let mut legend = el("ul").class("legend");
+        if has(epochs, |e| e.val_reconstruction) {
+            legend = legend.child(item(false, "validation"));
+        }
+        elements.push(legend.child(item(true, "training")));
+        let quantities: [(&str, Quantity, Option<Quantity>); 3] = [
+            (
+                "Reconstruction, Σ (x̂ − x)² an image",
+                |e| e.train_reconstruction,
+                Some(|e| e.val_reconstruction),
+            ),
+            (
+                "KL divergence (nats an image)",
+                |e| e.train_kl,
+                Some(|e| e.val_kl),
+            ),
+            ("Contrastive loss (nats a view)", |e| e.train_contrast, None),
+        ];
+        let found = quantities
+            .into_iter()
+            .filter(|(_, train, _)| has(epochs, *train));
+        panels.extend(found.map(|(title, train, val)| panel(title, epochs, train, val)));
     }
     if !pretraining.kl_per_dimension.is_empty() {
         panels.push(latent(&pretraining.kl_per_dimension));
@@ -104,7 +124,7 @@ fn item(dashed: bool, text: &str) -> Element {
         .text(text)
 }
 
-fn panel(title: &str, epochs: &[VaeEpoch], train: Quantity, val: Quantity) -> Element {
+fn panel(title: &str, epochs: &[VaeEpoch], train: Quantity, val: Option<Quantity>) -> Element {
     let line = |name: &str, dashed, quantity: Quantity| Line {
         name: name.to_owned(),
         colour: COLOUR,
@@ -115,10 +135,8 @@ fn panel(title: &str, epochs: &[VaeEpoch], train: Quantity, val: Quantity) -> El
             .collect(),
         mark: None,
     };
-    let drawn = [
-        line("Training", true, train),
-        line("Validation", false, val),
-    ];
+    let mut drawn = vec![line("Training", true, train)];
+    drawn.extend(val.map(|val| line("Validation", false, val)));
     figure(el("strong").text(title), [lines(title, false, &drawn)])
 }
 

@@ -157,6 +157,7 @@ fn pretraining() -> Pretraining {
             train_kl: 61.0 - 45.0 * (-t / 5.0).exp(),
             val_reconstruction: 575.0 + 700.0 * (-t / 3.0).exp() + 12.0 * wobble,
             val_kl: 62.0 - 44.0 * (-t / 5.0).exp() + wobble,
+            train_contrast: f64::NAN,
         }
     });
     let images = |count: usize, detail: f64| -> Vec<_> {

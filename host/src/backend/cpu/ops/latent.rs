@@ -50,7 +50,9 @@ pub fn sample<T: Tape>(
             })
             .collect();
         tape.add_backward_op(move |gradients| {
-            let gradient = key.take(gradients)?;
+            let mut gradient = key.take(gradients)?;
+            // Nothing adds to it where nothing is decoded.
+            gradient.resize(noise.len(), 0.0);
             let weights = || weights.iter().cycle();
             let by_mean = (gradient.iter().zip(mean.iter()).zip(weights()))
                 .map(|((g, mean), weight)| g + weight * mean)
