@@ -1,13 +1,18 @@
-"""Times whole training steps, ours and PyTorch's, on this machine's CPU.
+"""Times whole training steps, ours and PyTorch's, on this machine's CPU, or on its GPU.
 
     python3 benches/torch_step.py --json
+    python3 benches/torch_step.py --json --device cuda --precision bf16
 
-Both run the same step (forward, loss, backward, AdamW) on the same batch, in f32, on the same number
+On the CPU both run the same step (forward, loss, backward, AdamW) on the same batch, in f32, on the same number
 of threads, in turn: a few steps of one, a few of the other, round after round, once all have warmed up
 and with a pause before each turn, since OpenMP's threads spin for a while after their work. A figure is
 the median over all rounds, a ratio the median of the rounds' ratios. PyTorch runs in its default memory format,
 in channels_last and through torch.compile (which needs a C++ compiler), always with its fused AdamW;
 the fastest counts. Every one is a process of its own, so that its memory can be told.
+
+On a GPU, PyTorch's images lie there and its steps are under autocast for bf16; torch.compile takes
+CUDA graphs (`reduce-overhead`). Neither waits for a step before it begins the next: a figure is the
+time of a turn by its steps. Take many (--steps 100). Ours brings its images, as in a training.
 
 PyTorch is installed from PyPI into benches/.venv on the first call; --python names an interpreter
 that has it already.
@@ -37,6 +42,10 @@ def arguments():
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--networks", nargs="+", choices=BATCH, default=list(BATCH))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="PyTorch's ways")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=["f32", "tf32", "bf16"], default="f32",
+                        help="of the products on a GPU")
+    parser.add_argument("--batch", type=int, help="images a step (default: each network's own)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="timed steps a round")
@@ -49,7 +58,7 @@ def arguments():
 def main():
     args = arguments()
     if args.serve:
-        serve(*args.serve, args.threads)
+        serve(*args.serve, args)
         return
     python = args.python or install()
     program = args.program or build()
@@ -59,8 +68,9 @@ def main():
         return
     for name, row in result.items():
         print(f"{name}: ours {row['ours_ms']:.0f} ms, PyTorch {row['torch_ms']:.0f} ms "
-              f"({row['torch_way']}), ratio {row['ratio']:.2f}; "
-              f"memory {row['ours_mb']:.0f} and {row['torch_mb']:.0f} MB")
+              f"({row['torch_way']}), ratio {row['ratio']:.2f}; {row['ours_images_s']:.0f} and "
+              f"{row['torch_images_s']:.0f} images/s; memory of the process {row['ours_mb']:.0f} and "
+              f"{row['torch_mb']:.0f} MB")
 
 
 def install():
@@ -86,9 +96,11 @@ def build():
 def measure(program, python, name, args):
     threads = str(args.threads)
     env = dict(os.environ, RAYON_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
-    children = {"ours": Child([program, name, "--batch", str(BATCH[name])], env)}
+    batch = args.batch or BATCH[name]
+    options = ["--device", args.device, "--precision", args.precision, "--batch", str(batch)]
+    children = {"ours": Child([program, name, *options], env)}
     for way in args.ways:
-        command = [python, __file__, "--threads", threads, "--serve", name, way]
+        command = [python, __file__, "--threads", threads, *options, "--serve", name, way]
         children[way] = Child(command, env)
     for child in children.values():
         child.steps(0)
@@ -116,7 +128,11 @@ def measure(program, python, name, args):
         "torch_ways_ms": {way: medians[way] for way in ways},
         "ours_mb": memory["ours"],
         "torch_mb": memory[best],
-        "batch": BATCH[name],
+        "ours_images_s": batch / medians["ours"] * 1e3,
+        "torch_images_s": batch / medians[best] * 1e3,
+        "batch": batch,
+        "device": args.device,
+        "precision": args.precision,
         "threads": args.threads,
     }
 
@@ -149,17 +165,21 @@ class Child:
         self.process.wait()
 
 
-def serve(name, way, threads):
+def serve(name, way, args):
     """PyTorch's side of a Child. Its memory is counted from where its libraries are loaded."""
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(args.threads)
+    # TF32 is PyTorch's own choice for convolutions of f32.
+    torch.set_float32_matmul_precision("highest" if args.precision == "f32" else "high")
+    torch.backends.cudnn.allow_tf32 = args.precision != "f32"
+    torch.backends.cudnn.benchmark = True
     before = peak_mb()
-    step = Step(name, way)
+    step = Step(name, way, args.batch or BATCH[name], args.device, args.precision)
     for _ in range(WARM_UP):
         step()
     for line in sys.stdin:
-        times = [step() for _ in range(int(line))]
+        times = step.time(int(line))
         print(json.dumps({"ms": times, "peak_mb": peak_mb() - before}), flush=True)
 
 
@@ -170,24 +190,27 @@ def peak_mb():
 
 
 class Step:
-    """A network of PyTorch's with its optimiser; a call is a step, and returns milliseconds."""
+    """A network of PyTorch's with its optimiser; a call is a step."""
 
-    def __init__(self, name, way):
+    def __init__(self, name, way, count, device, precision):
         import torch
 
         torch.manual_seed(1)
-        count = BATCH[name]
+        self.gpu = device.startswith("cuda")
         layout = torch.contiguous_format if way == "default" else torch.channels_last
-        self.net = NETWORKS[name]().to(memory_format=layout)
-        self.images = torch.rand(count, 3, 96, 96).contiguous(memory_format=layout)
+        self.net = NETWORKS[name]().to(device=device, memory_format=layout)
+        images = torch.rand(count, 3, 96, 96)
+        self.images = images.to(device).contiguous(memory_format=layout)
         if name in LATENT:
-            self.noise = torch.randn(count, LATENT[name])
+            self.noise = torch.randn(count, LATENT[name]).to(device)
             self.loss = self.vae_loss
         else:
-            self.labels = torch.arange(count) % CLASSES[name]
+            self.labels = (torch.arange(count) % CLASSES[name]).to(device)
             self.loss = self.classifier_loss
         if way == "compiled":
-            self.loss = torch.compile(self.loss)
+            self.loss = torch.compile(self.loss, mode="reduce-overhead" if self.gpu else "default")
+        self.autocast = torch.autocast("cuda", dtype=torch.bfloat16,
+                                       enabled=self.gpu and precision == "bf16")
         parameters = list(self.net.parameters())
         groups = [
             dict(params=[p for p in parameters if p.dim() > 1], weight_decay=0.01),
@@ -196,13 +219,28 @@ class Step:
         self.optimiser = torch.optim.AdamW(groups, lr=1e-3, fused=True)
 
     def __call__(self):
-        start = time.perf_counter()
         self.optimiser.zero_grad()
-        loss = self.loss()
+        with self.autocast:
+            loss = self.loss()
         loss.backward()
         self.optimiser.step()
-        loss.item()
-        return (time.perf_counter() - start) * 1e3
+        return loss
+
+    def time(self, steps):
+        """The milliseconds of each of so many steps."""
+        begin = time.perf_counter()
+        times = []
+        loss = None
+        for _ in range(steps):
+            start = time.perf_counter()
+            loss = self()
+            if not self.gpu:
+                loss.item()
+            times.append((time.perf_counter() - start) * 1e3)
+        if self.gpu and steps:
+            loss.item()
+            times = [(time.perf_counter() - begin) * 1e3 / steps] * steps
+        return times
 
     def vae_loss(self):
         encoder, mean, log_variance, decoder = self.net
