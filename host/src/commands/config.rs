@@ -645,6 +645,21 @@ mod tests {
     }
 
     #[test]
+    fn runs_from_before_labels_spread_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let config = Config::resolve(Stage::Finetune, &given()).unwrap();
+        let text = toml::to_string(&config).unwrap();
+        let older: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with("propagation"))
+            .collect();
+        assert!(older.len() < text.lines().count());
+        std::fs::write(&file, older.join("\n")).unwrap();
+        assert_eq!(Config::load(&file).unwrap(), config);
+    }
+
+    #[test]
     fn values_out_of_range_are_named() {
         let mut given = given();
         given.finetune.side = Some(50);

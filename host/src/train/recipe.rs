@@ -228,6 +228,7 @@ settings! {
     /// propagation): from the labelled images to those that the pre-trained encoder sees as alike,
     /// and on to those like them. It has to be pre-trained up to the last layer, as a deep VAE's
     /// is. 0 for none.
+    #[serde(default)] // Runs from before there was any say nothing of it.
     propagation: f64,
     /// Validation images looked at after an epoch, spread evenly over all of them; 0 for all. The
     /// figures a run ends with are always of all.
