@@ -48,7 +48,7 @@ pub fn run(arguments: &PretrainCommand, progress: Progress) -> Result<Answer> {
         ),
         false => format!(
             "contrastive loss {:.4} nats a view in training",
-            number("loss")
+            number("contrast")
         ),
     };
     let text = format!(
