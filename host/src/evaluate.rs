@@ -39,11 +39,20 @@ pub fn answers(
     logits_of: impl Fn(&Batch) -> Result<Vec<f32>>,
 ) -> Result<Predictions> {
     let labels = samples.labels().to_vec();
-    let mut logits = Vec::with_capacity(labels.len() * classes);
-    for loaded in Loader::evaluation(samples, BATCH.count, BATCH.side)? {
-        logits.extend(logits_of(&loaded?.batch)?);
+    Predictions::new(values(samples, BATCH, logits_of)?, labels, classes)
+}
+
+/// What `values_of` gives of all `samples` in order, in batches of that size.
+pub fn values(
+    samples: Samples,
+    size: Size,
+    values_of: impl Fn(&Batch) -> Result<Vec<f32>>,
+) -> Result<Vec<f32>> {
+    let mut values = Vec::new();
+    for loaded in Loader::evaluation(samples, size.count, size.side)? {
+        values.extend(values_of(&loaded?.batch)?);
     }
-    Predictions::new(logits, labels, classes)
+    Ok(values)
 }
 
 /// What the model file says of `data`, on all cores.

@@ -8,7 +8,8 @@ use super::Rows;
 use crate::backend::Vae;
 use crate::backend::work::Size;
 use crate::data::Images;
-use crate::data::loader::{Loader, Samples};
+use crate::data::loader::Samples;
+use crate::evaluate;
 
 /// Images encoded together.
 pub const BATCH: Size = Size {
@@ -28,12 +29,11 @@ pub fn means(
     indices: Vec<usize>,
     progress: &ProgressBar,
 ) -> Result<Rows> {
-    let mut values = Vec::with_capacity(indices.len() * latent);
     let samples = Samples::unlabelled(images, indices);
-    for loaded in Loader::evaluation(samples, BATCH.count, BATCH.side)? {
-        let batch = loaded?.batch;
-        values.extend(vae.encode(&batch)?.mean);
+    let values = evaluate::values(samples, BATCH, |batch| {
+        let mean = vae.encode(batch)?.mean;
         progress.inc(batch.count as u64);
-    }
+        Ok(mean)
+    })?;
     Ok(Rows::new(latent, values))
 }

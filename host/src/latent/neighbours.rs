@@ -16,24 +16,27 @@ pub fn nearest(rows: &Rows, among: &[usize], query: &[f32], count: usize) -> Vec
     near.into_iter().map(|(_, row)| row).collect()
 }
 
-/// The `count` nearest others of each row, nearest first; of equally near ones those that come
-/// first. Fewer if there are no more.
-pub fn nearest_of_each(rows: &Rows, count: usize) -> Vec<Vec<usize>> {
-    let count = count.min(rows.len().saturating_sub(1));
+/// The `count` fellow members nearest to each of `members`, nearest first, with the squared
+/// distance of each; of equally near ones those that come first. Fewer if there are no more.
+pub fn nearest_fellows(rows: &Rows, members: &[usize], count: usize) -> Vec<Vec<(f32, usize)>> {
+    let count = count.min(members.len().saturating_sub(1));
     let order = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-    let of = |distances: &mut Vec<(f32, usize)>, row: usize| {
-        let others = (0..rows.len()).filter(|&other| other != row);
-        let distance = |other| (squared_distance(rows.row(row), rows.row(other)), other);
+    let of = |distances: &mut Vec<(f32, usize)>, place: usize| {
+        let row = rows.row(members[place]);
+        let fellows = (0..members.len()).filter(|&other| other != place);
+        let distance = |other| (squared_distance(row, rows.row(members[other])), other);
         distances.clear();
-        distances.extend(others.map(distance));
+        distances.extend(fellows.map(distance));
         if count < distances.len() {
             distances.select_nth_unstable_by(count, order);
         }
         let near = &mut distances[..count];
         near.sort_by(order);
-        near.iter().map(|&(_, other)| other).collect()
+        near.iter()
+            .map(|&(squared, other)| (squared, members[other]))
+            .collect()
     };
-    (0..rows.len())
+    (0..members.len())
         .into_par_iter()
         .map_init(Vec::new, of)
         .collect()
@@ -42,28 +45,14 @@ pub fn nearest_of_each(rows: &Rows, count: usize) -> Vec<Vec<usize>> {
 /// The mean distance of each of `members` from its `count` nearest fellow members: the smaller,
 /// the more typical of them it is (Hacohen, Dekel and Weinshall, 2022). 0 without fellows.
 pub fn mean_distances(rows: &Rows, members: &[usize], count: usize) -> Vec<f64> {
-    let count = count.min(members.len().saturating_sub(1));
-    let one = |place: usize| {
-        let row = rows.row(members[place]);
-        let fellows = members
-            .iter()
-            .enumerate()
-            .filter(|&(other, _)| other != place);
-        let distances = fellows.map(|(_, &other)| squared_distance(row, rows.row(other)));
-        let mut near: Vec<f32> = distances.collect();
-        if count == 0 {
-            return 0.0;
-        }
-        near.select_nth_unstable_by(count - 1, f32::total_cmp);
-        near.truncate(count);
-        // Sums have one order, whatever the selection left.
-        near.sort_by(f32::total_cmp);
-        near.iter()
-            .map(|&squared| f64::from(squared).sqrt())
-            .sum::<f64>()
-            / count as f64
+    let mean = |near: &Vec<(f32, usize)>| {
+        let distances = near.iter().map(|&(squared, _)| f64::from(squared).sqrt());
+        distances.sum::<f64>() / near.len().max(1) as f64
     };
-    (0..members.len()).into_par_iter().map(one).collect()
+    nearest_fellows(rows, members, count)
+        .iter()
+        .map(mean)
+        .collect()
 }
 
 #[cfg(test)]
@@ -88,8 +77,10 @@ mod tests {
 
         #[test]
         fn the_nearest_of_each_row_are_those_of_it_alone(rows in any_rows(20), count in 0_usize..25) {
-            for (row, near) in nearest_of_each(&rows, count).into_iter().enumerate() {
+            let all: Vec<_> = (0..rows.len()).collect();
+            for (row, near) in nearest_fellows(&rows, &all, count).into_iter().enumerate() {
                 let others: Vec<_> = (0..rows.len()).filter(|&other| other != row).collect();
+                let near: Vec<_> = near.into_iter().map(|(_, other)| other).collect();
                 prop_assert_eq!(near, nearest(&rows, &others, rows.row(row), count));
             }
         }

@@ -3,8 +3,8 @@
 
 use rayon::prelude::*;
 
-use super::neighbours::nearest_of_each;
-use super::{Rows, squared_distance};
+use super::Rows;
+use super::neighbours::nearest_fellows;
 
 /// Neighbours by which a row is joined to others.
 const NEIGHBOURS: usize = 10;
@@ -43,9 +43,11 @@ pub fn spread(rows: &Rows, labels: &[usize], classes: usize, align: bool) -> Vec
     }
     let mut shares = values.split_off(labels.len() * classes);
     normalise(&mut shares, classes);
-    for _ in 0..if align { BALANCINGS } else { 0 } {
-        balance(&mut shares, classes);
-        normalise(&mut shares, classes);
+    if align {
+        for _ in 0..BALANCINGS {
+            balance(&mut shares, classes);
+            normalise(&mut shares, classes);
+        }
     }
     shares.chunks_exact(classes).map(guess).collect()
 }
@@ -84,12 +86,15 @@ struct Graph(Vec<Vec<(usize, f64)>>);
 
 impl Graph {
     fn new(rows: &Rows) -> Self {
+        let all: Vec<usize> = (0..rows.len()).collect();
         let mut edges = vec![Vec::new(); rows.len()];
-        for (row, near) in nearest_of_each(rows, NEIGHBOURS).into_iter().enumerate() {
-            for other in near {
+        for (row, near) in nearest_fellows(rows, &all, NEIGHBOURS)
+            .into_iter()
+            .enumerate()
+        {
+            for (squared, other) in near {
                 // Of rows of length 1: |a − b|² = 2 (1 − cos).
-                let squared = f64::from(squared_distance(rows.row(row), rows.row(other)));
-                let affinity = (-squared / (2.0 * TEMPERATURE)).exp();
+                let affinity = (-f64::from(squared) / (2.0 * TEMPERATURE)).exp();
                 edges[row].push((other, affinity));
                 edges[other].push((row, affinity));
             }

@@ -6,8 +6,8 @@ use vae96::{Architecture, Head, Layer};
 
 use super::progress::Progress;
 use crate::backend::work::{Network, Work};
-use crate::backend::{Backend, Target, Tensor, Weights};
-use crate::data::loader::{Loader, Samples};
+use crate::backend::{Backend, Classifier, Target, Tensor, Weights};
+use crate::data::loader::Samples;
 use crate::evaluate;
 use crate::latent::Rows;
 use crate::latent::spread::{Guess, spread};
@@ -56,13 +56,15 @@ impl Propagated {
         );
         let mut values = Vec::new();
         for samples in [labelled, unlabelled] {
-            for loaded in
-                Loader::evaluation(samples.clone(), evaluate::BATCH.count, evaluate::BATCH.side)?
-            {
-                let batch = loaded?.batch;
-                values.extend(network.classifier.logits(&batch)?);
-                bar.inc(batch.count as u64);
-            }
+            values.extend(evaluate::values(
+                samples.clone(),
+                evaluate::BATCH,
+                |batch| {
+                    let features = network.classifier.logits(batch)?;
+                    bar.inc(batch.count as u64);
+                    Ok(features)
+                },
+            )?);
         }
         bar.finish_and_clear();
         let rows = Rows::new(network.dims, values);
@@ -103,7 +105,7 @@ impl Propagated {
 
 /// A classifier whose answers are what its last layer would read.
 struct Features {
-    classifier: Box<dyn crate::backend::Classifier>,
+    classifier: Box<dyn Classifier>,
     dims: usize,
 }
 
