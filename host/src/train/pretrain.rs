@@ -105,6 +105,11 @@ pub fn train(
         None => Weights::initial(&parameters::vae(autoencoder), seed),
     };
     let backend = backend.suited_to(&work(autoencoder, settings, batch))?;
+    // Without a decoder that learns, nothing looks at them.
+    let held_out = match settings.decodes() {
+        true => split.held_out,
+        false => Vec::new(),
+    };
     let mut task = PretrainTask {
         vae: backend.vae(autoencoder, &weights)?,
         optimisation: settings.optimisation(),
@@ -112,7 +117,7 @@ pub fn train(
         latent: autoencoder.latent(),
         seed,
         steps: plan.steps(),
-        held_out: Loader::evaluation(Samples::unlabelled(images, split.held_out), BATCH, SIDE)?
+        held_out: Loader::evaluation(Samples::unlabelled(images, held_out), BATCH, SIDE)?
             .map(|loaded| Ok(loaded?.batch))
             .collect::<Result<_>>()?,
         folder,

@@ -289,12 +289,16 @@ impl Step {
         }
     }
 
-    /// Brings the batch. Images that are to be made as they are come once.
-    fn upload(&self, memory: Memory, inputs: &Batch, targets: &Batch, noise: &[f32]) -> Result<()> {
+    /// Brings what the encoder and the sample read.
+    fn bring_inputs(&self, memory: Memory, inputs: &Batch, noise: &[f32]) -> Result<()> {
+        (self.encoder.arrival).bring(memory, inputs, self.encoder.images)?;
+        memory.at(self.noise).upload(noise)
+    }
+
+    /// Brings what the decoder is to make. Images that are to be made as they are come once.
+    fn bring_targets(&self, memory: Memory, inputs: &Batch, targets: &Batch) -> Result<()> {
         let arrival = self.encoder.arrival;
         let images = memory.at(self.encoder.images);
-        arrival.bring(memory, inputs, self.encoder.images)?;
-        memory.at(self.noise).upload(noise)?;
         let same = std::ptr::eq(inputs, targets);
         let to = memory.at(self.targets);
         match self.shrunk {
@@ -486,7 +490,10 @@ impl Vae for CudaVae {
         let step = Step::new(networks, &mut arena, inputs.count, shape, contrast)?;
         let slots = step.gradients.layers;
         self.step(arena, slots, update, |networks, memory, backward| {
-            step.upload(memory, inputs, targets, noise)?;
+            step.bring_inputs(memory, inputs, noise)?;
+            if objective.decodes() {
+                step.bring_targets(memory, inputs, targets)?;
+            }
             step.forward(networks, memory, &objective)?;
             step.backward(networks, memory, backward, &objective)?;
             step.loss(memory)
