@@ -14,39 +14,19 @@ struct Mma {
     // From one line to the next: 4 words of 8 lines, which a warp reads at a time, lie in 32 banks.
     static constexpr int STRIDE = WORDS + 4;
 
-    // A panel of LINES lines of a factor. What a line has to work out is worked out once.
-    template <int LINES, class Factor> struct Panel {
-        // Words that a thread brings.
-        static constexpr int EACH = LINES * WORDS / THREADS;
-        const Factor &factor;
-        typename Factor::Line lines[EACH];
-        float values[EACH][Word::VALUES];
+    template <int LINES, class Factor> struct Panel : Lines<LINES, WORDS, Factor> {
+        using Base = Lines<LINES, WORDS, Factor>;
+        float values[Base::EACH][Word::VALUES];
 
-        // Neighbouring threads read neighbouring values.
-        static __device__ int line(int i) {
-            return Factor::ALONG_DEPTH ? threadIdx.x / WORDS + i * (THREADS / WORDS)
-                                       : threadIdx.x % LINES;
-        }
-        static __device__ int word(int i) {
-            return Factor::ALONG_DEPTH ? threadIdx.x % WORDS
-                                       : threadIdx.x / LINES + i * (THREADS / LINES);
-        }
-
-        __device__ Panel(const Factor &factor, int first) : factor(factor) {
-#pragma unroll
-            for (int i = 0; i < EACH; ++i) {
-                lines[i] = factor.line(first + line(i));
-            }
-        }
+        using Base::Base;
 
         // Reads it.
         __device__ void fetch(int begin, int end) {
 #pragma unroll
-            for (int i = 0; i < EACH; ++i) {
+            for (int i = 0; i < Base::EACH; ++i) {
 #pragma unroll
                 for (int v = 0; v < Word::VALUES; ++v) {
-                    const int k = begin + word(i) * Word::VALUES + v;
-                    values[i][v] = k < end ? factor.load(lines[i], factor.depth(k)) : 0.0f;
+                    values[i][v] = Base::value(i, begin + Base::along(i) * Word::VALUES + v, end);
                 }
             }
         }
@@ -54,8 +34,8 @@ struct Mma {
         // Writes what was read.
         __device__ void store(unsigned (*to)[STRIDE]) const {
 #pragma unroll
-            for (int i = 0; i < EACH; ++i) {
-                to[line(i)][word(i)] = Word::of(values[i]);
+            for (int i = 0; i < Base::EACH; ++i) {
+                to[Base::line(i)][Base::along(i)] = Word::of(values[i]);
             }
         }
     };

@@ -66,6 +66,36 @@ __device__ void finish_tile(const Results &results, const Out &out, int rows, in
     }
 }
 
+// A panel of LINES lines of a factor, LENGTH long: what of it a thread brings, EACH of them. What a
+// line has to work out is worked out once.
+template <int LINES, int LENGTH, class Factor> struct Lines {
+    static constexpr int EACH = LINES * LENGTH / THREADS;
+    const Factor &factor;
+    typename Factor::Line lines[EACH];
+
+    // Neighbouring threads read neighbouring values.
+    static __device__ int line(int i) {
+        return Factor::ALONG_DEPTH ? threadIdx.x / LENGTH + i * (THREADS / LENGTH)
+                                   : threadIdx.x % LINES;
+    }
+    static __device__ int along(int i) {
+        return Factor::ALONG_DEPTH ? threadIdx.x % LENGTH
+                                   : threadIdx.x / LINES + i * (THREADS / LINES);
+    }
+
+    __device__ Lines(const Factor &factor, int first) : factor(factor) {
+#pragma unroll
+        for (int i = 0; i < EACH; ++i) {
+            lines[i] = factor.line(first + line(i));
+        }
+    }
+
+    // What lies at depth `k` of the thread's line of that number; 0 from `end` on.
+    __device__ float value(int i, int k, int end) const {
+        return k < end ? factor.load(lines[i], factor.depth(k)) : 0.0f;
+    }
+};
+
 // In f32, on the cores that do all else.
 struct Fma {
     // Depth of the panels that a block holds in shared memory.
@@ -75,34 +105,15 @@ struct Fma {
     // Keeps the columns of a panel in different banks.
     static constexpr int SKEW = 4;
 
-    // A panel of LINES lines of a factor. What a line has to work out is worked out once.
-    template <int LINES, class Factor> struct Panel {
-        static constexpr int EACH = LINES * DEPTH / THREADS;
-        const Factor &factor;
-        typename Factor::Line lines[EACH];
-
-        // Neighbouring threads read neighbouring values.
-        static __device__ int line(int i) {
-            return Factor::ALONG_DEPTH ? threadIdx.x / DEPTH + i * (THREADS / DEPTH)
-                                       : threadIdx.x % LINES;
-        }
-        static __device__ int depth(int i) {
-            return Factor::ALONG_DEPTH ? threadIdx.x % DEPTH
-                                       : threadIdx.x / LINES + i * (THREADS / LINES);
-        }
-
-        __device__ Panel(const Factor &factor, int first) : factor(factor) {
-#pragma unroll
-            for (int i = 0; i < EACH; ++i) {
-                lines[i] = factor.line(first + line(i));
-            }
-        }
+    template <int LINES, class Factor> struct Panel : Lines<LINES, DEPTH, Factor> {
+        using Base = Lines<LINES, DEPTH, Factor>;
+        using Base::Base;
 
         __device__ void load(float (*to)[LINES + SKEW], int begin, int end) const {
 #pragma unroll
-            for (int i = 0; i < EACH; ++i) {
-                const int k = begin + depth(i);
-                to[depth(i)][line(i)] = k < end ? factor.load(lines[i], factor.depth(k)) : 0.0f;
+            for (int i = 0; i < Base::EACH; ++i) {
+                const int k = begin + Base::along(i);
+                to[Base::along(i)][Base::line(i)] = Base::value(i, k, end);
             }
         }
     };

@@ -212,6 +212,13 @@ impl Map {
         }
     }
 
+    fn output_channels(&self) -> usize {
+        match self.transposed {
+            false => self.grid.channels,
+            true => self.plane.channels,
+        }
+    }
+
     /// How many tiles give moments of each channel of the outputs; none where a tile's sums are
     /// parts.
     pub fn tiles(&self) -> Option<usize> {
@@ -222,11 +229,7 @@ impl Map {
     /// Asks for the scratch memory of all three products, and of moments.
     pub fn need(&self, arena: &mut Arena) {
         if let Some(tiles) = self.tiles() {
-            let channels = match self.transposed {
-                false => self.grid.channels,
-                true => self.plane.channels,
-            };
-            arena.need(tiles * channels * MOMENTS);
+            arena.need(tiles * self.output_channels() * MOMENTS);
         }
         for product in [Product::Gather, Product::Scatter, Product::Weigh] {
             let parts = self.tiling(product).parts;
@@ -283,13 +286,12 @@ impl Map {
             "{sums} values of scratch memory"
         );
         if let Some(moments) = moments {
-            let channels = match product {
-                Product::Gather => self.grid.channels,
-                Product::Scatter => self.plane.channels,
-                Product::Weigh => 0,
-            };
+            assert_eq!(product, self.outputs(), "only outputs have moments");
             assert_eq!(parts, 1, "parts of sums have no moments");
-            super::check(moments, grid[0] * grid[2] * channels * MOMENTS);
+            super::check(
+                moments,
+                grid[0] * grid[2] * self.output_channels() * MOMENTS,
+            );
         }
         let to = if parts == 1 { out } else { scratch };
         let [first, second] = factors.map(Argument::from);
