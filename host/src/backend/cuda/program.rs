@@ -15,8 +15,8 @@ use super::kernels;
 use crate::backend::Precision;
 use crate::files;
 
-/// The first version that gives machine code.
-const OLDEST: (c_int, c_int) = (11, 1);
+/// The first version that knows `__grid_constant__`.
+const OLDEST: (c_int, c_int) = (11, 7);
 
 /// The compiler.
 pub struct Compiler {

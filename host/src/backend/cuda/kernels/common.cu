@@ -79,6 +79,18 @@ __device__ inline void block_max(float &value, int &index) {
     __syncthreads();
 }
 
+// Divides by a number that the launch knows, by way of its reciprocal: exact for dividends from 0 to
+// 2³¹ − 1 (Granlund and Montgomery, 1994).
+struct Divisor {
+    int value;
+    unsigned factor;
+    int shift;
+
+    __device__ int quotient(int dividend) const {
+        return (unsigned long long)(unsigned)dividend * factor >> shift;
+    }
+};
+
 // Two sums of a column.
 struct Pair {
     double first, second;

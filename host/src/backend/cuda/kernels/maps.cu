@@ -11,19 +11,78 @@
 // A linear layer is a 1×1 window over planes of one pixel. Each is one matrix product whose factors
 // are read where they lie (implicit GEMM): nothing is unfolded to memory. Where the result has few
 // tiles, the depth is cut into parts whose sums `sum_parts` adds. Else a tile leaves the moments of
-// its columns, which are channels, where BatchNorm asks for them. `Product` computes the tile of a
-// block: `Fma` in f32, `Mma` on matrix cores.
+// its columns, which are channels, where BatchNorm asks for them.
+//
+// What a window sees of one row of a plane lies side by side: a run of kernel · channels values.
+// The depth goes from run to run, each filled up to whole quads. Where a quad lies on a multiple of
+// 16 bytes it is read at once, else value by value.
+
+// The pixels along one axis of a plane that windows reach with the same taps: those of which
+// pixel + padding leaves the rest `phase` by the stride.
+struct Phase {
+    int phase, first, taps;
+    // The place in the grid of the window that sees the first pixel with the first tap.
+    int window;
+    // How many there are.
+    Divisor count;
+    // The grid's values that they see in one row, filled up to whole quads.
+    Divisor run;
+};
+
+// The greatest stride.
+constexpr int MOST_PHASES = 4;
 
 struct Windows {
     int count;
     int plane_height, plane_width, plane_channels;
     int grid_height, grid_width, grid_channels;
     int kernel, stride, padding;
+    // Of a place in the grid: places of an image, and those of a row.
+    Divisor places, row;
+    // A run of the plane, filled up.
+    Divisor run;
+    // The grid's channels.
+    Divisor channels;
+    Phase vertical[MOST_PHASES], horizontal[MOST_PHASES];
 
-    __device__ int plane() const { return plane_height * plane_width * plane_channels; }
-    __device__ int grid() const { return grid_height * grid_width * grid_channels; }
-    __device__ int places() const { return grid_height * grid_width; }
+    __device__ int plane_row() const { return plane_width * plane_channels; }
+    __device__ int plane() const { return plane_height * plane_row(); }
+    __device__ int grid_row() const { return grid_width * grid_channels; }
+    __device__ int grid() const { return grid_height * grid_row(); }
+    // A run of the plane as it is.
+    __device__ int seen() const { return kernel * plane_channels; }
 };
+
+// A line that is nowhere: no row of it lies in an image.
+constexpr int NOWHERE = -(1 << 30);
+
+// A place in a run.
+struct Tap {
+    int row;
+    // The place in its run, and how much of the run is left from there on.
+    int place, left;
+    // From the first value of the first run to it, in memory.
+    int offset;
+};
+
+// Four values of a row of `len` from `place` on, of which the first `left` count; 0 beside the row.
+__device__ inline Quad quad_of_row(const float *from, bool inside, int place, int len, int left,
+                                   bool whole) {
+    Quad quad = {};
+    if (whole) {
+        if (inside && (unsigned)place < (unsigned)len) {
+            quad = whole_quad(from);
+        }
+        return quad;
+    }
+#pragma unroll
+    for (int v = 0; v < 4; ++v) {
+        if (inside && (unsigned)(place + v) < (unsigned)len && v < left) {
+            quad.values[v] = from[v];
+        }
+    }
+    return quad;
+}
 
 // Results that lie row by row.
 struct Rows {
@@ -32,171 +91,181 @@ struct Rows {
     int add;
     Moments *moments;
 
-    __device__ float *row(int row) const { return values + (long long)row * columns; }
+    __device__ float *at(int row, int column) const {
+        return values + (long long)row * columns + column;
+    }
 };
 
-// Lines of values that lie one after the other.
-struct Matrix {
-    const float *values;
-    int lines, columns;
+// A line for each channel of the grid, along it its weights.
+struct Kernels {
+    const Windows &windows;
+    const float *weights;
+    bool whole;
 
     static constexpr bool ALONG_DEPTH = true;
-    // Where it begins; −1 for none.
+    // Where it begins; NOWHERE if it is none.
     typedef int Line;
-    __device__ Line line(int line) const { return line < lines ? line * columns : -1; }
-    __device__ int depth(int k) const { return k; }
-    __device__ float load(Line line, int k) const { return line >= 0 ? values[line + k] : 0.0f; }
+    __device__ Line line(int channel) const {
+        return channel < windows.grid_channels ? channel * windows.kernel * windows.seen()
+                                               : NOWHERE;
+    }
+    __device__ Tap depth(int k) const {
+        const int row = windows.run.quotient(k), place = k - row * windows.run.value;
+        return {row, place, windows.seen() - place, row * windows.seen() + place};
+    }
+    __device__ Quad quad(Line line, Tap tap) const {
+        return quad_of_row(weights + line + tap.offset, line != NOWHERE, tap.place,
+                           windows.seen(), tap.left, whole);
+    }
 };
 
 // A line for each window, along it the values that it sees.
 struct Seen {
-    Windows windows;
+    const Windows &windows;
     const float *plane;
+    bool whole;
 
     static constexpr bool ALONG_DEPTH = true;
     struct Line {
-        // Where the image begins; −1 for none.
-        int image;
-        int top, left;
-    };
-    struct Tap {
-        int row, column, channel;
+        // Where the first value that it sees lies, or would lie, in memory and in its row.
+        int start, left;
+        // The row of the plane.
+        int top;
     };
     __device__ Line line(int place) const {
-        const int image = place / windows.places(), pixel = place % windows.places();
+        const int image = windows.places.quotient(place);
         if (image >= windows.count) {
-            return {-1, 0, 0};
+            return {0, 0, NOWHERE};
         }
-        return {image * windows.plane(),
-                pixel / windows.grid_width * windows.stride - windows.padding,
-                pixel % windows.grid_width * windows.stride - windows.padding};
+        const int pixel = place - image * windows.places.value;
+        const int row = windows.row.quotient(pixel);
+        const int column = pixel - row * windows.row.value;
+        const int top = row * windows.stride - windows.padding;
+        const int left = (column * windows.stride - windows.padding) * windows.plane_channels;
+        return {image * windows.plane() + top * windows.plane_row() + left, left, top};
     }
     __device__ Tap depth(int k) const {
-        const int tap = k / windows.plane_channels;
-        return {tap / windows.kernel, tap % windows.kernel, k % windows.plane_channels};
+        const int row = windows.run.quotient(k), place = k - row * windows.run.value;
+        return {row, place, windows.seen() - place, row * windows.plane_row() + place};
     }
-    __device__ float load(Line line, Tap tap) const {
-        const int y = line.top + tap.row, x = line.left + tap.column;
-        const bool inside = line.image >= 0 && y >= 0 && y < windows.plane_height && x >= 0 &&
-                            x < windows.plane_width;
-        return inside ? plane[line.image + (y * windows.plane_width + x) * windows.plane_channels +
-                              tap.channel]
-                      : 0.0f;
+    __device__ Quad quad(Line line, Tap tap) const {
+        const bool inside = (unsigned)(line.top + tap.row) < (unsigned)windows.plane_height;
+        return quad_of_row(plane + (line.start + tap.offset), inside, line.left + tap.place,
+                           windows.plane_row(), tap.left, whole);
     }
 };
 
-template <class Product, int ROWS, int COLUMNS>
+// How the factors of a product are read: the first bit of `whole` is of the first, the next of the
+// second.
+__device__ inline bool first_whole(int whole) { return whole & 1; }
+__device__ inline bool second_whole(int whole) { return whole >> 1 & 1; }
+
+template <class Unit, int ROWS, int COLUMNS>
 __device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
-                       int parts, int add, Moments *moments) {
-    const int rows = windows.count * windows.places(), columns = windows.grid_channels;
-    const int depth = windows.kernel * windows.kernel * windows.plane_channels;
-    const Seen left = {windows, plane};
-    const Matrix right = {weights, columns, depth};
+                       int whole, int parts, int add, Moments *moments) {
+    const int rows = windows.count * windows.places.value, columns = windows.grid_channels;
+    const Seen left = {windows, plane, first_whole(whole)};
+    const Kernels right = {windows, weights, second_whole(whole)};
     const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add,
                      moments ? moments + (long long)blockIdx.x * columns : nullptr};
-    Product::template tile<ROWS, COLUMNS>(left, right, to, rows, columns, depth, blockIdx.z, parts);
+    tile<Unit, ROWS, COLUMNS>(left, right, to, rows, columns, windows.kernel * windows.run.value,
+                              blockIdx.z, parts);
 }
 
-// The pixels along one axis of a plane that windows reach with the same taps: those of which
-// pixel + padding leaves the rest `phase` by the stride.
-struct Phase {
-    int phase, first, count, taps;
-
-    __device__ Phase(int phase, int pixels, const Windows &windows) : phase(phase) {
-        const int stride = windows.stride;
-        first = ((phase - windows.padding) % stride + stride) % stride;
-        count = first < pixels ? (pixels - first + stride - 1) / stride : 0;
-        taps = phase < windows.kernel ? (windows.kernel - phase + stride - 1) / stride : 0;
-    }
-};
-
-// A line for each pixel of a phase, along it the windows that see the pixel.
+// A line for each pixel of a phase, along it what the windows that see the pixel hold, from the
+// last window of a row to the first: that is their order in memory.
 struct Seeing {
-    Windows windows;
+    const Windows &windows;
     const float *grid;
-    Phase rows, columns;
+    bool whole;
+    const Phase &rows, &columns;
 
     static constexpr bool ALONG_DEPTH = true;
     struct Line {
-        // Where the image begins; −1 for none.
-        int image;
-        int row, column;
-    };
-    struct Tap {
-        int row, column, channel;
+        // Where the first value lies, or would lie, in memory and in its row.
+        int start, left;
+        // The row of the grid.
+        int top;
     };
     __device__ Line line(int pixel) const {
-        const int column = pixel % columns.count * windows.stride + columns.first;
-        const int rest = pixel / columns.count;
-        const int row = rest % rows.count * windows.stride + rows.first;
-        const int image = rest / rows.count;
+        const int rest = columns.count.quotient(pixel);
+        const int image = rows.count.quotient(rest);
         if (image >= windows.count) {
-            return {-1, 0, 0};
+            return {0, 0, NOWHERE};
         }
-        // The window that sees it with its phase's first tap; further taps are of windows before.
-        return {image * windows.grid(),
-                (row + windows.padding - rows.phase) / windows.stride,
-                (column + windows.padding - columns.phase) / windows.stride};
+        // The window that sees it with the first tap; further taps are of windows before.
+        const int top = rest - image * rows.count.value + rows.window;
+        const int last = pixel - rest * columns.count.value + columns.window;
+        const int left = (last + 1 - columns.taps) * windows.grid_channels;
+        return {image * windows.grid() + top * windows.grid_row() + left, left, top};
     }
     __device__ Tap depth(int k) const {
-        const int tap = k / windows.grid_channels;
-        return {tap / columns.taps, tap % columns.taps, k % windows.grid_channels};
+        const int row = columns.run.quotient(k), place = k - row * columns.run.value;
+        return {row, place, columns.taps * windows.grid_channels - place,
+                place - row * windows.grid_row()};
     }
-    __device__ float load(Line line, Tap tap) const {
-        const int y = line.row - tap.row, x = line.column - tap.column;
-        const bool inside = line.image >= 0 && y >= 0 && y < windows.grid_height && x >= 0 &&
-                            x < windows.grid_width;
-        return inside ? grid[line.image + (y * windows.grid_width + x) * windows.grid_channels +
-                             tap.channel]
-                      : 0.0f;
+    __device__ Quad quad(Line line, Tap tap) const {
+        const bool inside = (unsigned)(line.top - tap.row) < (unsigned)windows.grid_height;
+        return quad_of_row(grid + (line.start + tap.offset), inside, line.left + tap.place,
+                           windows.grid_row(), tap.left, whole);
     }
 };
 
 // A line for each channel of the plane, along it its weights in the taps of a phase.
 struct Weights {
-    Windows windows;
+    const Windows &windows;
     const float *weights;
-    Phase rows, columns;
+    bool whole;
+    const Phase &rows, &columns;
 
     static constexpr bool ALONG_DEPTH = false;
-    typedef const float *Line;
-    __device__ Line line(int channel) const {
-        return channel < windows.plane_channels ? weights + channel : nullptr;
+    // The channel.
+    typedef int Line;
+    // Where the weights begin; NOWHERE where a run is filled up.
+    typedef int Depth;
+    __device__ Line line(int channel) const { return channel; }
+    __device__ Depth depth(int k) const {
+        const int row = columns.run.quotient(k), place = k - row * columns.run.value;
+        const int window = windows.channels.quotient(place);
+        const int channel = place - window * windows.channels.value;
+        if (window >= columns.taps) {
+            return NOWHERE;
+        }
+        const int y = row * windows.stride + rows.phase;
+        const int x = (columns.taps - 1 - window) * windows.stride + columns.phase;
+        return ((channel * windows.kernel + y) * windows.kernel + x) * windows.plane_channels;
     }
-    __device__ int depth(int k) const {
-        const int tap = k / windows.grid_channels, channel = k % windows.grid_channels;
-        const int row = tap / columns.taps * windows.stride + rows.phase;
-        const int column = tap % columns.taps * windows.stride + columns.phase;
-        return ((channel * windows.kernel + row) * windows.kernel + column) *
-               windows.plane_channels;
+    __device__ Quad quad(Line channel, Depth depth) const {
+        return quad_of_row(weights + (depth + channel), depth != NOWHERE, channel,
+                           windows.plane_channels, 4, whole);
     }
-    __device__ float load(Line line, int offset) const { return line ? line[offset] : 0.0f; }
 };
 
 // Results that lie at the pixels of a phase.
 struct Pixels {
-    Windows windows;
+    const Windows &windows;
     float *plane;
-    Phase rows, columns;
+    const Phase &rows, &columns;
     int add;
     Moments *moments;
 
-    __device__ float *row(int pixel) const {
-        const int x = pixel % columns.count * windows.stride + columns.first;
-        const int rest = pixel / columns.count;
-        const int y = rest % rows.count * windows.stride + rows.first;
-        const long long line = (long long)(rest / rows.count) * windows.plane_height + y;
-        return plane + (line * windows.plane_width + x) * windows.plane_channels;
+    __device__ float *at(int pixel, int channel) const {
+        const int rest = columns.count.quotient(pixel);
+        const int x = (pixel - rest * columns.count.value) * windows.stride + columns.first;
+        const int image = rows.count.quotient(rest);
+        const int y = (rest - image * rows.count.value) * windows.stride + rows.first;
+        const long long line = (long long)image * windows.plane_height + y;
+        return plane + (line * windows.plane_width + x) * windows.plane_channels + channel;
     }
 };
 
-template <class Product, int ROWS, int COLUMNS>
+template <class Unit, int ROWS, int COLUMNS>
 __device__ void scatter(const Windows &windows, const float *grid, const float *weights,
-                        float *out, int parts, int add, Moments *moments) {
+                        float *out, int whole, int parts, int add, Moments *moments) {
     const int phase = blockIdx.z / parts, part = blockIdx.z % parts;
-    const Phase vertical(phase / windows.stride, windows.plane_height, windows);
-    const Phase horizontal(phase % windows.stride, windows.plane_width, windows);
-    const int rows = windows.count * vertical.count * horizontal.count;
+    const Phase &vertical = windows.vertical[phase / windows.stride];
+    const Phase &horizontal = windows.horizontal[phase % windows.stride];
+    const int rows = windows.count * vertical.count.value * horizontal.count.value;
     const int columns = windows.plane_channels;
     if (moments) {
         moments += ((long long)phase * gridDim.x + blockIdx.x) * columns;
@@ -209,29 +278,27 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
         }
         return;
     }
-    const int depth = vertical.taps * horizontal.taps * windows.grid_channels;
-    const Seeing left = {windows, grid, vertical, horizontal};
-    const Weights right = {windows, weights, vertical, horizontal};
+    const Seeing left = {windows, grid, first_whole(whole), vertical, horizontal};
+    const Weights right = {windows, weights, second_whole(whole), vertical, horizontal};
     float *to = out + (long long)part * windows.count * windows.plane();
     const Pixels pixels = {windows, to, vertical, horizontal, add, moments};
-    Product::template tile<ROWS, COLUMNS>(left, right, pixels, rows, columns, depth, part, parts);
+    tile<Unit, ROWS, COLUMNS>(left, right, pixels, rows, columns,
+                              vertical.taps * horizontal.run.value, part, parts);
 }
 
 // A line for each channel of the grid, along it the windows.
 struct Results {
-    Windows windows;
+    const Windows &windows;
     const float *grid;
+    bool whole;
 
     static constexpr bool ALONG_DEPTH = false;
-    typedef const float *Line;
-    __device__ Line line(int channel) const {
-        return channel < windows.grid_channels ? grid + channel : nullptr;
-    }
-    __device__ long long depth(int place) const {
-        return (long long)place * windows.grid_channels;
-    }
-    __device__ float load(Line line, long long offset) const {
-        return line ? line[offset] : 0.0f;
+    typedef int Line;
+    __device__ Line line(int channel) const { return channel; }
+    __device__ int depth(int place) const { return place * windows.grid_channels; }
+    __device__ Quad quad(Line channel, int start) const {
+        return quad_of_row(grid + (start + channel), true, channel, windows.grid_channels, 4,
+                           whole);
     }
 };
 
@@ -240,38 +307,52 @@ struct Sights {
     Seen seen;
 
     static constexpr bool ALONG_DEPTH = false;
-    typedef Seen::Tap Line;
-    __device__ Line line(int k) const { return seen.depth(k); }
+    typedef Tap Line;
+    __device__ Line line(int k) const {
+        const Tap tap = seen.depth(k);
+        return tap.row < seen.windows.kernel ? tap : Tap{NOWHERE, 0, 0, 0};
+    }
     __device__ Seen::Line depth(int place) const { return seen.line(place); }
-    __device__ float load(Line tap, Seen::Line window) const {
-        return tap.row < seen.windows.kernel ? seen.load(window, tap) : 0.0f;
+    __device__ Quad quad(Line tap, Seen::Line window) const { return seen.quad(window, tap); }
+};
+
+// Results that are weights: a row for each channel of the grid, in it run by run.
+struct Runs {
+    const Windows &windows;
+    float *weights;
+    int add;
+    Moments *moments;
+
+    __device__ float *at(int channel, int k) const {
+        const int row = windows.run.quotient(k), place = k - row * windows.run.value;
+        const long long run = (long long)channel * windows.kernel + row;
+        return place < windows.seen() ? weights + run * windows.seen() + place : nullptr;
     }
 };
 
-template <class Product, int ROWS, int COLUMNS>
+template <class Unit, int ROWS, int COLUMNS>
 __device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out,
-                      int parts, int add, Moments *) {
-    const int rows = windows.grid_channels;
-    const int columns = windows.kernel * windows.kernel * windows.plane_channels;
-    const Results left = {windows, grid};
-    const Sights right = {{windows, plane}};
-    const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add, nullptr};
-    Product::template tile<ROWS, COLUMNS>(left, right, to, rows, columns,
-                                          windows.count * windows.places(), blockIdx.z, parts);
+                      int whole, int parts, int add, Moments *) {
+    const int rows = windows.grid_channels, seen = windows.kernel * windows.seen();
+    const Results left = {windows, grid, second_whole(whole)};
+    const Sights right = {{windows, plane, first_whole(whole)}};
+    const Runs to = {windows, out + (long long)blockIdx.z * rows * seen, add, nullptr};
+    tile<Unit, ROWS, COLUMNS>(left, right, to, rows, windows.kernel * windows.run.value,
+                              windows.count * windows.places.value, blockIdx.z, parts);
 }
 
 // Each in three shapes of tile: results with few columns, neither, with few rows. Two blocks at a
 // time hide each other's waits.
-#define MAP(name, kernel, product, rows, columns)                                                  \
-    KERNEL __launch_bounds__(THREADS, 2) kernel(Windows windows, const float *first,               \
-                                                const float *second, float *out, int parts,        \
-                                                int add, Moments *moments) {                       \
-        name<product, rows, columns>(windows, first, second, out, parts, add, moments);            \
+#define MAP(name, kernel, unit, rows, columns)                                                     \
+    KERNEL __launch_bounds__(THREADS, 2)                                                           \
+        kernel(const __grid_constant__ Windows windows, const float *first, const float *second,   \
+               float *out, int whole, int parts, int add, Moments *moments) {                      \
+        name<unit, rows, columns>(windows, first, second, out, whole, parts, add, moments);        \
     }
-#define MAPS(name, kernel, product)                                                                \
-    MAP(name, kernel##_tall, product, 256, 16)                                                     \
-    MAP(name, kernel##_square, product, 128, 64)                                                   \
-    MAP(name, kernel##_flat, product, 16, 256)
+#define MAPS(name, kernel, unit)                                                                   \
+    MAP(name, kernel##_tall, unit, 256, 16)                                                        \
+    MAP(name, kernel##_square, unit, 128, 64)                                                      \
+    MAP(name, kernel##_flat, unit, 16, 256)
 
 MAPS(gather, gather, Fma)
 MAPS(scatter, scatter, Fma)

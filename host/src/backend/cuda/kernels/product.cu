@@ -1,10 +1,15 @@
 // A matrix product, a tile of ROWS × COLUMNS results a block: out(row, column) =
 // Σ left(row, k) · right(column, k) over part `part` of `parts` of the depth, panel by panel.
 //
-// Factors and results lie as their types say (`maps.cu` has them). A result knows its rows, whether
-// it is added to what is there, and where the moments of the tile's columns go, if anywhere. A
-// factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the
-// value where the two meet; neighbours in memory are ALONG_DEPTH or across the lines.
+// Factors and results lie as their types say (`maps.cu` has them). A result knows where it goes, if
+// anywhere, whether it is added to what is there, and where the moments of the tile's columns go. A
+// factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the four
+// values, neighbours in memory, that begin where the two meet: they are ALONG_DEPTH or across the
+// lines.
+//
+// Panels come to shared memory by turns in one of two places: while a block multiplies one panel,
+// the next is on its way to the threads' registers. What the panels are made of and how they are
+// multiplied is a `Unit`'s: `Fma` in f32, `Mma` on matrix cores.
 
 // The depth of a part, whole panels of `panel` of it but for the last.
 struct Part {
@@ -17,39 +22,121 @@ struct Part {
     }
 };
 
+// Four values that lie side by side.
+struct Quad {
+    float values[4];
+};
+
+// Those on a multiple of 16 bytes.
+__device__ inline Quad whole_quad(const float *from) {
+    const float4 quad = *(const float4 *)from;
+    return {{quad.x, quad.y, quad.z, quad.w}};
+}
+
+// Words of a line of a panel.
+constexpr int WORDS = 16;
+
+// A thread's share of a panel of LINES lines of a factor, whose words are VALUES values each. What a
+// line or a depth has to work out is worked out once.
+template <int LINES, int VALUES, class Factor, bool ALONG_DEPTH = Factor::ALONG_DEPTH> struct Share;
+
+// Of quads along the depth: neighbouring threads read the neighbouring quads of a line.
+template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Factor, true> {
+    static constexpr int ACROSS = WORDS * VALUES / 4, STEP = THREADS / ACROSS;
+    static constexpr int EACH = (LINES + STEP - 1) / STEP;
+    const Factor &factor;
+    typename Factor::Line lines[EACH];
+    Quad quads[EACH];
+
+    static __device__ int line(int i) { return threadIdx.x / ACROSS + i * STEP; }
+    static __device__ int depth() { return threadIdx.x % ACROSS * 4; }
+
+    __device__ Share(const Factor &factor, int first) : factor(factor) {
+#pragma unroll
+        for (int i = 0; i < EACH; ++i) {
+            lines[i] = factor.line(first + line(i));
+        }
+    }
+
+    __device__ void fetch(int begin, int end) {
+        const int k = begin + depth();
+        const auto depth = factor.depth(k);
+#pragma unroll
+        for (int i = 0; i < EACH; ++i) {
+            quads[i] = k < end ? factor.quad(lines[i], depth) : Quad{};
+        }
+    }
+};
+
+// Of quads across the lines: four neighbouring threads read 16 lines at one depth.
+template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Factor, false> {
+    static constexpr int STEP = THREADS / WORDS * 4;
+    static constexpr int EACH = (LINES + STEP - 1) / STEP;
+    const Factor &factor;
+    typename Factor::Line lines[EACH];
+    Quad quads[EACH][VALUES];
+
+    static __device__ int line(int i) {
+        return threadIdx.x % 4 * 4 + threadIdx.x / (4 * WORDS) * 16 + i * STEP;
+    }
+    static __device__ int word() { return threadIdx.x / 4 % WORDS; }
+
+    __device__ Share(const Factor &factor, int first) : factor(factor) {
+#pragma unroll
+        for (int i = 0; i < EACH; ++i) {
+            lines[i] = factor.line(first + line(i));
+        }
+    }
+
+    __device__ void fetch(int begin, int end) {
+#pragma unroll
+        for (int v = 0; v < VALUES; ++v) {
+            const int k = begin + word() * VALUES + v;
+            const auto depth = factor.depth(k);
+#pragma unroll
+            for (int i = 0; i < EACH; ++i) {
+                quads[i][v] = k < end ? factor.quad(lines[i], depth) : Quad{};
+            }
+        }
+    }
+};
+
 // Ends a tile: writes its results, and the moments of its columns where they are asked for, summed
 // about the first row, so that nothing is lost where a mean is far from zero. `Results` calls what
-// it is given with the place in the tile of each result of a thread, and the result; GROUPS threads
-// share the results of a column. `scratch` holds (2 · GROUPS + 1) · COLUMNS values.
+// it is given with the place in the tile of each result of a thread, the number of its column among
+// the thread's OWN columns, and the result; GROUPS threads share the results of a column. `scratch`
+// holds (2 · GROUPS + 1) · COLUMNS values.
 template <int ROWS, int COLUMNS, class Results, class Out>
 __device__ void finish_tile(const Results &results, const Out &out, int rows, int columns,
                             float *scratch) {
     const int top = blockIdx.x * ROWS, left = blockIdx.y * COLUMNS;
-    results.each([&](int row, int column, float value) {
+    results.each([&](int row, int column, int, float value) {
         if (top + row < rows && left + column < columns) {
-            float &to = out.row(top + row)[left + column];
-            to = out.add ? to + value : value;
+            if (float *to = out.at(top + row, left + column)) {
+                *to = out.add ? *to + value : value;
+            }
         }
     });
     if (!out.moments) {
         return;
     }
     const int count = min(ROWS, rows - top);
-    float *sums = scratch + results.group() * COLUMNS;
-    float *squares = sums + Results::GROUPS * COLUMNS;
     float *centres = scratch + 2 * Results::GROUPS * COLUMNS;
-    __syncthreads();
-    results.each([&](int row, int column, float value) {
-        sums[column] = squares[column] = 0.0f;
+    results.each([&](int row, int column, int, float value) {
         if (row == 0) {
             centres[column] = value;
         }
     });
     __syncthreads();
-    results.each([&](int row, int column, float value) {
+    float sums[Results::OWN] = {}, squares[Results::OWN] = {};
+    results.each([&](int row, int column, int own, float value) {
         const float deviation = row < count ? value - centres[column] : 0.0f;
-        sums[column] += deviation;
-        squares[column] += deviation * deviation;
+        sums[own] += deviation;
+        squares[own] += deviation * deviation;
+    });
+    results.each_column([&](int column, int own) {
+        scratch[results.group() * COLUMNS + column] = sums[own];
+        scratch[(Results::GROUPS + results.group()) * COLUMNS + column] = squares[own];
     });
     __syncthreads();
     for (int column = threadIdx.x; column < min(COLUMNS, columns - left); column += THREADS) {
@@ -66,61 +153,96 @@ __device__ void finish_tile(const Results &results, const Out &out, int rows, in
     }
 }
 
-// A panel of LINES lines of a factor, LENGTH long: what of it a thread brings, EACH of them. What a
-// line has to work out is worked out once.
-template <int LINES, int LENGTH, class Factor> struct Lines {
-    static constexpr int EACH = LINES * LENGTH / THREADS;
-    const Factor &factor;
-    typename Factor::Line lines[EACH];
-
-    // Neighbouring threads read neighbouring values.
-    static __device__ int line(int i) {
-        return Factor::ALONG_DEPTH ? threadIdx.x / LENGTH + i * (THREADS / LENGTH)
-                                   : threadIdx.x % LINES;
-    }
-    static __device__ int along(int i) {
-        return Factor::ALONG_DEPTH ? threadIdx.x % LENGTH
-                                   : threadIdx.x / LINES + i * (THREADS / LINES);
-    }
-
-    __device__ Lines(const Factor &factor, int first) : factor(factor) {
-#pragma unroll
-        for (int i = 0; i < EACH; ++i) {
-            lines[i] = factor.line(first + line(i));
+template <class Unit, int ROWS, int COLUMNS, class Left, class Right, class Out>
+__device__ void tile(const Left &left, const Right &right, const Out &out, int rows, int columns,
+                     int depth, int part, int parts) {
+    typedef typename Unit::template Panel<ROWS, Left> Lefts;
+    typedef typename Unit::template Panel<COLUMNS, Right> Rights;
+    typedef typename Unit::template Results<ROWS, COLUMNS> Results;
+    constexpr int SIZE = Lefts::SIZE + Rights::SIZE, DEPTH = WORDS * Unit::VALUES;
+    // The words of the left's panel, then those of the right's, twice.
+    __shared__ uint4 panels[2 * SIZE / 4];
+    unsigned *const places = (unsigned *)panels;
+    Results results;
+    Share<ROWS, Unit::VALUES, Left> lefts(left, blockIdx.x * ROWS);
+    Share<COLUMNS, Unit::VALUES, Right> rights(right, blockIdx.y * COLUMNS);
+    const Part stretch(depth, part, parts, DEPTH);
+    const auto fetch = [&](int k) {
+        lefts.fetch(k, stretch.end);
+        rights.fetch(k, stretch.end);
+    };
+    const auto store = [&](unsigned *to) {
+        Lefts::put(lefts, to);
+        Rights::put(rights, to + Lefts::SIZE);
+    };
+    fetch(stretch.begin);
+    store(places);
+    __syncthreads();
+    int turn = 0;
+    for (int k = stretch.begin; k < stretch.end; k += DEPTH) {
+        const bool more = k + DEPTH < stretch.end;
+        if (more) {
+            fetch(k + DEPTH);
         }
+        const unsigned *panel = places + turn * SIZE;
+        results.template multiply<Lefts, Rights>(panel, panel + Lefts::SIZE);
+        turn = 1 - turn;
+        if (more) {
+            store(places + turn * SIZE);
+        }
+        __syncthreads();
     }
-
-    // What lies at depth `k` of the thread's line of that number; 0 from `end` on.
-    __device__ float value(int i, int k, int end) const {
-        return k < end ? factor.load(lines[i], factor.depth(k)) : 0.0f;
-    }
-};
+    // The panels are done with.
+    static_assert((2 * Results::GROUPS + 1) * COLUMNS <= 2 * SIZE, "the panels have room for it");
+    finish_tile<ROWS, COLUMNS>(results, out, rows, columns, (float *)panels);
+}
 
 // In f32, on the cores that do all else.
 struct Fma {
-    // Depth of the panels that a block holds in shared memory.
-    static constexpr int DEPTH = 16;
+    static constexpr int VALUES = 1;
     // Columns that a thread computes.
     static constexpr int SIDE = 4;
-    // Keeps the columns of a panel in different banks.
-    static constexpr int SKEW = 4;
 
-    template <int LINES, class Factor> struct Panel : Lines<LINES, DEPTH, Factor> {
-        using Base = Lines<LINES, DEPTH, Factor>;
-        using Base::Base;
+    // The values of all lines at one depth, then those at the next. Four more keep neighbours in
+    // different banks.
+    template <int LINES, class Factor> struct Panel {
+        static constexpr int PITCH = LINES + 4, SIZE = WORDS * PITCH;
 
-        __device__ void load(float (*to)[LINES + SKEW], int begin, int end) const {
+        static __device__ void put(const Share<LINES, VALUES, Factor, true> &share, unsigned *to) {
 #pragma unroll
-            for (int i = 0; i < Base::EACH; ++i) {
-                const int k = begin + Base::along(i);
-                to[Base::along(i)][Base::line(i)] = Base::value(i, k, end);
+            for (int i = 0; i < share.EACH; ++i) {
+                if (share.line(i) < LINES) {
+#pragma unroll
+                    for (int v = 0; v < 4; ++v) {
+                        to[(share.depth() + v) * PITCH + share.line(i)] =
+                            __float_as_uint(share.quads[i].values[v]);
+                    }
+                }
             }
+        }
+        static __device__ void put(const Share<LINES, VALUES, Factor, false> &share,
+                                   unsigned *to) {
+#pragma unroll
+            for (int i = 0; i < share.EACH; ++i) {
+                if (share.line(i) < LINES) {
+                    const float *quad = share.quads[i][0].values;
+                    *(uint4 *)(to + share.word() * PITCH + share.line(i)) = {
+                        __float_as_uint(quad[0]), __float_as_uint(quad[1]),
+                        __float_as_uint(quad[2]), __float_as_uint(quad[3])};
+                }
+            }
+        }
+        // The value of a line at a depth.
+        static __device__ float value(const unsigned *panel, int line, int depth) {
+            return __uint_as_float(panel[depth * PITCH + line]);
         }
     };
 
-    // Those of a thread: HEIGHT × SIDE from `row` and `column` on, of COLUMNS columns.
-    template <int HEIGHT, int COLUMNS> struct Results {
+    // Those of a thread: HEIGHT × SIDE from `row` and `column` on.
+    template <int ROWS, int COLUMNS> struct Results {
+        static constexpr int HEIGHT = ROWS * COLUMNS / (SIDE * THREADS), OWN = SIDE;
         static constexpr int ACROSS = COLUMNS / SIDE, GROUPS = THREADS / ACROSS;
+        static_assert(HEIGHT * SIDE * THREADS == ROWS * COLUMNS, "every thread has as many");
         const int row = threadIdx.x / ACROSS * HEIGHT, column = threadIdx.x % ACROSS * SIDE;
         float sums[HEIGHT][SIDE] = {};
 
@@ -130,42 +252,29 @@ struct Fma {
             for (int i = 0; i < HEIGHT; ++i) {
 #pragma unroll
                 for (int j = 0; j < SIDE; ++j) {
-                    each(row + i, column + j, sums[i][j]);
+                    each(row + i, column + j, j, sums[i][j]);
                 }
             }
         }
-    };
-
-    template <int ROWS, int COLUMNS, class Left, class Right, class Out>
-    static __device__ void tile(const Left &left, const Right &right, const Out &out, int rows,
-                                int columns, int depth, int part, int parts) {
-        // Rows that a thread computes.
-        constexpr int HEIGHT = ROWS * COLUMNS / (SIDE * THREADS);
-        static_assert(HEIGHT * SIDE * THREADS == ROWS * COLUMNS, "every thread has as many results");
-        __shared__ float lefts[DEPTH][ROWS + SKEW];
-        __shared__ float rights[DEPTH][COLUMNS + SKEW];
-        typedef Results<HEIGHT, COLUMNS> Mine;
-        __shared__ float scratch[(2 * Mine::GROUPS + 1) * COLUMNS];
-        Mine results;
-        const int row = results.row, column = results.column;
-        const Panel<ROWS, Left> left_panel(left, blockIdx.x * ROWS);
-        const Panel<COLUMNS, Right> right_panel(right, blockIdx.y * COLUMNS);
-        const Part stretch(depth, part, parts, DEPTH);
-        auto &sums = results.sums;
-        for (int k = stretch.begin; k < stretch.end; k += DEPTH) {
-            left_panel.load(lefts, k, stretch.end);
-            right_panel.load(rights, k, stretch.end);
-            __syncthreads();
+        template <class Each> __device__ void each_column(Each each) const {
 #pragma unroll
-            for (int d = 0; d < DEPTH; ++d) {
+            for (int j = 0; j < SIDE; ++j) {
+                each(column + j, j);
+            }
+        }
+
+        template <class Lefts, class Rights>
+        __device__ void multiply(const unsigned *lefts, const unsigned *rights) {
+#pragma unroll
+            for (int depth = 0; depth < WORDS; ++depth) {
                 float a[HEIGHT], b[SIDE];
 #pragma unroll
                 for (int i = 0; i < HEIGHT; ++i) {
-                    a[i] = lefts[d][row + i];
+                    a[i] = Lefts::value(lefts, row + i, depth);
                 }
 #pragma unroll
                 for (int j = 0; j < SIDE; ++j) {
-                    b[j] = rights[d][column + j];
+                    b[j] = Rights::value(rights, column + j, depth);
                 }
 #pragma unroll
                 for (int i = 0; i < HEIGHT; ++i) {
@@ -175,8 +284,6 @@ struct Fma {
                     }
                 }
             }
-            __syncthreads();
         }
-        finish_tile<ROWS, COLUMNS>(results, out, rows, columns, scratch);
-    }
+    };
 };

@@ -1,8 +1,9 @@
 //! Convolutions, transposed convolutions and linear layers: `kernels/maps.cu`.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use vae96::{Op, Shape, Window};
 
+use super::divisor::Divisor;
 use super::{Gpu, MOMENTS, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
@@ -43,6 +44,12 @@ const DEPTH: usize = 16;
 /// Blocks that keep a large GPU busy.
 const ENOUGH_BLOCKS: usize = 256;
 
+/// The greatest stride, as the kernels have it.
+const MOST_PHASES: usize = 4;
+
+/// Values that are read at once.
+const QUAD: usize = 4;
+
 /// The tiles there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TileShape {
@@ -54,14 +61,20 @@ enum TileShape {
 impl TileShape {
     const ALL: [Self; 3] = [Self::Square, Self::Tall, Self::Flat];
 
-    /// Rows and columns. An operand is read once for each tile that it meets: a square tile has 43
-    /// multiplications for each value that it reads, the others 15.
+    /// Rows and columns.
     fn size(self) -> [usize; 2] {
         match self {
             Self::Square => [128, 64],
             Self::Tall => [256, 16],
             Self::Flat => [16, 256],
         }
+    }
+
+    /// What a tile costs for each value of the depth: bringing one to shared memory takes about as
+    /// many instructions as 128 multiplications of a matrix core.
+    fn cost(self) -> usize {
+        let [rows, columns] = self.size();
+        128 * (rows + columns) + rows * columns
     }
 }
 
@@ -169,7 +182,6 @@ impl Map {
             window,
             ..
         } = *self;
-        let taps = window.kernel * window.kernel;
         let (rows, columns, phases) = match product {
             Product::Gather => (count * grid.height * grid.width, grid.channels, 1),
             // The largest phase; the blocks that smaller ones do not need end at once.
@@ -179,18 +191,14 @@ impl Map {
                 let phases = window.stride * window.stride;
                 (count * height * width, plane.channels, phases)
             }
-            Product::Weigh => (grid.channels, taps * plane.channels, 1),
+            Product::Weigh => (grid.channels, window.kernel * self.run(), 1),
         };
         let tiles = |shape: TileShape| {
             let [height, width] = shape.size();
             [rows.div_ceil(height), columns.div_ceil(width)]
         };
-        // Values that are computed, and those beyond the result with them.
-        let computed = |shape: &TileShape| -> usize {
-            let sizes = [tiles(*shape), shape.size()];
-            sizes.iter().flatten().product()
-        };
-        let best = TileShape::ALL.into_iter().min_by_key(computed);
+        let cost = |shape: &TileShape| tiles(*shape).iter().product::<usize>() * shape.cost();
+        let best = TileShape::ALL.into_iter().min_by_key(cost);
         let shape = best.unwrap_or(TileShape::Square);
         let [down, across] = tiles(shape);
         let (len, depth) = self.sizes(product);
@@ -203,6 +211,11 @@ impl Map {
             grid: [down, across, phases * parts],
             parts,
         }
+    }
+
+    /// What a window sees of a row of the plane, filled up to whole quads.
+    fn run(&self) -> usize {
+        filled(self.window.kernel * self.plane.channels)
     }
 
     fn outputs(&self) -> Product {
@@ -241,14 +254,14 @@ impl Map {
 
     /// The outputs from inputs and weights.
     pub fn forward(&self, gpu: &Gpu, operands: Operands) -> Result<()> {
-        self.run(gpu, self.outputs(), operands)
+        self.launch(gpu, self.outputs(), operands)
     }
 
     /// The gradient of the inputs from that of the outputs and weights.
     pub fn input_gradient(&self, gpu: &Gpu, operands: Operands) -> Result<()> {
         match self.transposed {
-            false => self.run(gpu, Product::Scatter, operands),
-            true => self.run(gpu, Product::Gather, operands),
+            false => self.launch(gpu, Product::Scatter, operands),
+            true => self.launch(gpu, Product::Gather, operands),
         }
     }
 
@@ -257,10 +270,10 @@ impl Map {
         if self.transposed {
             operands.factors.reverse();
         }
-        self.run(gpu, Product::Weigh, operands)
+        self.launch(gpu, Product::Weigh, operands)
     }
 
-    fn run(&self, gpu: &Gpu, product: Product, operands: Operands) -> Result<()> {
+    fn launch(&self, gpu: &Gpu, product: Product, operands: Operands) -> Result<()> {
         let Operands {
             factors,
             out,
@@ -295,7 +308,8 @@ impl Map {
         }
         let to = if parts == 1 { out } else { scratch };
         let [first, second] = factors.map(Argument::from);
-        let windows = Argument::value(self.windows()?);
+        let windows = self.windows()?;
+        let whole = self.whole(product, factors);
         let added = (add && parts == 1).into();
         let matrix = !self.exact && gpu.precision() != Precision::F32;
         gpu.launch(
@@ -303,10 +317,11 @@ impl Map {
             grid,
             [super::THREADS, 1, 1],
             &[
-                windows,
+                Argument::words(&windows),
                 first,
                 second,
                 to.into(),
+                whole.into(),
                 int(parts)?,
                 added,
                 moments.into(),
@@ -323,8 +338,23 @@ impl Map {
         Ok(())
     }
 
+    /// Which of a product's factors lie so that quads of them can be read at once, a bit each.
+    fn whole(&self, product: Product, factors: [Span; 2]) -> i32 {
+        let (plane, grid) = (self.plane.channels, self.grid.channels);
+        let sizes = match product {
+            Product::Gather => [plane, self.window.kernel * plane],
+            Product::Scatter => [grid, plane],
+            Product::Weigh => [plane, grid],
+        };
+        let [first, second] = [0, 1].map(|factor| {
+            let aligned = |place: u64| place.is_multiple_of((QUAD * size_of::<f32>()) as u64);
+            sizes[factor].is_multiple_of(QUAD) && aligned(factors[factor].address())
+        });
+        i32::from(first) | i32::from(second) << 1
+    }
+
     /// The kernels' `Windows`.
-    fn windows(&self) -> Result<[i32; 10]> {
+    fn windows(&self) -> Result<Vec<i32>> {
         let Self {
             count,
             plane,
@@ -335,6 +365,11 @@ impl Map {
         for values in [count * plane.len(), count * grid.len()] {
             super::count(values)?;
         }
+        ensure!(
+            window.stride <= MOST_PHASES,
+            "a stride of {} is more than the {MOST_PHASES} that the GPU's kernels take",
+            window.stride
+        );
         let fields = [
             count,
             plane.height,
@@ -347,12 +382,50 @@ impl Map {
             window.stride,
             window.padding,
         ];
-        let mut windows = [0; 10];
-        for (to, field) in windows.iter_mut().zip(fields) {
-            *to = super::count(field)?;
+        let fields = fields.into_iter().map(super::count);
+        let mut words = fields.collect::<Result<Vec<_>>>()?;
+        for divisor in [
+            grid.height * grid.width,
+            grid.width,
+            self.run(),
+            grid.channels,
+        ] {
+            words.extend(Divisor::new(divisor)?.words());
         }
-        Ok(windows)
+        for pixels in [plane.height, plane.width] {
+            for phase in 0..MOST_PHASES {
+                words.extend(self.phase(phase, pixels)?);
+            }
+        }
+        Ok(words)
     }
+
+    /// The kernels' `Phase` along an axis of so many pixels.
+    fn phase(&self, phase: usize, pixels: usize) -> Result<Vec<i32>> {
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = self.window;
+        // The first pixel for which pixel + padding leaves that rest.
+        let first = (phase + stride * padding - padding) % stride;
+        let count = pixels.saturating_sub(first).div_ceil(stride);
+        let taps = kernel.saturating_sub(phase).div_ceil(stride);
+        // A phase beyond the stride is none, and no one asks for its window.
+        let window = (first + padding).saturating_sub(phase) / stride;
+        let mut words = [phase, first, taps, window]
+            .into_iter()
+            .map(super::count)
+            .collect::<Result<Vec<_>>>()?;
+        words.extend(Divisor::new(count)?.words());
+        words.extend(Divisor::new(filled(taps * self.grid.channels))?.words());
+        Ok(words)
+    }
+}
+
+/// So many values filled up to whole quads.
+fn filled(values: usize) -> usize {
+    values.next_multiple_of(QUAD)
 }
 
 #[cfg(test)]
