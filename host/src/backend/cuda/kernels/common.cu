@@ -102,28 +102,38 @@ struct Moments {
 };
 
 // Adds up the pairs of a block's threads of one threadIdx.x; the thread of threadIdx.y = 0 has the
-// sum.
+// sum: a tree of halves.
 __device__ inline Pair sum_of_rows(Pair mine) {
     __shared__ Pair pairs[THREADS];
-    pairs[threadIdx.y * blockDim.x + threadIdx.x] = mine;
-    __syncthreads();
-    if (threadIdx.y == 0) {
-        for (int row = 1; row < blockDim.y; ++row) {
-            mine.first += pairs[row * blockDim.x + threadIdx.x].first;
-            mine.second += pairs[row * blockDim.x + threadIdx.x].second;
+    for (int rows = blockDim.y; rows > 1;) {
+        const int half = (rows + 1) / 2, place = threadIdx.y * blockDim.x + threadIdx.x;
+        pairs[place] = mine;
+        __syncthreads();
+        if (threadIdx.y + half < rows) {
+            const Pair other = pairs[place + half * blockDim.x];
+            mine.first += other.first;
+            mine.second += other.second;
         }
+        __syncthreads();
+        rows = half;
     }
     return mine;
 }
 
-// out = Σ parts, or out += Σ parts: `count` arrays of `len` values, in their order.
+// out = Σ parts, or out += Σ parts: `count` arrays of `len` values. A block has threads for some
+// values (x) and for parts (y), each of which takes every so many-th.
 KERNEL sum_parts(const float *parts, int count, int len, float *out, int add) {
-    FOR_EACH(i, len) {
-        float sum = add ? out[i] : 0.0f;
-        for (int part = 0; part < count; ++part) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    float sum = 0.0f;
+    if (i < len) {
+#pragma unroll 4
+        for (int part = threadIdx.y; part < count; part += blockDim.y) {
             sum += parts[(long long)part * len + i];
         }
-        out[i] = sum;
+    }
+    const Pair total = sum_of_rows({sum, 0.0});
+    if (threadIdx.y == 0 && i < len) {
+        out[i] = (add ? out[i] : 0.0f) + (float)total.first;
     }
 }
 

@@ -19,6 +19,7 @@ KERNEL moments_parts(const float *values, int rows, int channels, int part_rows,
     float sum = 0.0f, square = 0.0f, centre = 0.0f;
     if (channel < channels) {
         centre = values[begin * channels + channel];
+#pragma unroll 4
         for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
             const float deviation = values[row * channels + channel] - centre;
             sum += deviation;
@@ -48,6 +49,7 @@ __device__ inline void set_affine(float *affine, int channels, int channel, floa
 __device__ inline double shared_sum_of_rows(double mine) {
     __shared__ double sums[THREADS];
     const Pair total = sum_of_rows({mine, 0.0});
+    __syncthreads();
     if (threadIdx.y == 0) {
         sums[threadIdx.x] = total.first;
     }
@@ -121,6 +123,7 @@ KERNEL norm_parts(const float *values, const float *gradient, int rows, int chan
     if (channel < channels) {
         const float mean = statistics[channel];
         const float factor = affine[channel], offset = affine[channels + channel];
+#pragma unroll 4
         for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
             const float x = values[row * channels + channel];
             const float g =
@@ -198,6 +201,7 @@ KERNEL column_parts(const float *values, int rows, int channels, int part_rows, 
     const int begin = blockIdx.y * part_rows, end = min(begin + part_rows, rows);
     float sum = 0.0f;
     if (channel < channels) {
+#pragma unroll 4
         for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
             sum += values[row * channels + channel];
         }

@@ -8,7 +8,7 @@ use crate::backend::cuda::memory::{Arena, Slot, Span};
 use crate::backend::{Contrast, VaeObjective};
 
 /// Values of a part of a long sum.
-pub const PART: usize = 1 << 14;
+pub const PART: usize = 1 << 12;
 
 /// The latent distribution of a batch.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ impl Gpu {
     pub fn sample(&self, latents: Latents, out: Span) -> Result<()> {
         let dimensions = latents.check();
         check(out, latents.mean.len());
-        let [grid, block] = Columns::new(latents.count, dimensions).whole();
+        let [grid, block] = Columns::new(latents.count, dimensions).whole(latents.count);
         self.launch(
             "divergence",
             grid,

@@ -328,12 +328,7 @@ impl Map {
             ],
         )?;
         if parts > 1 {
-            let len = int(out.len())?;
-            gpu.each(
-                "sum_parts",
-                out.len(),
-                &[scratch.into(), int(parts)?, len, out.into(), add.into()],
-            )?;
+            gpu.sum_parts(scratch, parts, out, add)?;
         }
         Ok(())
     }

@@ -23,6 +23,11 @@ pub const THREADS: usize = 256;
 /// Blocks that go over long arrays, each thread taking several values.
 const MOST_BLOCKS: usize = 2048;
 
+/// Parts of a sum that a thread adds up at best, and threads that share a sum at most: eight values,
+/// a sector of memory, are read together.
+const EACH: usize = 8;
+const MOST_LINES: usize = 32;
+
 /// The most values of one array: places are counted in i32, with room for a step beyond the end.
 const MOST_VALUES: usize = 1 << 30;
 
@@ -73,6 +78,20 @@ impl Gpu {
         let kept = self.buffer(values.len())?;
         self.copy(values, kept.whole())?;
         Ok(kept)
+    }
+
+    /// `out = Σ parts`, or added to it: `count` arrays that lie one after the other.
+    fn sum_parts(&self, parts: Span, count: usize, out: Span, add: bool) -> Result<()> {
+        let len = out.len();
+        assert!(count * len <= parts.len());
+        let lines = count.div_ceil(EACH).next_power_of_two().min(MOST_LINES);
+        let lanes = THREADS / lines;
+        self.launch(
+            "sum_parts",
+            [len.div_ceil(lanes), 1, 1],
+            [lanes, lines, 1],
+            &[parts.into(), int(count)?, int(len)?, out.into(), add.into()],
+        )
     }
 
     /// A kernel that goes over `len` values.
@@ -148,13 +167,13 @@ pub(super) struct Columns {
 
 /// Rows of a part at least, and parts at most.
 const LEAST_ROWS: usize = 256;
-const MOST_PARTS: usize = 256;
+const MOST_PARTS: usize = 1024;
 
-/// Threads of a block along the channels at most.
-const LANES: usize = 32;
+/// The most channels that a block goes over whole, so that its threads read what lies side by side.
+const FEW_CHANNELS: usize = 32;
 
-/// The same where a block takes all rows.
-const FEW_LANES: usize = 4;
+/// Threads of a block along more channels.
+const LANES: usize = 16;
 
 impl Columns {
     /// Of an array `rows × channels`.
@@ -171,7 +190,10 @@ impl Columns {
     }
 
     fn block(&self) -> [usize; 3] {
-        let lanes = self.channels.next_power_of_two().min(LANES);
+        let lanes = match self.channels {
+            few @ ..=FEW_CHANNELS => few,
+            _ => LANES,
+        };
         [lanes, THREADS / lanes, 1]
     }
 
@@ -179,11 +201,12 @@ impl Columns {
         [self.channels.div_ceil(self.block()[0]), self.parts(), 1]
     }
 
-    /// The grid and the block that take all rows of their columns: of few rows, or of the parts.
-    fn whole(&self) -> [[usize; 3]; 2] {
-        let lanes = self.channels.next_power_of_two().min(FEW_LANES);
+    /// The grid and the block that take all of so many rows, or parts, of the columns.
+    fn whole(&self, rows: usize) -> [[usize; 3]; 2] {
+        let lines = rows.next_power_of_two().min(THREADS);
+        let lanes = THREADS / lines;
         let grid = [self.channels.div_ceil(lanes), 1, 1];
-        [grid, [lanes, THREADS / lanes, 1]]
+        [grid, [lanes, lines, 1]]
     }
 
     /// Values of scratch memory that the parts' pairs of f64 or moments take.
@@ -206,10 +229,13 @@ mod tests {
         for (rows, channels) in [(1, 1), (255, 3), (257, 9), (300_000, 16), (2, 69_696)] {
             let columns = Columns::new(rows, channels);
             let ([lanes, lines, _], [blocks, parts, _]) = (columns.block(), columns.grid());
-            assert_eq!(lanes * lines, THREADS);
+            assert!(lanes * lines <= THREADS && lanes * (lines + 1) > THREADS);
             assert!(blocks * lanes >= channels && (blocks - 1) * lanes < channels);
             assert!(parts * columns.part >= rows && (parts - 1) * columns.part < rows);
             assert!(parts <= MOST_PARTS);
+            let [[blocks, ..], [lanes, lines, _]] = columns.whole(parts);
+            assert_eq!(lanes * lines, THREADS);
+            assert!(blocks * lanes >= channels && (blocks - 1) * lanes < channels);
         }
     }
 }

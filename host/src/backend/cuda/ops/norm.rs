@@ -89,7 +89,7 @@ impl Gpu {
                 &[values.into(), rows, width, part, scratch.into()],
             )?;
         }
-        let [grid, block] = columns.whole();
+        let [grid, block] = columns.whole(parts);
         self.launch(
             "moments",
             grid,
@@ -189,7 +189,7 @@ impl Gpu {
                 scratch.into(),
             ],
         )?;
-        let [grid, block] = columns.whole();
+        let [grid, block] = columns.whole(columns.parts());
         self.launch(
             "norm_gradients",
             grid,
@@ -284,7 +284,7 @@ impl Gpu {
                 scratch.into(),
             ],
         )?;
-        let [grid, block] = columns.whole();
+        let [grid, block] = columns.whole(columns.parts());
         self.launch(
             "columns",
             grid,

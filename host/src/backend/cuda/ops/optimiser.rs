@@ -2,13 +2,15 @@
 
 use anyhow::Result;
 
-use super::losses::PART;
 use super::{Gpu, check, count, int};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::{Slot, Span};
 
 /// Values that a block moves.
 const MOVED: usize = 1 << 11;
+
+/// Values whose squares a block adds up.
+const PART: usize = 1 << 14;
 
 /// The most tensors of a launch, as the kernels have it: their table is an argument, and arguments
 /// are 4 KiB at most.
