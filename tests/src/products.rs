@@ -85,15 +85,25 @@ fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
 }
 
 /// With remainders at every edge of a tile, and depths that are cut in parts.
-fn layers() -> [Layer; 7] {
+fn layers() -> [Layer; 16] {
     [
         conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
         conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
         conv(2, Shape::plane(8, 8, 14), Window::new(3, 1, 1), 120),
         conv(1, Shape::plane(9, 11, 5), Window::new(3, 2, 1), 7),
         transposed(2, Shape::plane(10, 10, 6), 20),
+        conv(3, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 12),
+        conv(3, Shape::plane(12, 12, 12), Window::new(3, 1, 1), 40),
         linear(5, 1301, 20),
         linear(7, 12, 250),
+        // Few channels on either side.
+        conv(2, Shape::plane(14, 21, 9), Window::new(5, 1, 0), 9),
+        conv(1, Shape::plane(21, 34, 16), Window::new(3, 2, 1), 32),
+        conv(2, Shape::plane(19, 18, 12), Window::new(3, 1, 1), 17),
+        conv(3, Shape::plane(9, 17, 4), Window::new(5, 2, 2), 8),
+        conv(1, Shape::plane(18, 17, 24), Window::new(2, 1, 0), 30),
+        transposed(1, Shape::plane(20, 34, 16), 32),
+        transposed(2, Shape::plane(18, 36, 3), 16),
     ]
 }
 
@@ -254,7 +264,9 @@ pub fn leave_their_moments(gpu: &Gpu) -> Result<()> {
     for (number, layer) in layers().iter().enumerate() {
         let map = Map::new(layer.op, layer.input, layer.output, layer.count);
         let map = map.expect("it has weights");
-        let Some(tiles) = map.tiles() else { continue };
+        let Some(tiles) = map.tiles(gpu.precision()) else {
+            continue;
+        };
         layers_with_moments += 1;
         let channels = layer.output.channels;
         let buffer = |values: Vec<f32>| {

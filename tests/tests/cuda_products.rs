@@ -26,6 +26,12 @@ fn check(precision: Precision) -> Result<()> {
             expected.insert(format!("{product}{cores}_{shape}"));
         }
     }
+    if precision == Precision::Bf16 {
+        for chunks in [1, 2] {
+            expected.extend([8, 16, 32].map(|most| format!("direct_outputs_{chunks}_{most}")));
+            expected.extend([1, 2].map(|eights| format!("direct_weights_{chunks}_{eights}")));
+        }
+    }
     let launched = machine.launched().into_iter().map(str::to_owned);
     assert_eq!(launched.collect::<BTreeSet<_>>(), expected);
     Ok(())

@@ -43,6 +43,27 @@ static void multiply(float (&sums)[4], const unsigned (&left)[4], const unsigned
     leave(WAITING);
 }
 
+static thread_local const unsigned *rows[MOST_THREADS];
+
+// Matrices of 8 × 8 values of two bytes, whose rows the lanes point to, turned over their diagonal.
+template <int COUNT> static void turned(unsigned (&words)[COUNT], const unsigned *row) {
+    const unsigned thread = threadIdx.x, lane = thread % 32;
+    rows[thread] = row;
+    leave(WAITING);
+    for (int matrix = 0; matrix < COUNT; ++matrix) {
+        words[matrix] = 0;
+        for (unsigned half = 0; half < 2; ++half) {
+            const unsigned *from = rows[thread - lane + 8 * matrix + lane % 4 * 2 + half];
+            if ((size_t)from % 16 != 0) {
+                abort();
+            }
+            const unsigned column = lane / 4;
+            words[matrix] |= (from[column / 2] >> column % 2 * 16 & 0xffff) << 16 * half;
+        }
+    }
+    leave(WAITING);
+}
+
 // The nearest bf16, ties to even; what is no number stays so.
 static unsigned bf16(float value) {
     const unsigned bits = __float_as_uint(value);
@@ -53,6 +74,11 @@ static unsigned bf16(float value) {
 
 static inline unsigned bf16_pair(float low, float high) {
     return emulator::bf16(high) << 16 | emulator::bf16(low);
+}
+
+template <int COUNT>
+static inline void turned_matrices(unsigned (&words)[COUNT], const unsigned *row) {
+    emulator::turned(words, row);
 }
 
 static inline void mma_bf16(float (&sums)[4], const unsigned (&left)[4],

@@ -339,7 +339,7 @@ impl Block {
         };
         // BatchNorm's moments come with the map's values, where its tiles can give them.
         let tiles = match &tensors.norm {
-            Some(_) if training => map.tiles(),
+            Some(_) if training => map.tiles(gpu.precision()),
             _ => None,
         };
         let channels = frame.output.channels;

@@ -68,6 +68,20 @@ const NAMES: [&str; 43] = [
     "weigh_tall",
 ];
 
+/// Those of convolutions of few channels, in bf16.
+const DIRECT_NAMES: [&str; 10] = [
+    "direct_outputs_1_16",
+    "direct_outputs_1_32",
+    "direct_outputs_1_8",
+    "direct_outputs_2_16",
+    "direct_outputs_2_32",
+    "direct_outputs_2_8",
+    "direct_weights_1_1",
+    "direct_weights_1_2",
+    "direct_weights_2_1",
+    "direct_weights_2_2",
+];
+
 /// Those of layers on matrix cores.
 const MATRIX_NAMES: [&str; 9] = [
     "gather_mma_flat",
@@ -90,7 +104,11 @@ pub fn sources(precision: Precision) -> Vec<Source> {
     let more = match precision {
         Precision::F32 => Vec::new(),
         Precision::Tf32 => matrix(("tf32.cu", include_str!("tf32.cu"))),
-        Precision::Bf16 => matrix(("bf16.cu", include_str!("bf16.cu"))),
+        Precision::Bf16 => {
+            let mut sources = matrix(("bf16.cu", include_str!("bf16.cu")));
+            sources.push(("direct.cu", include_str!("direct.cu")));
+            sources
+        }
     };
     [ALWAYS.to_vec(), more].concat()
 }
@@ -99,7 +117,8 @@ pub fn sources(precision: Precision) -> Vec<Source> {
 pub fn names(precision: Precision) -> Vec<&'static str> {
     match precision {
         Precision::F32 => NAMES.to_vec(),
-        Precision::Tf32 | Precision::Bf16 => [&NAMES[..], &MATRIX_NAMES].concat(),
+        Precision::Tf32 => [&NAMES[..], &MATRIX_NAMES].concat(),
+        Precision::Bf16 => [&NAMES[..], &MATRIX_NAMES, &DIRECT_NAMES].concat(),
     }
 }
 

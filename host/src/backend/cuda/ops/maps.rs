@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use vae96::{Op, Shape, Window};
 
+use super::direct::Direct;
 use super::divisor::Divisor;
 use super::{Gpu, MOMENTS, int};
 use crate::backend::Precision;
@@ -11,7 +12,7 @@ use crate::backend::cuda::memory::{Arena, Span};
 
 /// What a map's launch computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Product {
+pub(super) enum Product {
     Gather,
     Scatter,
     Weigh,
@@ -20,14 +21,28 @@ enum Product {
 /// A map that is linear in its input and in its weights, over a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Map {
-    count: usize,
-    plane: Shape,
-    grid: Shape,
-    window: Window,
+    pub(super) count: usize,
+    pub(super) plane: Shape,
+    pub(super) grid: Shape,
+    pub(super) window: Window,
     /// Whether it goes from the grid to the plane.
     transposed: bool,
     /// Whether it is f32 on every machine.
-    exact: bool,
+    pub(super) exact: bool,
+}
+
+/// The pixels along one axis of a plane that windows reach with the same taps.
+pub(super) struct Phase {
+    /// What pixel + padding leaves by the stride.
+    pub(super) phase: usize,
+    /// The first of them.
+    pub(super) first: usize,
+    /// How many there are.
+    pub(super) count: usize,
+    /// The taps that reach them.
+    pub(super) taps: usize,
+    /// The place in the grid of the window that sees the first with the first tap.
+    pub(super) window: usize,
 }
 
 /// How a product is cut into blocks.
@@ -232,16 +247,20 @@ impl Map {
         }
     }
 
-    /// How many tiles give moments of each channel of the outputs; none where a tile's sums are
+    /// How many blocks give moments of each channel of the outputs; none where a block's sums are
     /// parts.
-    pub fn tiles(&self) -> Option<usize> {
+    pub fn tiles(&self, precision: Precision) -> Option<usize> {
+        if let Some(direct) = Direct::new(self, self.outputs(), precision) {
+            return Some(direct.blocks());
+        }
         let Tiling { grid, parts, .. } = self.tiling(self.outputs());
         (parts == 1).then_some(grid[0] * grid[2])
     }
 
-    /// Asks for the scratch memory of all three products, and of moments.
+    /// Asks for the scratch memory of all three products, and of moments, in any precision.
     pub fn need(&self, arena: &mut Arena) {
-        if let Some(tiles) = self.tiles() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let tiles = self.tiles(precision).unwrap_or(0);
             arena.need(tiles * self.output_channels() * MOMENTS);
         }
         for product in [Product::Gather, Product::Scatter, Product::Weigh] {
@@ -249,6 +268,9 @@ impl Map {
             if parts > 1 {
                 arena.need(parts * self.sizes(product).0);
             }
+        }
+        if let Some(direct) = Direct::new(self, Product::Weigh, Precision::Bf16) {
+            arena.need(direct.blocks() * self.sizes(Product::Weigh).0);
         }
     }
 
@@ -293,23 +315,24 @@ impl Map {
         for (span, len) in [factors[0], factors[1], out].into_iter().zip(lengths) {
             super::check(span, len);
         }
+        let whole = self.whole(product, factors);
+        if let Some(moments) = moments {
+            assert_eq!(product, self.outputs(), "only outputs have moments");
+            let tiles = self.tiles(gpu.precision());
+            let tiles = tiles.expect("parts of sums have no moments");
+            super::check(moments, tiles * self.output_channels() * MOMENTS);
+        }
+        if let Some(direct) = Direct::new(self, product, gpu.precision()) {
+            return direct.run(gpu, product, whole, operands);
+        }
         let sums = parts * out.len();
         assert!(
             parts == 1 || sums <= scratch.len(),
             "{sums} values of scratch memory"
         );
-        if let Some(moments) = moments {
-            assert_eq!(product, self.outputs(), "only outputs have moments");
-            assert_eq!(parts, 1, "parts of sums have no moments");
-            super::check(
-                moments,
-                grid[0] * grid[2] * self.output_channels() * MOMENTS,
-            );
-        }
         let to = if parts == 1 { out } else { scratch };
         let [first, second] = factors.map(Argument::from);
         let windows = self.windows()?;
-        let whole = self.whole(product, factors);
         let added = (add && parts == 1).into();
         let matrix = !self.exact && gpu.precision() != Precision::F32;
         gpu.launch(
@@ -389,25 +412,39 @@ impl Map {
         }
         for pixels in [plane.height, plane.width] {
             for phase in 0..MOST_PHASES {
-                words.extend(self.phase(phase, pixels)?);
+                words.extend(self.phase_words(phase, pixels)?);
             }
         }
         Ok(words)
     }
 
-    /// The kernels' `Phase` along an axis of so many pixels.
-    fn phase(&self, phase: usize, pixels: usize) -> Result<Vec<i32>> {
+    /// The pixels of a phase, of so many along an axis.
+    pub(super) fn phase(&self, phase: usize, pixels: usize) -> Phase {
         let Window {
             kernel,
             stride,
             padding,
         } = self.window;
-        // The first pixel for which pixel + padding leaves that rest.
         let first = (phase + stride * padding - padding) % stride;
-        let count = pixels.saturating_sub(first).div_ceil(stride);
-        let taps = kernel.saturating_sub(phase).div_ceil(stride);
-        // A phase beyond the stride is none, and no one asks for its window.
-        let window = (first + padding).saturating_sub(phase) / stride;
+        Phase {
+            phase,
+            first,
+            count: pixels.saturating_sub(first).div_ceil(stride),
+            taps: kernel.saturating_sub(phase).div_ceil(stride),
+            // A phase beyond the stride is none, and no one asks for its window.
+            window: (first + padding).saturating_sub(phase) / stride,
+        }
+    }
+
+    /// The kernels' `Phase`.
+    fn phase_words(&self, phase: usize, pixels: usize) -> Result<Vec<i32>> {
+        let Phase {
+            phase,
+            first,
+            count,
+            taps,
+            window,
+        } = self.phase(phase, pixels);
         let mut words = [phase, first, taps, window]
             .into_iter()
             .map(super::count)

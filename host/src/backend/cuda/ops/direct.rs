@@ -1,0 +1,334 @@
+//! Convolutions of few channels in bf16: `kernels/direct.cu`.
+
+use anyhow::Result;
+
+use super::divisor::Divisor;
+use super::maps::{Map, Operands, Product};
+use super::{Gpu, count, int};
+use crate::backend::Precision;
+use crate::backend::cuda::machine::Argument;
+
+/// Outputs of a tile, as the kernels have it.
+const TILE: [usize; 2] = [8, 16];
+
+/// Words of shared memory for the patch, and for weights or the grid's values.
+const ROOM: usize = 12_256;
+
+/// The most channels on either side.
+const MOST_CHANNELS: usize = 32;
+
+/// The most taps of a window whose weights' gradient is taken so: those of eight warps.
+const MOST_TAPS: usize = 32;
+
+/// The most channels of which four taps are read in a step.
+const FEW_CHANNELS: usize = 4;
+
+/// The most walks of a launch.
+const MOST_WALKS: usize = 4;
+
+/// Blocks that walk over tiles: a few on each multiprocessor of a large GPU.
+const WALKERS: usize = 528;
+
+/// The same of weights, whose sums are then added up.
+const WEIGHERS: usize = 264;
+
+/// One product of a map, by tiles of its outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Direct {
+    kernel: &'static str,
+    words: Vec<i32>,
+    /// Walkers of a walk, and walks.
+    grid: [usize; 2],
+    outputs: usize,
+}
+
+/// The kernels' `Walk`, but for what follows from its outputs.
+struct Walk {
+    height: usize,
+    width: usize,
+    taps: [usize; 2],
+    top: isize,
+    left: isize,
+    weights: usize,
+    out: usize,
+}
+
+/// What a product's windows see, and what it makes of it.
+struct Sides {
+    height: usize,
+    width: usize,
+    channels: usize,
+    outputs: usize,
+    stride: usize,
+    /// From one weight to the next: of outputs, rows, columns and channels.
+    weights: [isize; 4],
+    /// From one output to the next: of images, rows and columns.
+    out: [usize; 3],
+    walks: Vec<Walk>,
+}
+
+impl Direct {
+    /// That product of the map, where it is one for these kernels.
+    pub(super) fn new(map: &Map, product: Product, precision: Precision) -> Option<Self> {
+        let one_pixel = map.window.kernel == 1;
+        let few = map.plane.channels.max(map.grid.channels) <= MOST_CHANNELS;
+        let phases = map.window.stride * map.window.stride <= MOST_WALKS;
+        if precision != Precision::Bf16 || map.exact || one_pixel || !few || !phases {
+            return None;
+        }
+        let sides = sides(map, product);
+        let Sides {
+            channels, outputs, ..
+        } = sides;
+        let (kernel, pitch, aside) = match product {
+            Product::Gather | Product::Scatter => {
+                let chunks = channels.div_ceil(16);
+                let most = outputs.next_power_of_two().max(8);
+                let kernel = match (chunks, most) {
+                    (1, 8) => "direct_outputs_1_8",
+                    (1, 16) => "direct_outputs_1_16",
+                    (1, _) => "direct_outputs_1_32",
+                    (_, 8) => "direct_outputs_2_8",
+                    (_, 16) => "direct_outputs_2_16",
+                    (_, _) => "direct_outputs_2_32",
+                };
+                // Eight pixels of a row, four words of each, in 32 banks.
+                let pitch = match (channels, sides.stride) {
+                    (..=FEW_CHANNELS, _) => 2,
+                    (_, 1) => 8 * chunks + 4,
+                    (_, _) => 8 * chunks + 2,
+                };
+                let columns = if most == 8 { 8 } else { most + 8 };
+                let steps = |walk: &Walk| walk.taps[0] * steps(walk, channels) * chunks;
+                let most_steps = sides.walks.iter().map(steps).max()?;
+                (kernel, pitch, most_steps * 8 * columns)
+            }
+            Product::Weigh => {
+                if map.window.kernel * map.window.kernel > MOST_TAPS || channels > 16 {
+                    return None;
+                }
+                let (sixteens, eights) = (outputs.div_ceil(16), channels.div_ceil(8));
+                let kernel = match (sixteens, eights) {
+                    (1, 1) => "direct_weights_1_1",
+                    (1, _) => "direct_weights_1_2",
+                    (_, 1) => "direct_weights_2_1",
+                    (_, _) => "direct_weights_2_2",
+                };
+                // Whole matrices of eight channels, neighbours an odd number of 16 bytes apart.
+                let pitch = if eights == 1 { 4 } else { 12 };
+                (kernel, pitch, TILE[0] * TILE[1] * (8 * sixteens + 4))
+            }
+        };
+        let room = ROOM.checked_sub(aside)?;
+        sides.launch(map.count, product, kernel, pitch, room).ok()?
+    }
+
+    /// How many blocks leave moments of each output, or a part of the weights.
+    pub(super) fn blocks(&self) -> usize {
+        self.grid[0] * self.grid[1]
+    }
+
+    /// The product; the operands' lengths have been checked.
+    pub(super) fn run(
+        &self,
+        gpu: &Gpu,
+        product: Product,
+        whole: i32,
+        operands: Operands,
+    ) -> Result<()> {
+        let Operands {
+            factors,
+            out,
+            add,
+            scratch,
+            moments,
+        } = operands;
+        let [first, second] = factors.map(Argument::from);
+        let mut words = self.words.clone();
+        let pairs = self.outputs.is_multiple_of(2) && out.address().is_multiple_of(8);
+        words[WHOLE] = whole & 1;
+        words[WHOLE + 1] = match product {
+            Product::Weigh => whole >> 1,
+            Product::Gather | Product::Scatter => pairs.into(),
+        };
+        let words = Argument::words(&words);
+        let grid = [self.grid[0], self.grid[1], 1];
+        let block = [super::THREADS, 1, 1];
+        match product {
+            Product::Gather | Product::Scatter => {
+                let arguments = [words, first, second, out.into(), add.into(), moments.into()];
+                gpu.launch(self.kernel, grid, block, &arguments)
+            }
+            Product::Weigh => {
+                assert!(self.grid[0] * out.len() <= scratch.len());
+                int(self.grid[0] * out.len())?;
+                let arguments = [words, first, second, scratch.into()];
+                gpu.launch(self.kernel, grid, block, &arguments)?;
+                gpu.sum_parts(scratch, self.grid[0], out, add)
+            }
+        }
+    }
+}
+
+/// The place of `whole` in the kernels' `Direct`.
+const WHOLE: usize = 18;
+
+/// Steps in which a row of taps is read.
+fn steps(walk: &Walk, channels: usize) -> usize {
+    match channels {
+        ..=FEW_CHANNELS => walk.taps[1].div_ceil(4),
+        _ => walk.taps[1],
+    }
+}
+
+/// What the product's windows see, and what it makes of it.
+fn sides(map: &Map, product: Product) -> Sides {
+    let Map {
+        plane,
+        grid,
+        window,
+        ..
+    } = *map;
+    let (kernel, stride) = (window.kernel, window.stride);
+    match product {
+        Product::Gather | Product::Weigh => {
+            let row = kernel * plane.channels;
+            Sides {
+                height: plane.height,
+                width: plane.width,
+                channels: plane.channels,
+                outputs: grid.channels,
+                stride,
+                weights: [kernel * row, row, plane.channels, 1].map(|step| step as isize),
+                out: [grid.len(), grid.width * grid.channels, grid.channels],
+                walks: vec![Walk {
+                    height: grid.height,
+                    width: grid.width,
+                    taps: [kernel; 2],
+                    top: -(window.padding as isize),
+                    left: -(window.padding as isize),
+                    weights: 0,
+                    out: 0,
+                }],
+            }
+        }
+        Product::Scatter => {
+            let (row, pixel) = (plane.width * plane.channels, plane.channels);
+            let step = (stride * pixel) as isize;
+            let phases = (0..stride * stride).map(|phase| [phase / stride, phase % stride]);
+            let walk = |[down, across]: [usize; 2]| {
+                let [down, across] = [(down, plane.height), (across, plane.width)]
+                    .map(|(phase, pixels)| map.phase(phase, pixels));
+                // Windows follow one another from the last tap to the first.
+                let last = |taps: usize, phase: usize| (taps.max(1) - 1) * stride + phase;
+                Walk {
+                    height: down.count,
+                    width: across.count,
+                    taps: [down.taps, across.taps],
+                    top: down.window as isize + 1 - down.taps as isize,
+                    left: across.window as isize + 1 - across.taps as isize,
+                    weights: (last(down.taps, down.phase) * kernel
+                        + last(across.taps, across.phase))
+                        * pixel,
+                    out: down.first * row + across.first * pixel,
+                }
+            };
+            Sides {
+                height: grid.height,
+                width: grid.width,
+                channels: grid.channels,
+                outputs: plane.channels,
+                stride: 1,
+                weights: [
+                    1,
+                    -step * kernel as isize,
+                    -step,
+                    (kernel * kernel * pixel) as isize,
+                ],
+                out: [plane.len(), stride * row, stride * pixel],
+                walks: phases.map(walk).collect(),
+            }
+        }
+    }
+}
+
+impl Sides {
+    /// The launch, where its patches have room.
+    fn launch(
+        &self,
+        images: usize,
+        product: Product,
+        kernel: &'static str,
+        pitch: usize,
+        room: usize,
+    ) -> Result<Option<Direct>> {
+        let several = self.channels <= FEW_CHANNELS && product != Product::Weigh;
+        let step = if several { 4 * pitch } else { pitch };
+        let signed = |value: isize| Ok::<_, anyhow::Error>(i32::try_from(value)?);
+        let mut words = [
+            images,
+            self.height,
+            self.width,
+            self.channels,
+            self.outputs,
+            self.stride,
+            pitch,
+            step,
+        ]
+        .map(count)
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+        words.extend(Divisor::new(self.channels.div_ceil(4))?.words());
+        for step in self.weights {
+            words.push(signed(step)?);
+        }
+        for step in self.out {
+            words.push(count(step)?);
+        }
+        assert_eq!(words.len(), WHOLE);
+        words.extend([0; 2]);
+        let mut most = 0;
+        for walk in &self.walks {
+            let steps = steps(walk, self.channels);
+            let reach = match several {
+                true => 4 * steps,
+                false => walk.taps[1],
+            };
+            let patch = [
+                (TILE[0] - 1) * self.stride + walk.taps[0],
+                (TILE[1] - 1) * self.stride + reach,
+            ];
+            if patch[0] * patch[1] * pitch > room {
+                return Ok(None);
+            }
+            let across = walk.width.div_ceil(TILE[1]);
+            let tiles = walk.height.div_ceil(TILE[0]) * across;
+            most = most.max(images * tiles);
+            count(images * tiles)?;
+            let numbers = [walk.height, walk.width, walk.taps[0], walk.taps[1], steps];
+            for number in numbers {
+                words.push(count(number)?);
+            }
+            words.extend([signed(walk.top)?, signed(walk.left)?]);
+            words.extend([count(walk.weights)?, count(walk.out)?]);
+            for divisor in [across, tiles, patch[1]] {
+                words.extend(Divisor::new(divisor)?.words());
+            }
+            words.push(count(patch[0] * patch[1])?);
+        }
+        words.resize(WHOLE + 2 + WALK * MOST_WALKS, 0);
+        let walkers = match product {
+            Product::Weigh => WEIGHERS,
+            Product::Gather | Product::Scatter => WALKERS,
+        };
+        Ok(Some(Direct {
+            kernel,
+            words,
+            grid: [most.clamp(1, walkers), self.walks.len()],
+            outputs: self.outputs,
+        }))
+    }
+}
+
+/// Words of the kernels' `Walk`.
+const WALK: usize = 19;
