@@ -706,7 +706,8 @@ pub fn averages(gpu: &dyn Backend) -> Result<()> {
 }
 
 /// Steps and answers on views that the GPU makes, and those on values that the loader makes of the
-/// same draws. A batch of two parts has views of the images of both.
+/// same draws, where targets are the inputs and where they are other views. A batch of two parts has
+/// views of the images of both.
 pub fn steps_on_views(gpu: &dyn Backend) -> Result<()> {
     let images = Images::from_bytes(scenes(8, 1).concat());
     let settings = Pretrain::defaults(Recipe::Default, Depth::Deep);
@@ -729,10 +730,17 @@ pub fn steps_on_views(gpu: &dyn Backend) -> Result<()> {
     let (told, made) = (loaded(gpu.form())?, loaded(Form::Values)?);
     let [mut found, mut expected] = vaes(gpu, DEEP)?;
     let noise = noise(made[0].count * DEEP.latent(), 1);
-    let run =
-        |vae: &mut dyn Vae, batch: &Batch| vae.step(batch, batch, &noise, COMPARED, &update(PLAIN));
-    let loss = run(&mut *found, &told[0])?;
-    near_losses(loss, run(&mut *expected, &made[0])?, TOLERANCE)?;
+    let run = |vae: &mut dyn Vae, inputs: &Batch, targets: &Batch| {
+        vae.step(inputs, targets, &noise, COMPARED, &update(PLAIN))
+    };
+    let loss = run(&mut *found, &told[0], &told[0])?;
+    let other = run(&mut *expected, &made[0], &made[0])?;
+    near_losses(loss, other, TOLERANCE)?;
+    near_learners(&*found, &*expected, TOLERANCE)?;
+    let [mut found, mut expected] = vaes(gpu, DEEP)?;
+    let loss = run(&mut *found, &told[1], &told[2])?;
+    let other = run(&mut *expected, &made[1], &made[2])?;
+    near_losses(loss, other, TOLERANCE)?;
     near_learners(&*found, &*expected, TOLERANCE)?;
 
     let both = |batches: &[Batch]| -> Result<Batch> {

@@ -46,6 +46,12 @@ fn views_are_those_of_the_loader() -> Result<()> {
     views::are_made_alike(&Gpu::new(Rc::new(Emulator::default())))
 }
 
+/// Their images come in every step.
+#[test]
+fn steps_on_views_without_memory_for_images() -> Result<()> {
+    parity::steps_on_views(&Cuda::on(Rc::new(Emulator::with_memory(0))))
+}
+
 #[test]
 fn memory_is_given_back() -> Result<()> {
     let machine = Rc::new(Emulator::default());

@@ -13,6 +13,7 @@ mod description;
 mod layout;
 pub mod parameters;
 mod pending;
+mod picture;
 mod precision;
 mod weights;
 pub mod work;
@@ -27,6 +28,7 @@ use self::work::Work;
 pub use batch::{Batch, Crop, Form, HIDDEN, Pixels, Square, View, Viewed};
 pub use choice::{Auto, Device, choose};
 pub use pending::Pending;
+pub use picture::{Album, Identity, Origin, Picture};
 pub use precision::Precision;
 pub use weights::{Metadata, Tensor, Weights};
 
