@@ -12,10 +12,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use host::backend::{
-    Album, Backend, Batch, Device, Form, LayerRates, Optimiser, Pending, Picture, Pixels, Target,
-    Update, VaeObjective, View, Viewed, Weights, choose, parameters,
+    Album, Backend, Batch, Device, Form, LayerRates, Noise, Optimiser, Pending, Picture, Pixels,
+    Target, Update, VaeObjective, View, Viewed, Weights, choose, parameters,
 };
 use host::data::Images;
+use host::data::random::{Purpose, stream};
 use serde_json::json;
 use vae96::{Architecture, Autoencoder, EDGE, Head, PAPER, SIDE};
 
@@ -77,7 +78,6 @@ fn vae(backend: &dyn Backend, autoencoder: &'static Autoencoder, count: usize) -
     let mut vae = backend.vae(autoencoder, &weights)?;
     drop(weights);
     let batch = images(backend, count);
-    let noise = pattern(count * autoencoder.latent());
     let objective = VaeObjective {
         reconstruction_weight: 1.0,
         beta: 1.0,
@@ -86,8 +86,11 @@ fn vae(backend: &dyn Backend, autoencoder: &'static Autoencoder, count: usize) -
         scale: 1.0 / count as f64,
     };
     let update = update();
+    let mut steps = 0..;
     serve(|| {
-        let loss = vae.learn(&batch, &batch, &noise, objective, &update)?;
+        let step = steps.next().unwrap_or_default();
+        let noise = Noise::Drawn(stream(1, Purpose::Noise, 0, step));
+        let loss = vae.learn(&batch, &batch, noise, objective, &update)?;
         Ok(loss.map(|_| ()))
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail, ensure};
 use vae96::Shape;
 
-use super::{Batch, Pixels, Target, Tensor, VaeObjective, Weights};
+use super::{Batch, Noise, Pixels, Target, Tensor, VaeObjective, Weights};
 
 /// That a tensor, which the error names, has the dimensions `wanted`.
 pub fn shape(name: &str, tensor: &Tensor, wanted: &[usize]) -> Result<()> {
@@ -88,7 +88,7 @@ pub fn shrink(decoded: Shape, images: Shape) -> Result<usize> {
 pub fn vae_step(
     inputs: &Batch,
     targets: &Batch,
-    noise: &[f32],
+    noise: Noise,
     latent: usize,
     objective: &VaeObjective,
 ) -> Result<()> {
@@ -101,13 +101,15 @@ pub fn vae_step(
         other = targets.side
     );
     images(targets)?;
-    ensure!(
-        noise.len() == inputs.count * latent,
-        "{} images need noise of {} values, not {}",
-        inputs.count,
-        inputs.count * latent,
-        noise.len()
-    );
+    if let Noise::Values(noise) = noise {
+        ensure!(
+            noise.len() == inputs.count * latent,
+            "{} images need noise of {} values, not {}",
+            inputs.count,
+            inputs.count * latent,
+            noise.len()
+        );
+    }
     ensure!(
         objective.contrast.is_none() || inputs.count.is_multiple_of(2),
         "a batch of {} images does not hold two views of each",

@@ -11,7 +11,7 @@
 //!
 //! A step brings what it reads before it launches anything. Images come as bytes, of which views are
 //! made there, and stay (`resident`): all learners on a machine share them, and they give way where
-//! a learner needs their memory.
+//! a learner needs their memory. Noise is made there of the numbers that the processor would draw.
 
 mod classifier;
 #[allow(unsafe_code)]

@@ -23,8 +23,8 @@ use super::{Cuda, kernels};
 use crate::backend::parameters::{self, Parameter};
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Batch, LayerRates, Optimiser, Picture, Pixels, Precision, Target, Tensor, Update,
-    VaeObjective, View, Viewed, Weights,
+    Backend, Batch, LayerRates, Noise, Optimiser, Picture, Pixels, Precision, Target, Tensor,
+    Update, VaeObjective, View, Viewed, Weights,
 };
 
 /// A machine that computes nothing, and keeps what it was asked to launch.
@@ -162,7 +162,7 @@ fn steps(architecture: &'static Architecture, count: usize) -> Result<Vec<Launch
     let mut vae = gpu.vae(autoencoder, &zeros(&parameters::vae(autoencoder)))?;
     let batch = grey(count);
     let noise = vec![0.0; count * autoencoder.latent()];
-    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+    vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
     drop(vae);
     let weights = zeros(&parameters::classifier(architecture, Head::Conv, 1000));
     let mut classifier = gpu.classifier(architecture, Head::Conv, 1000, &weights)?;
@@ -199,13 +199,13 @@ fn plans_are_what_trainings_take() -> Result<()> {
         let mut vae = gpu.vae(autoencoder, &zeros(&parameters::vae(autoencoder)))?;
         let noise = vec![0.0; count * autoencoder.latent()];
         let batch = grey(count);
-        vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+        vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
         let latent = vae.encode(&grey(answers.count))?;
         vae.decode(&latent.mean)?;
         if averages {
             vae.average(0.9)?;
         }
-        vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+        vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
         drop(vae);
         let plan = VaeNetworks::plan(autoencoder, &work(work::Network::Vae(autoencoder)))?;
         let more = machine.most.take() - size_of::<f32>() * plan.values();
@@ -241,10 +241,16 @@ fn images_that_are_their_own_targets_are_brought_once() -> Result<()> {
     let mut vae = Cuda::on(machine.clone()).vae(autoencoder, &weights)?;
     let (batch, noise) = (grey(2), vec![0.0; 2 * autoencoder.latent()]);
     machine.uploaded.take();
-    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+    vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
     let [pixels, values] = [batch.values()?, &noise].map(size_of_val);
     assert_eq!(machine.uploaded.take(), [pixels, values]);
-    vae.step(&batch.clone(), &batch, &noise, OBJECTIVE, &update())?;
+    vae.step(
+        &batch.clone(),
+        &batch,
+        Noise::Values(&noise),
+        OBJECTIVE,
+        &update(),
+    )?;
     assert_eq!(machine.uploaded.take(), [pixels, pixels, values]);
     Ok(())
 }
@@ -261,7 +267,7 @@ fn an_image_that_is_viewed_is_brought_once() -> Result<()> {
     let batch = whole(images.iter().chain(&images));
     let noise = vec![0.0f32; 4 * autoencoder.latent()];
     machine.uploaded.take();
-    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+    vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
     let views = 4 * VIEW * size_of::<u32>();
     let noise = size_of_val(&*noise);
     assert_eq!(machine.uploaded.take(), [2 * INPUT.len(), views, noise]);
@@ -284,7 +290,13 @@ fn a_step_brings_all_before_it_launches_anything() -> Result<()> {
         for targets in [&inputs, &grey(2), &views] {
             machine.launches.take();
             machine.late.take();
-            vae.step(&inputs, targets, &noise, OBJECTIVE, &update())?;
+            vae.step(
+                &inputs,
+                targets,
+                Noise::Values(&noise),
+                OBJECTIVE,
+                &update(),
+            )?;
             assert_eq!(machine.late.take(), 0);
         }
         machine.launches.take();

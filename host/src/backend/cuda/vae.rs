@@ -16,7 +16,9 @@ use super::pack::Pack;
 use super::plan::Plan;
 use crate::backend::checks;
 use crate::backend::work::{Size, Steps, Work};
-use crate::backend::{Batch, Latent, Pending, Pixels, Update, Vae, VaeLoss, VaeObjective, Weights};
+use crate::backend::{
+    Batch, Latent, Noise, Pending, Pixels, Update, Vae, VaeLoss, VaeObjective, Weights,
+};
 
 /// A VAE's networks.
 pub struct VaeNetworks {
@@ -330,7 +332,7 @@ impl Step {
         memory: Memory<'a>,
         inputs: &Batch,
         targets: &Targets,
-        noise: &[f32],
+        noise: Noise,
     ) -> Result<Brought<'a>> {
         let mut images = vec![(&inputs.pixels, self.encoder.images)];
         if let Targets::Others(targets) = targets {
@@ -338,8 +340,25 @@ impl Step {
             images.push((&targets.pixels, to));
         }
         let brought = (self.encoder.arrival).bring(memory, inputs.side, &images)?;
-        memory.at(self.noise).upload(noise)?;
+        if let Noise::Values(values) = noise {
+            memory.at(self.noise).upload(values)?;
+        }
         Ok(brought)
+    }
+
+    /// Makes the values that the step reads of what has been brought.
+    fn prepare(
+        &self,
+        memory: Memory,
+        images: Brought,
+        targets: &Targets,
+        noise: Noise,
+    ) -> Result<()> {
+        images.show(memory.gpu)?;
+        if let Noise::Drawn(stream) = noise {
+            memory.gpu.normal(&stream, memory.at(self.noise))?;
+        }
+        self.make_targets(memory, targets)
     }
 
     /// Makes what the decoder is to make.
@@ -521,7 +540,7 @@ impl Vae for CudaVae {
         &mut self,
         inputs: &Batch,
         targets: &Batch,
-        noise: &[f32],
+        noise: Noise,
         objective: VaeObjective,
         update: &Update,
     ) -> Result<Pending<VaeLoss>> {
@@ -537,8 +556,7 @@ impl Vae for CudaVae {
         let slots = step.gradients.layers;
         self.step(arena, slots, update, |networks, memory, backward| {
             let images = step.bring(memory, inputs, &targets, noise)?;
-            images.show(memory.gpu)?;
-            step.make_targets(memory, &targets)?;
+            step.prepare(memory, images, &targets, noise)?;
             step.forward(networks, memory, &objective)?;
             step.backward(networks, memory, backward, &objective)?;
             step.loss(memory)

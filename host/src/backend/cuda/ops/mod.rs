@@ -4,6 +4,7 @@
 pub mod images;
 pub mod losses;
 pub mod maps;
+pub mod noise;
 pub mod norm;
 pub mod optimiser;
 pub mod pools;
