@@ -12,7 +12,8 @@ the fastest counts. Every one is a process of its own, so that its memory can be
 
 On a GPU, PyTorch's images lie there and its steps are under autocast for bf16; torch.compile takes
 CUDA graphs (`reduce-overhead`). Neither waits for a step before it begins the next: a figure is the
-time of a turn by its steps. Take many (--steps 100). Ours brings its images, as in a training.
+time of a turn by its steps. Take many (--steps 100). Ours has its images there too, as a training
+has them once it has seen them, and brings what is seen of each.
 
 PyTorch is installed from PyPI into benches/.venv on the first call; --python names an interpreter
 that has it already.

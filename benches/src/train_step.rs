@@ -7,13 +7,16 @@
 //! other as in a training: each then counts as its share of the time of all.
 
 use std::io::{BufRead, stdin};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use host::backend::{
-    Backend, Batch, Device, Form, LayerRates, Optimiser, Pending, Pixels, Target, Update,
-    VaeObjective, View, Viewed, Weights, choose, parameters,
+    Album, Backend, Batch, Device, Form, LayerRates, Noise, Optimiser, Pending, Picture, Pixels,
+    Target, Update, VaeObjective, View, Viewed, Weights, choose, parameters,
 };
+use host::data::Images;
+use host::data::random::{Purpose, stream};
 use serde_json::json;
 use vae96::{Architecture, Autoencoder, EDGE, Head, PAPER, SIDE};
 
@@ -75,7 +78,6 @@ fn vae(backend: &dyn Backend, autoencoder: &'static Autoencoder, count: usize) -
     let mut vae = backend.vae(autoencoder, &weights)?;
     drop(weights);
     let batch = images(backend, count);
-    let noise = pattern(count * autoencoder.latent());
     let objective = VaeObjective {
         reconstruction_weight: 1.0,
         beta: 1.0,
@@ -84,8 +86,11 @@ fn vae(backend: &dyn Backend, autoencoder: &'static Autoencoder, count: usize) -
         scale: 1.0 / count as f64,
     };
     let update = update();
+    let mut steps = 0..;
     serve(|| {
-        let loss = vae.learn(&batch, &batch, &noise, objective, &update)?;
+        let step = steps.next().unwrap_or_default();
+        let noise = Noise::Drawn(stream(1, Purpose::Noise, 0, step));
+        let loss = vae.learn(&batch, &batch, noise, objective, &update)?;
         Ok(loss.map(|_| ()))
     })
 }
@@ -160,22 +165,23 @@ fn peak_megabytes() -> Option<f64> {
     Some(kilobytes / 1024.0)
 }
 
-/// Images in the form in which a training brings them to that machine.
+/// Images in the form in which a training brings them to that machine, which has seen them before.
 fn images(backend: &dyn Backend, count: usize) -> Batch {
     let image = SIDE * SIDE * 3;
     let values = pattern(count * image);
     if backend.form() == Form::Values {
         return Batch::new(count, SIDE, values);
     }
-    let byte = |value: &f32| (value * 256.0) as u8;
-    let viewed = |values: &[f32]| Viewed {
-        image: values.iter().map(byte).collect(),
+    let bytes = values.iter().map(|value| (value * 256.0) as u8);
+    let album: Arc<dyn Album> = Arc::new(Images::from_bytes(bytes.collect()));
+    let viewed = |index| Viewed {
+        image: Picture::of(Arc::clone(&album), index),
         view: View::WHOLE,
     };
     Batch {
         count,
         side: SIDE,
-        pixels: Pixels::Views(values.chunks_exact(image).map(viewed).collect()),
+        pixels: Pixels::Views((0..count).map(viewed).collect()),
     }
 }
 

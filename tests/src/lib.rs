@@ -5,6 +5,7 @@ pub mod frames;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod lesson;
+pub mod noise;
 pub mod parity;
 pub mod products;
 pub mod torch;

@@ -6,11 +6,12 @@ use anyhow::{Result, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::parameters;
 use host::backend::{
-    Backend, Batch, Classifier, Contrast, Form, Latent, LayerRates, Learner, Optimiser, Outcome,
-    Precision, Tensor, Update, Vae, VaeLoss, VaeObjective, Weights,
+    Backend, Batch, Classifier, Contrast, Form, Latent, LayerRates, Learner, Noise, Optimiser,
+    Outcome, Precision, Tensor, Update, Vae, VaeLoss, VaeObjective, Weights,
 };
 use host::data::Images;
 use host::data::loader::{Drawing, Loader, Samples, Source};
+use host::data::random::{Purpose, stream};
 use host::train::recipe::{Depth, Pretrain, Recipe};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -320,7 +321,7 @@ fn step(
         .map(|(pixel, other)| 0.8 * pixel + 0.2 * other);
     let inputs = Batch::new(count, side, inputs.collect());
     let noise = noise(count * latent, seed + 2);
-    vae.step(&inputs, &targets, &noise, objective, update)
+    vae.step(&inputs, &targets, Noise::Values(&noise), objective, update)
 }
 
 /// One step of a usual training on `count` random images.
@@ -545,8 +546,14 @@ pub fn targets_that_are_the_inputs_are_equal_to_a_copy(gpu: &dyn Backend) -> Res
         let [mut second, _] = vaes(gpu, autoencoder)?;
         let (batch, noise) = (images(2, side, 1), noise(2 * autoencoder.latent(), 2));
         let update = update(PLAIN);
-        let loss = first.step(&batch, &batch, &noise, OBJECTIVE, &update)?;
-        let other = second.step(&batch.clone(), &batch, &noise, OBJECTIVE, &update)?;
+        let loss = first.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update)?;
+        let other = second.step(
+            &batch.clone(),
+            &batch,
+            Noise::Values(&noise),
+            OBJECTIVE,
+            &update,
+        )?;
         ensure!(loss == other, "losses differ");
         ensure!(first.weights()? == second.weights()?, "weights differ");
     }
@@ -563,8 +570,8 @@ pub fn losses_that_are_asked_for_late_are_equal_to_the_bit(gpu: &dyn Backend) ->
         let batch = images(count, 32, seed);
         let noise = noise(count * DEEP.latent(), seed);
         let update = update(ADAMW);
-        losses.push(at_once.step(&batch, &batch, &noise, objective, &update)?);
-        owed.push(late.learn(&batch, &batch, &noise, objective, &update)?);
+        losses.push(at_once.step(&batch, &batch, Noise::Values(&noise), objective, &update)?);
+        owed.push(late.learn(&batch, &batch, Noise::Values(&noise), objective, &update)?);
     }
     for (loss, owed) in losses.into_iter().zip(owed) {
         ensure!(owed.get()? == loss, "a loss changed");
@@ -644,11 +651,13 @@ pub fn what_is_wrong_is_said_alike(gpu: &dyn Backend) -> Result<()> {
         let (two, three) = (images(2, 32, 1), images(3, 32, 1));
         let noise = noise(3 * DEEP.latent(), 1);
         say(vae
-            .step(&two, &three, &noise, OBJECTIVE, &update)
+            .step(&two, &three, Noise::Values(&noise), OBJECTIVE, &update)
             .map(|_| ()));
-        say(vae.step(&two, &two, &noise, OBJECTIVE, &update).map(|_| ()));
         say(vae
-            .step(&three, &three, &noise, COMPARED, &update)
+            .step(&two, &two, Noise::Values(&noise), OBJECTIVE, &update)
+            .map(|_| ()));
+        say(vae
+            .step(&three, &three, Noise::Values(&noise), COMPARED, &update)
             .map(|_| ()));
         say(vae.encode(&images(1, 1, 1)).map(|_| ()));
         say(vae.decode(&[0.0; 3]).map(|_| ()));
@@ -705,8 +714,9 @@ pub fn averages(gpu: &dyn Backend) -> Result<()> {
     )
 }
 
-/// Steps and answers on views that the GPU makes, and those on values that the loader makes of the
-/// same draws. A batch of two parts has views of the images of both.
+/// Steps and answers on views and noise that the GPU makes, and those on values that the loader and
+/// the processor make of the same draws, where targets are the inputs and where they are other views. A batch of two parts has
+/// views of the images of both.
 pub fn steps_on_views(gpu: &dyn Backend) -> Result<()> {
     let images = Images::from_bytes(scenes(8, 1).concat());
     let settings = Pretrain::defaults(Recipe::Default, Depth::Deep);
@@ -728,11 +738,18 @@ pub fn steps_on_views(gpu: &dyn Backend) -> Result<()> {
     };
     let (told, made) = (loaded(gpu.form())?, loaded(Form::Values)?);
     let [mut found, mut expected] = vaes(gpu, DEEP)?;
-    let noise = noise(made[0].count * DEEP.latent(), 1);
-    let run =
-        |vae: &mut dyn Vae, batch: &Batch| vae.step(batch, batch, &noise, COMPARED, &update(PLAIN));
-    let loss = run(&mut *found, &told[0])?;
-    near_losses(loss, run(&mut *expected, &made[0])?, TOLERANCE)?;
+    let noise = Noise::Drawn(stream(1, Purpose::Noise, 0, 1));
+    let run = |vae: &mut dyn Vae, inputs: &Batch, targets: &Batch| {
+        vae.step(inputs, targets, noise, COMPARED, &update(PLAIN))
+    };
+    let loss = run(&mut *found, &told[0], &told[0])?;
+    let other = run(&mut *expected, &made[0], &made[0])?;
+    near_losses(loss, other, TOLERANCE)?;
+    near_learners(&*found, &*expected, TOLERANCE)?;
+    let [mut found, mut expected] = vaes(gpu, DEEP)?;
+    let loss = run(&mut *found, &told[1], &told[2])?;
+    let other = run(&mut *expected, &made[1], &made[2])?;
+    near_losses(loss, other, TOLERANCE)?;
     near_learners(&*found, &*expected, TOLERANCE)?;
 
     let both = |batches: &[Batch]| -> Result<Batch> {

@@ -4,7 +4,8 @@ use anyhow::{Result, ensure};
 use bytemuck::cast_slice_mut;
 use host::backend::View;
 use host::backend::cuda::ops::Gpu;
-use host::backend::cuda::ops::images::{IMAGE, VIEW};
+use host::backend::cuda::ops::images::VIEW;
+use host::backend::cuda::resident::{IMAGE, Place};
 use host::data::augment::Augmentation;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -87,9 +88,12 @@ fn found(gpu: &Gpu, images: &[Vec<u8>], views: &[(usize, View)], side: usize) ->
     let mut values = vec![0.0f32; images.len() * IMAGE];
     cast_slice_mut(&mut values).copy_from_slice(&images.concat());
     bytes.whole().upload(&values)?;
-    let told = gpu.buffer(views.len() * VIEW)?;
+    let table = gpu.buffer(views.len() * VIEW)?;
     let out = gpu.buffer(views.len() * side * side * 3)?;
-    gpu.views(views, bytes.whole(), side, told.whole(), out.whole())?;
+    let place = |image| Place::Pass(bytes.whole().part(image * IMAGE, IMAGE));
+    let views = views.iter().map(|&(image, view)| (place(image), view));
+    let told = gpu.tell(views, side, table.whole())?;
+    gpu.views(&told, 0, out.whole())?;
     out.whole().download()
 }
 

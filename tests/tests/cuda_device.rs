@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use host::backend::Precision;
-use tests::{gpu, products, views};
+use tests::{gpu, noise, products, views};
 
 tests::parity_tests!(gpu::first(Precision::F32));
 
@@ -28,6 +28,14 @@ fn products_in_each_precision() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn noise_is_that_of_the_processor() -> Result<()> {
+    match gpu::first(Precision::F32)? {
+        Some(gpu) => noise::is_drawn_alike(&gpu.gpu()),
+        None => Ok(()),
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use host::backend::cuda::ops::Gpu;
 use host::backend::cuda::{Cuda, kernels};
 use host::backend::{Backend, Precision, Weights, parameters};
 use tests::emulator::Emulator;
-use tests::{parity, views};
+use tests::{noise, parity, views};
 use vae96::EDGE;
 
 fn emulated(precision: Precision) -> Result<Option<Cuda>> {
@@ -44,6 +44,17 @@ fn these_comparisons_launch_every_kernel() -> Result<()> {
 #[test]
 fn views_are_those_of_the_loader() -> Result<()> {
     views::are_made_alike(&Gpu::new(Rc::new(Emulator::default())))
+}
+
+#[test]
+fn noise_is_that_of_the_processor() -> Result<()> {
+    noise::is_drawn_alike(&Gpu::new(Rc::new(Emulator::default())))
+}
+
+/// Their images come in every step.
+#[test]
+fn steps_on_views_without_memory_for_images() -> Result<()> {
+    parity::steps_on_views(&Cuda::on(Rc::new(Emulator::with_memory(0))))
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use anyhow::Result;
 use host::backend::cpu::Cpu;
 use host::backend::{
-    Backend, Batch, Classifier, Contrast, LayerRates, Optimiser, Tensor, Update, Vae, VaeObjective,
-    Weights, parameters,
+    Backend, Batch, Classifier, Contrast, LayerRates, Noise, Optimiser, Tensor, Update, Vae,
+    VaeObjective, Weights, parameters,
 };
 use tests::{loss, targets};
 use vae96::{Autoencoder, EDGE, Head, SIDE};
@@ -69,7 +69,13 @@ fn train(vae: &mut dyn Vae, steps: std::ops::Range<usize>, optimiser: Optimiser)
     for step in steps {
         let noise = pattern(4 * EDGE.vae.latent(), step as f64 * 0.37);
         let batch = images(4, SIDE, step as f64 * 0.1);
-        vae.step(&batch, &batch, &noise, OBJECTIVE, &update(optimiser))?;
+        vae.step(
+            &batch,
+            &batch,
+            Noise::Values(&noise),
+            OBJECTIVE,
+            &update(optimiser),
+        )?;
     }
     Ok(())
 }
@@ -248,7 +254,13 @@ fn wrong_batches_are_errors() -> Result<()> {
     let error = message(classifier.step(&batch, &targets(&[0, CLASSES], 0.0), &update(SGD)));
     assert!(error.contains("a label is 7"), "{error}");
     let mut vae = vae(&EDGE.vae)?;
-    let error = message(vae.step(&batch, &batch, &[0.0; 3], OBJECTIVE, &update(SGD)));
+    let error = message(vae.step(
+        &batch,
+        &batch,
+        Noise::Values(&[0.0; 3]),
+        OBJECTIVE,
+        &update(SGD),
+    ));
     assert!(error.contains("128 values, not 3"), "{error}");
     assert!(vae.decode(&[0.0; 65]).is_err());
     Ok(())
@@ -321,7 +333,7 @@ fn a_deep_vae_learns_to_tell_images_apart() -> Result<()> {
         layer_rates: LayerRates::default(),
         ..update(ADAMW)
     };
-    let mut step = || deep.step(&inputs, &views, &noise, objective, &update);
+    let mut step = || deep.step(&inputs, &views, Noise::Values(&noise), objective, &update);
     let first = step()?;
     let mut last = first;
     for _ in 0..30 {
@@ -357,7 +369,13 @@ fn weights_that_the_loss_does_not_depend_on_stay() -> Result<()> {
         let before = deep.weights()?;
         let batch = images(4, 64, 0.0);
         let noise = pattern(4 * DEEP.latent(), 0.0);
-        let loss = deep.step(&batch, &batch, &noise, objective, &update(ADAMW))?;
+        let loss = deep.step(
+            &batch,
+            &batch,
+            Noise::Values(&noise),
+            objective,
+            &update(ADAMW),
+        )?;
         assert_eq!(loss.reconstruction > 0.0, objective.decodes());
         for (name, tensor) in deep.weights()?.0 {
             let stays = still.iter().any(|layer| name.starts_with(layer));
@@ -379,19 +397,31 @@ fn views_come_in_pairs_and_targets_fit_their_inputs() -> Result<()> {
         ..OBJECTIVE
     };
     let three = images(3, 64, 0.0);
-    let error = message(deep.step(&three, &three, &noise, contrast, &update(SGD)));
+    let error = message(deep.step(
+        &three,
+        &three,
+        Noise::Values(&noise),
+        contrast,
+        &update(SGD),
+    ));
     assert!(
         error.contains("3 images") && error.contains("two views"),
         "{error}"
     );
     let small = images(3, 32, 0.0);
-    let error = message(deep.step(&three, &small, &noise, OBJECTIVE, &update(SGD)));
+    let error = message(deep.step(
+        &three,
+        &small,
+        Noise::Values(&noise),
+        OBJECTIVE,
+        &update(SGD),
+    ));
     assert!(
         error.contains("64×64") && error.contains("32×32"),
         "{error}"
     );
     let odd = images(3, 80, 0.0);
-    let error = message(deep.step(&odd, &odd, &noise, OBJECTIVE, &update(SGD)));
+    let error = message(deep.step(&odd, &odd, Noise::Values(&noise), OBJECTIVE, &update(SGD)));
     assert!(
         error.contains("80×80×3") && error.contains("32×32×3"),
         "{error}"

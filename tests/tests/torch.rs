@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 use host::backend::cpu::Cpu;
-use host::backend::{Backend, LayerRates, Optimiser, Update, VaeObjective, parameters};
+use host::backend::{Backend, LayerRates, Noise, Optimiser, Update, VaeObjective, parameters};
 use tests::torch::{Expected, images, initial, noise};
 use vae96::{Activation, Architecture, Autoencoder, EDGE, Features, Head, Layer, Op, SIDE, Window};
 
@@ -82,7 +82,7 @@ fn check_vae(
     };
     let mut losses = Vec::new();
     for _ in 0..STEPS {
-        let loss = vae.step(&batch, &batch, &noise, objective, update)?;
+        let loss = vae.step(&batch, &batch, Noise::Values(&noise), objective, update)?;
         losses.extend([loss.reconstruction, loss.kl]);
     }
     expected.check_losses(&losses)?;

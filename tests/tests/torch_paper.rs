@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use host::backend::cpu::Cpu;
 use host::backend::parameters::{self, Parameter};
-use host::backend::{Backend, LayerRates, Optimiser, Update, VaeObjective, Weights};
+use host::backend::{Backend, LayerRates, Noise, Optimiser, Update, VaeObjective, Weights};
 use tests::fixture;
 use tests::torch::{Expected, images, initial, noise};
 use vae96::{Head, PAPER, SIDE};
@@ -82,7 +82,7 @@ fn check_vae() -> Result<()> {
         contrast: None,
         scale: 1.0,
     };
-    let loss = vae.step(&batch, &batch, &noise, objective, &still())?;
+    let loss = vae.step(&batch, &batch, Noise::Values(&noise), objective, &still())?;
     expected.check_losses(&[loss.reconstruction, loss.kl])
 }
 

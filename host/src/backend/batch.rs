@@ -1,10 +1,11 @@
 //! The images of a step: their values, or how they are seen in images of bytes.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 use vae96::SIDE;
+
+use super::Picture;
 
 /// A batch of images.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +39,8 @@ pub enum Form {
 /// An image and how it is seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Viewed {
-    /// 96×96 RGB bytes. Views of one image share them.
-    pub image: Arc<[u8]>,
+    /// The image. Views of one image share it.
+    pub image: Picture,
     /// The view.
     pub view: View,
 }

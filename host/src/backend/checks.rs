@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
-use vae96::{INPUT, Shape};
+use vae96::Shape;
 
-use super::{Batch, Pixels, Target, Tensor, VaeObjective, Viewed, Weights};
+use super::{Batch, Noise, Pixels, Target, Tensor, VaeObjective, Weights};
 
 /// That a tensor, which the error names, has the dimensions `wanted`.
 pub fn shape(name: &str, tensor: &Tensor, wanted: &[usize]) -> Result<()> {
@@ -59,21 +59,11 @@ pub fn images(batch: &Batch) -> Result<Shape> {
             count * shape.len(),
             values.len()
         ),
-        Pixels::Views(views) => {
-            ensure!(
-                views.len() == count,
-                "a batch of {count} images holds {count} views, not {}",
-                views.len()
-            );
-            for Viewed { image, .. } in views {
-                ensure!(
-                    image.len() == INPUT.len(),
-                    "an image that is viewed has {} bytes, not {}",
-                    INPUT.len(),
-                    image.len()
-                );
-            }
-        }
+        Pixels::Views(views) => ensure!(
+            views.len() == count,
+            "a batch of {count} images holds {count} views, not {}",
+            views.len()
+        ),
     }
     Ok(shape)
 }
@@ -98,7 +88,7 @@ pub fn shrink(decoded: Shape, images: Shape) -> Result<usize> {
 pub fn vae_step(
     inputs: &Batch,
     targets: &Batch,
-    noise: &[f32],
+    noise: Noise,
     latent: usize,
     objective: &VaeObjective,
 ) -> Result<()> {
@@ -111,13 +101,15 @@ pub fn vae_step(
         other = targets.side
     );
     images(targets)?;
-    ensure!(
-        noise.len() == inputs.count * latent,
-        "{} images need noise of {} values, not {}",
-        inputs.count,
-        inputs.count * latent,
-        noise.len()
-    );
+    if let Noise::Values(noise) = noise {
+        ensure!(
+            noise.len() == inputs.count * latent,
+            "{} images need noise of {} values, not {}",
+            inputs.count,
+            inputs.count * latent,
+            noise.len()
+        );
+    }
     ensure!(
         objective.contrast.is_none() || inputs.count.is_multiple_of(2),
         "a batch of {} images does not hold two views of each",

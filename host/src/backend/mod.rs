@@ -11,8 +11,10 @@ pub mod cpu;
 pub mod cuda;
 mod description;
 mod layout;
+mod noise;
 pub mod parameters;
 mod pending;
+mod picture;
 mod precision;
 mod weights;
 pub mod work;
@@ -26,7 +28,9 @@ use self::work::Work;
 
 pub use batch::{Batch, Crop, Form, HIDDEN, Pixels, Square, View, Viewed};
 pub use choice::{Auto, Device, choose};
+pub use noise::{Noise, Stream};
 pub use pending::Pending;
+pub use picture::{Album, Identity, Origin, Picture};
 pub use precision::Precision;
 pub use weights::{Metadata, Tensor, Weights};
 
@@ -187,13 +191,13 @@ pub trait Learner {
 /// A variational auto-encoder.
 pub trait Vae: Learner {
     /// One step of training: the images `targets` are to be made of `inputs`, which are the same
-    /// images, hidden in part or noisy. `noise` holds ε ~ N(0, 1), `count × latent` values.
+    /// images, hidden in part or noisy. `noise` is ε ~ N(0, 1), `count × latent` values.
     /// The loss is that of the weights before the step.
     fn learn(
         &mut self,
         inputs: &Batch,
         targets: &Batch,
-        noise: &[f32],
+        noise: Noise,
         objective: VaeObjective,
         update: &Update,
     ) -> Result<Pending<VaeLoss>>;
@@ -203,7 +207,7 @@ pub trait Vae: Learner {
         &mut self,
         inputs: &Batch,
         targets: &Batch,
-        noise: &[f32],
+        noise: Noise,
         objective: VaeObjective,
         update: &Update,
     ) -> Result<VaeLoss> {

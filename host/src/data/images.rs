@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 
 use super::IMAGE_BYTES;
+use crate::backend::Album;
 
 /// Decoded images, 96×96 RGB bytes each. A clone shares them.
 ///
@@ -17,6 +19,8 @@ use super::IMAGE_BYTES;
 pub struct Images {
     store: Arc<Store>,
     len: usize,
+    /// What no other images are called.
+    number: u64,
 }
 
 enum Store {
@@ -31,18 +35,21 @@ impl Images {
     /// If `bytes` is no whole number of images.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         assert!(bytes.len().is_multiple_of(IMAGE_BYTES), "not whole images");
-        Self {
-            len: bytes.len() / IMAGE_BYTES,
-            store: Arc::new(Store::Memory(bytes)),
-        }
+        let len = bytes.len() / IMAGE_BYTES;
+        Self::new(Store::Memory(bytes), len)
     }
 
     /// `len` images that lie one after the other in a file, from byte `start` on.
     pub(super) fn from_file(file: File, path: &Path, start: u64, len: usize) -> Self {
-        let store = Store::File(ImageFile::new(file, path, start));
+        Self::new(Store::File(ImageFile::new(file, path, start)), len)
+    }
+
+    fn new(store: Store, len: usize) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             store: Arc::new(store),
             len,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -72,6 +79,17 @@ impl Images {
             }
             Store::File(file) => file.read(index, out),
         }
+    }
+}
+
+/// Clones are one album.
+impl Album for Images {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn read(&self, index: usize, out: &mut [u8]) -> Result<()> {
+        Self::read(self, index, out)
     }
 }
 
@@ -150,6 +168,13 @@ mod tests {
                 assert!(out.iter().all(|&v| v == value));
             }
         }
+    }
+
+    #[test]
+    fn clones_alone_are_one_album() {
+        let [first, second] = [(); 2].map(|()| Images::from_bytes(filled(&[1])));
+        assert_ne!(first.number(), second.number());
+        assert_eq!(first.number(), first.clone().number());
     }
 
     #[test]

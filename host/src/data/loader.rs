@@ -1,6 +1,5 @@
 //! Batches, made ready on other threads while a step runs.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -13,7 +12,7 @@ use rayon::prelude::*;
 use super::augment::{Augmentation, View};
 use super::random::{Purpose, rng};
 use super::{IMAGE_BYTES, Images, Labelled};
-use crate::backend::{Batch, Form, Pixels, Viewed};
+use crate::backend::{Album, Batch, Form, Picture, Pixels, Viewed};
 
 /// Batches that wait for the consumer. One more is being made.
 const AHEAD: usize = 2;
@@ -116,8 +115,8 @@ pub struct Loaded {
 
 /// Batches in their order, each made before it is asked for.
 ///
-/// Every image is read and cropped on rayon's threads, so the consumer must not be one of a pool
-/// that it fills alone. What comes out depends on the arguments only, never on threads or time.
+/// Values are read and made on rayon's threads, so the consumer must not be one of a pool that it
+/// fills alone; the images of views are read by the machine that makes these. What comes out depends on the arguments only, never on threads or time.
 pub struct Loader<T = Loaded> {
     /// Taken on dropping, so that the thread finds nobody listening and ends.
     batches: Option<Receiver<Result<T>>>,
@@ -307,7 +306,7 @@ impl Order {
 fn load(samples: &Samples, picked: &[(usize, View)], side: usize, form: Form) -> Result<Loaded> {
     let pixels = match form {
         Form::Values => Pixels::Values(values(samples, picked, side)?),
-        Form::Views => Pixels::Views(views(samples, picked)?),
+        Form::Views => Pixels::Views(views(samples, picked)),
     };
     let of = |from: &[usize]| picked.iter().map(|(sample, _)| from[*sample]).collect();
     Ok(Loaded {
@@ -341,26 +340,20 @@ fn values(samples: &Samples, picked: &[(usize, View)], side: usize) -> Result<Ve
     Ok(values)
 }
 
-/// The views and what they are of, each image read once.
-fn views(samples: &Samples, picked: &[(usize, View)]) -> Result<Vec<Viewed>> {
-    let read = |sample: usize| -> Result<(usize, Arc<[u8]>)> {
-        let mut image = vec![0; IMAGE_BYTES];
-        samples.images.read(samples.indices[sample], &mut image)?;
-        Ok((sample, image.into()))
-    };
-    let distinct: BTreeSet<usize> = picked.iter().map(|(sample, _)| *sample).collect();
-    let images = distinct.into_par_iter().map(read);
-    let images = images.collect::<Result<BTreeMap<_, _>>>()?;
+/// The views and what they are of, which is read where it is not known yet.
+fn views(samples: &Samples, picked: &[(usize, View)]) -> Vec<Viewed> {
+    let album: Arc<dyn Album> = Arc::new(samples.images.clone());
     let viewed = |(sample, view): &(usize, View)| Viewed {
-        image: Arc::clone(&images[sample]),
+        image: Picture::of(Arc::clone(&album), samples.indices[*sample]),
         view: *view,
     };
-    Ok(picked.iter().map(viewed).collect())
+    picked.iter().map(viewed).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn all(images: &Images) -> Samples {
         Samples::unlabelled(images, (0..images.len()).collect())
@@ -575,17 +568,15 @@ mod tests {
         };
         assert_eq!((told.batch.count, views.len()), (6, 6));
         let made = views.iter().flat_map(|viewed| {
-            let mut out = vec![0.0; 64 * 64 * 3];
-            viewed.view.apply(&viewed.image, 64, &mut out);
+            let (mut image, mut out) = (vec![0; IMAGE_BYTES], vec![0.0; 64 * 64 * 3]);
+            viewed.image.read(&mut image).unwrap();
+            viewed.view.apply(&image, 64, &mut out);
             out
         });
         assert!(made.eq(values.batch.values().unwrap().iter().copied()));
-        // The image is there once, however often it is seen.
-        assert!(
-            views
-                .iter()
-                .all(|other| Arc::ptr_eq(&other.image, &views[0].image))
-        );
+        // However often it is seen, it is one image, in every step.
+        let origin = views[0].image.origin();
+        assert!(origin.is_some() && views.iter().all(|other| other.image.origin() == origin));
         assert_eq!((told.labels, told.indices), (values.labels, values.indices));
     }
 

@@ -1,8 +1,9 @@
 //! Random numbers by name: every draw has its own stream, so neither the order of the draws nor
 //! the number of threads matters, and a resumed run draws what an uninterrupted one would have.
 
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+
+use crate::backend::Stream;
 
 /// What a stream of random numbers is for. The values are part of what a seed means: a changed
 /// one changes every run.
@@ -38,14 +39,17 @@ pub enum Purpose {
 
 /// The stream of random numbers of one draw. Different arguments give independent streams:
 /// seed, purpose and epoch are ChaCha's key, the index is its nonce.
-pub fn rng(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> ChaCha8Rng {
+pub fn stream(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> Stream {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
     key[16..24].copy_from_slice(&epoch.to_le_bytes());
-    let mut rng = ChaCha8Rng::from_seed(key);
-    rng.set_stream(index);
-    rng
+    Stream { key, nonce: index }
+}
+
+/// The numbers of that stream.
+pub fn rng(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> ChaCha8Rng {
+    stream(seed, purpose, epoch, index).rng()
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 use image::imageops::{FilterType, replace, resize};
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use vae96::{Autoencoder, SIDE};
 
@@ -15,11 +14,12 @@ use super::recipe::{Optimisation, Pretrain};
 use super::run::{Figures, Folder, Plan, Run, Task, only};
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Batch, Form, LayerRates, Learner, Metadata, Pending, Vae, Weights, parameters,
+    Backend, Batch, Form, LayerRates, Learner, Metadata, Noise, Pending, Stream, Vae, Weights,
+    parameters,
 };
 use crate::data::Images;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
-use crate::data::random::{Purpose, rng};
+use crate::data::random::{Purpose, stream};
 use crate::data::split::hold_out;
 use crate::files;
 
@@ -190,28 +190,14 @@ struct PretrainTask<'a> {
 }
 
 impl PretrainTask<'_> {
-    fn noise(&self, purpose: Purpose, index: usize, images: usize) -> Vec<f32> {
-        normal(self.seed, purpose, index, images * self.latent)
+    fn noise(&self, purpose: Purpose, index: usize) -> Stream {
+        stream(self.seed, purpose, 0, index as u64)
     }
 }
 
 /// The VAE's loss an image, without the contrastive term.
 fn loss(settings: &Pretrain, reconstruction: f64, kl: f64) -> f64 {
     reconstruction / (2.0 * settings.sigma2) + settings.beta * kl
-}
-
-/// `len` values of N(0, 1), by Box and Muller's transform.
-fn normal(seed: u64, purpose: Purpose, index: usize, len: usize) -> Vec<f32> {
-    let mut rng = rng(seed, purpose, 0, index as u64);
-    let mut values = Vec::with_capacity(len + 1);
-    while values.len() < len {
-        // 1 − u lies in (0, 1], where the logarithm is finite.
-        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-        let (sin, cos) = (std::f64::consts::TAU * rng.random::<f64>()).sin_cos();
-        values.extend([(radius * cos) as f32, (radius * sin) as f32]);
-    }
-    values.truncate(len);
-    values
 }
 
 impl Task for PretrainTask<'_> {
@@ -225,9 +211,9 @@ impl Task for PretrainTask<'_> {
             .then(|| corruption.apply(targets, seed, step as u64))
             .transpose()?;
         let inputs = corrupted.as_ref().unwrap_or(targets);
-        let noise = self.noise(Purpose::Noise, step, count);
+        let noise = Noise::Drawn(self.noise(Purpose::Noise, step));
         let update = (self.optimisation).update(step, self.steps, LayerRates::default());
-        let loss = (self.vae).learn(inputs, targets, &noise, objective, &update)?;
+        let loss = (self.vae).learn(inputs, targets, noise, objective, &update)?;
         let settings = settings.clone();
         Ok(loss.map(move |loss| {
             let mean = |sum: f64| sum / count as f64;
@@ -256,7 +242,8 @@ impl Task for PretrainTask<'_> {
         let mut kl = vec![0.0; self.latent];
         for (index, batch) in self.held_out.iter().enumerate() {
             let latent = self.vae.encode(batch)?;
-            let noise = self.noise(Purpose::ValidationNoise, index, batch.count);
+            let noise = self.noise(Purpose::ValidationNoise, index);
+            let noise = noise.normal(batch.count * self.latent);
             let z: Vec<f32> = latent
                 .mean
                 .iter()
@@ -311,7 +298,8 @@ impl PretrainTask<'_> {
             write_sheet(&self.folder.file(show::FIRST), &decoded)?;
         }
         write_sheet(&self.folder.file(show::LATEST), &decoded)?;
-        let noise = self.noise(Purpose::Samples, 0, SHOWN);
+        let noise = self.noise(Purpose::Samples, 0);
+        let noise = noise.normal(SHOWN * self.latent);
         write_sheet(&self.folder.file(show::SAMPLES), &self.vae.decode(&noise)?)?;
         let used = LatentUse {
             kl_per_dimension: kl.to_vec(),

@@ -18,7 +18,7 @@ use super::source::Values;
 use super::tape::{Node, Recording, backward};
 use crate::backend::checks;
 use crate::backend::{
-    Batch, Contrast, Latent, LayerRates, Pending, Update, Vae, VaeLoss, VaeObjective,
+    Batch, Contrast, Latent, LayerRates, Noise, Pending, Update, Vae, VaeLoss, VaeObjective,
 };
 
 /// A VAE's networks.
@@ -130,7 +130,7 @@ impl Vae for CpuVae {
         &mut self,
         inputs: &Batch,
         targets: &Batch,
-        noise: &[f32],
+        noise: Noise,
         objective: VaeObjective,
         update: &Update,
     ) -> Result<Pending<VaeLoss>> {
@@ -150,7 +150,7 @@ impl Vae for CpuVae {
             &mut tape,
             &mean.node,
             &log_variance.node,
-            noise,
+            &noise.values(inputs.count * latent),
             latent,
             divergence,
         );

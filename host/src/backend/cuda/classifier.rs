@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use vae96::{Architecture, Head, INPUT, Shape};
 
-use super::images::Arrival;
+use super::images::{Arrival, Brought};
 use super::memory::{Arena, Buffer, Slot};
 use super::model::Model;
 use super::network::{Gradients, Memory, Network, Pass};
@@ -101,8 +101,9 @@ struct ClassifierPass {
 }
 
 impl ClassifierPass {
-    fn bring(&self, memory: Memory, batch: &Batch) -> Result<()> {
-        self.arrival.bring(memory, batch, self.images)
+    fn bring<'a>(&self, memory: Memory<'a>, batch: &Batch) -> Result<Brought<'a>> {
+        let images = [(&batch.pixels, self.images)];
+        self.arrival.bring(memory, batch.side, &images)
     }
 }
 
@@ -140,7 +141,7 @@ impl CudaClassifier {
         let mut arena = Arena::default();
         let pass = (self.networks).lay_out(&mut arena, batch.count, shape)?;
         self.pass(values, arena, |memory| {
-            pass.bring(memory, batch)?;
+            pass.bring(memory, batch)?.show(memory.gpu)?;
             network.infer(memory, &pass.layers)?;
             memory.at(pass.layers.output).download()
         })
@@ -166,8 +167,9 @@ impl Classifier for CudaClassifier {
             .collect();
         let kept = self.step(arena, slots, update, |networks, memory, backward| {
             let network = &networks.0;
-            step.pass.bring(memory, batch)?;
+            let images = step.pass.bring(memory, batch)?;
             memory.at(step.targets).upload(&numbers)?;
+            images.show(memory.gpu)?;
             network.train(memory, pass)?;
             let gradient = slots.of_output(pass);
             memory.gpu.cross_entropy(

@@ -1,21 +1,31 @@
-//! The images of a batch on their way to a network.
+//! The images of a step on their way to a network: what the GPU lacks is brought first, and then it
+//! makes the views.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
-use bytemuck::cast_slice_mut;
+use rayon::prelude::*;
 
-use super::memory::{Arena, Slot};
+use super::memory::{Arena, Slot, Span};
 use super::network::Memory;
-use super::ops::images::{IMAGE, VIEW};
-use crate::backend::{Batch, Pixels, Viewed};
+use super::ops::Gpu;
+use super::ops::images::{Told, VIEW};
+use super::resident::{IMAGE, Place, bytes};
+use crate::backend::{Identity, Pixels, Viewed};
 
-/// Where images of bytes and their views lie during a pass.
+/// Where the table of a step's views lies, and those of their images that do not stay on the GPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     images: Slot,
-    views: Slot,
+    table: Slot,
+}
+
+/// Images that have been brought; their views are still to be made.
+#[must_use]
+pub struct Brought<'a> {
+    told: Option<Told<'a>>,
+    /// The first view of each batch, and where the values go.
+    batches: Vec<(usize, Span<'a>)>,
 }
 
 impl Arrival {
@@ -23,36 +33,75 @@ impl Arrival {
     pub fn new(arena: &mut Arena, count: usize) -> Self {
         Self {
             images: arena.place(count * IMAGE),
-            views: arena.place(count * VIEW),
+            table: arena.place(count * VIEW),
         }
     }
 
-    /// Brings the batch's values to a slot: as they are, or made of bytes, of which each image comes
-    /// once.
-    pub fn bring(&self, memory: Memory, batch: &Batch, to: Slot) -> Result<()> {
-        let to = memory.at(to);
-        let viewed = match &batch.pixels {
-            Pixels::Values(values) => return to.upload(values),
-            Pixels::Views(viewed) => viewed,
+    /// Brings batches of `side × side` pixels: values to their slots, or of views all that
+    /// [`Brought::show`] makes these values of. It launches nothing.
+    pub fn bring<'a>(
+        &self,
+        memory: Memory<'a>,
+        side: usize,
+        batches: &[(&Pixels, Slot)],
+    ) -> Result<Brought<'a>> {
+        let mut all: Vec<&Viewed> = Vec::new();
+        let mut brought = Brought {
+            told: None,
+            batches: Vec::new(),
         };
-        let mut distinct: Vec<&[u8]> = Vec::new();
-        let mut numbers = BTreeMap::new();
-        let mut views = Vec::with_capacity(viewed.len());
-        for Viewed { image, view } in viewed {
-            let address = Arc::as_ptr(image).cast::<u8>();
-            let number = *numbers.entry(address).or_insert_with(|| {
-                distinct.push(image);
-                distinct.len() - 1
-            });
-            views.push((number, *view));
+        for &(pixels, to) in batches {
+            let to = memory.at(to);
+            match pixels {
+                Pixels::Values(values) => to.upload(values)?,
+                Pixels::Views(views) => {
+                    brought.batches.push((all.len(), to));
+                    all.extend(views);
+                }
+            }
         }
-        let mut values = vec![0.0; distinct.len() * IMAGE];
-        for (to, image) in values.chunks_exact_mut(IMAGE).zip(distinct) {
-            cast_slice_mut(to).copy_from_slice(image);
+        if !all.is_empty() {
+            let places = self.places(memory, &all)?;
+            let views = places.into_iter().zip(all.iter().map(|viewed| viewed.view));
+            let table = memory.at(self.table.first(all.len() * VIEW));
+            brought.told = Some(memory.gpu.tell(views, side, table)?);
         }
-        let images = memory.at(self.images.first(values.len()));
-        images.upload(&values)?;
-        let told = memory.at(self.views.first(views.len() * VIEW));
-        memory.gpu.views(&views, images, batch.side, told, to)
+        Ok(brought)
+    }
+
+    /// Where the image of each view lies, once those are brought that the GPU lacks.
+    fn places<'a>(&self, memory: Memory<'a>, views: &[&Viewed]) -> Result<Vec<Place<'a>>> {
+        let resident = memory.gpu.resident();
+        let mut seen = HashSet::new();
+        let mut absent: Vec<_> = (views.iter().map(|viewed| &viewed.image))
+            .filter(|image| resident.find(image).is_none() && seen.insert(image.identity()))
+            .collect();
+        let named = absent
+            .iter()
+            .filter_map(|&image| Some((image.origin()?, image)));
+        resident.keep(&named.collect::<Vec<_>>())?;
+        absent.retain(|image| resident.find(image).is_none());
+        let mut passing: HashMap<Identity, Span<'a>> = HashMap::new();
+        if !absent.is_empty() {
+            let images = memory.at(self.images.first(absent.len() * IMAGE));
+            images.upload(&bytes(absent.par_iter().copied())?)?;
+            let spans = (0..).map(|number| images.part(number * IMAGE, IMAGE));
+            passing.extend(absent.iter().map(|image| image.identity()).zip(spans));
+        }
+        let place = |Viewed { image, .. }: &&Viewed| match resident.find(image) {
+            Some(place) => place,
+            None => Place::Pass(passing[&image.identity()]),
+        };
+        Ok(views.iter().map(place).collect())
+    }
+}
+
+impl Brought<'_> {
+    /// Makes the views.
+    pub fn show(self, gpu: &Gpu) -> Result<()> {
+        let Some(told) = self.told else {
+            return Ok(());
+        };
+        (self.batches.into_iter()).try_for_each(|(first, to)| gpu.views(&told, first, to))
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! vae, classifier ─▶ network, images ─▶ ops ─▶ machine ◀─ device ─▶ program ─▶ kernels/*.cu
-//!        └─▶ model ─▶ optimiser ─────────┘                   └───▶ staging
+//!        └─▶ model ─▶ optimiser ─────────┘└▶ resident ┘      └───▶ staging
 //! ```
 //! `pack` lays out the tensors of a model, and each pass lays out its activations (`memory`) before
 //! it launches anything: all of it is arithmetic on the host, so that `plan` knows the memory of a
 //! training before it begins. Activations and weights lie as in the CPU's backend; sums have a
 //! fixed order, so the same seed gives the same bits on the same GPU.
+//!
+//! A step brings what it reads before it launches anything. Images come as bytes, of which views are
+//! made there, and stay (`resident`): all learners on a machine share them, and they give way where
+//! a learner needs their memory. Noise is made there of the numbers that the processor would draw.
 
 mod classifier;
 #[allow(unsafe_code)]
@@ -25,6 +29,7 @@ mod pack;
 mod plan;
 #[allow(unsafe_code)]
 pub mod program;
+pub mod resident;
 #[allow(unsafe_code)]
 mod staging;
 #[cfg(test)]
@@ -50,7 +55,10 @@ pub use plan::TooLittle;
 
 /// A machine that runs the kernels.
 #[derive(Clone)]
-pub struct Cuda(Rc<dyn Machine>);
+pub struct Cuda {
+    machine: Rc<dyn Machine>,
+    gpu: Gpu,
+}
 
 impl Cuda {
     /// Trains on the GPU of this number, counted from 0, in that precision; without one, in the
@@ -60,34 +68,38 @@ impl Cuda {
     /// Without a driver, without NVRTC, without such a GPU, or where it is too old; a [`TooOld`]
     /// where it is too old for that precision alone.
     pub fn new(ordinal: usize, precision: Option<Precision>) -> Result<Self> {
-        Ok(Self(Rc::new(Device::open(ordinal, precision)?)))
+        Ok(Self::on(Rc::new(Device::open(ordinal, precision)?)))
     }
 
     /// Trains on this machine.
     pub fn on(machine: Rc<dyn Machine>) -> Self {
-        Self(machine)
+        Self {
+            gpu: Gpu::new(Rc::clone(&machine)),
+            machine,
+        }
     }
 
     /// What launches kernels on it.
     pub fn gpu(&self) -> Gpu {
-        Gpu::new(Rc::clone(&self.0))
+        self.gpu.clone()
     }
 }
 
 impl Backend for Cuda {
     fn name(&self) -> String {
-        format!("{}, in {}", self.0.name(), self.0.precision())
+        format!("{}, in {}", self.machine.name(), self.precision())
     }
 
     fn precision(&self) -> Precision {
-        self.0.precision()
+        self.machine.precision()
     }
 
     fn form(&self) -> Form {
         Form::Views
     }
 
-    /// Itself, if its memory does; else the error is a [`TooLittle`].
+    /// Itself, if its memory does, of which images that stay there give back what the work takes;
+    /// else the error is a [`TooLittle`].
     fn suited_to(&self, work: &Work) -> Result<&dyn Backend> {
         let plan = match work.network {
             Network::Vae(autoencoder) => VaeNetworks::plan(autoencoder, work),
@@ -98,7 +110,11 @@ impl Backend for Cuda {
             } => ClassifierNetwork::plan(architecture, head, classes, work),
         };
         let wanted = plan?.bytes();
-        let room = self.0.room()?;
+        let mut room = self.machine.room()?;
+        if wanted > room.free && self.gpu.resident().release() {
+            room = self.machine.room()?;
+        }
+        self.gpu.resident().reopen();
         ensure!(
             wanted <= room.free,
             TooLittle {
@@ -112,7 +128,7 @@ impl Backend for Cuda {
 
     fn vae(&self, autoencoder: &'static Autoencoder, weights: &Weights) -> Result<Box<dyn Vae>> {
         Ok(Box::new(VaeNetworks::model(
-            &self.gpu(),
+            &self.gpu,
             autoencoder,
             weights,
         )?))
@@ -125,7 +141,7 @@ impl Backend for Cuda {
         classes: usize,
         weights: &Weights,
     ) -> Result<Box<dyn Classifier>> {
-        let model = ClassifierNetwork::model(&self.gpu(), architecture, head, classes, weights)?;
+        let model = ClassifierNetwork::model(&self.gpu, architecture, head, classes, weights)?;
         Ok(Box::new(model))
     }
 }

@@ -1,10 +1,11 @@
 //! What can be said of a step without running it: its tensors, its memory, its launches.
 
+mod resident;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use vae96::{Architecture, EDGE, Head, INPUT, PAPER, SIDE};
@@ -22,8 +23,8 @@ use super::{Cuda, kernels};
 use crate::backend::parameters::{self, Parameter};
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Batch, LayerRates, Optimiser, Pixels, Precision, Target, Tensor, Update, VaeObjective,
-    View, Viewed, Weights,
+    Backend, Batch, LayerRates, Noise, Optimiser, Picture, Pixels, Precision, Target, Tensor,
+    Update, VaeObjective, View, Viewed, Weights,
 };
 
 /// A machine that computes nothing, and keeps what it was asked to launch.
@@ -37,6 +38,17 @@ struct Dry {
     most: Cell<usize>,
     /// The lengths of what was brought, in bytes.
     uploaded: RefCell<Vec<usize>>,
+    /// How often something was brought after a launch.
+    late: Cell<usize>,
+    /// Bytes of memory; none for any number.
+    size: Option<usize>,
+}
+
+impl Dry {
+    fn free(&self) -> usize {
+        let held = self.held.borrow().values().sum::<usize>();
+        self.size.map_or(usize::MAX, |size| size - held)
+    }
 }
 
 impl Machine for Dry {
@@ -50,12 +62,13 @@ impl Machine for Dry {
 
     fn room(&self) -> Result<Room> {
         Ok(Room {
-            free: usize::MAX,
-            all: usize::MAX,
+            free: self.free(),
+            all: self.size.unwrap_or(usize::MAX),
         })
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
+        ensure!(bytes <= self.free(), "no memory for {bytes} bytes");
         let address = self.allocated.get();
         let mut held = self.held.borrow_mut();
         held.insert(address, bytes);
@@ -75,6 +88,8 @@ impl Machine for Dry {
             "no memory at {to}"
         );
         self.uploaded.borrow_mut().push(bytes.len());
+        let late = !self.launches.borrow().is_empty();
+        self.late.set(self.late.get() + usize::from(late));
         Ok(())
     }
 
@@ -96,6 +111,20 @@ fn zeros(parameters: &[Parameter]) -> Weights {
 
 fn grey(count: usize) -> Batch {
     Batch::new(count, SIDE, vec![0.5; count * INPUT.len()])
+}
+
+/// Images as they are.
+fn whole<'p>(images: impl Iterator<Item = &'p Picture>) -> Batch {
+    let view = |image: &Picture| Viewed {
+        image: image.clone(),
+        view: View::WHOLE,
+    };
+    let views: Vec<_> = images.map(view).collect();
+    Batch {
+        count: views.len(),
+        side: SIDE,
+        pixels: Pixels::Views(views),
+    }
 }
 
 const OBJECTIVE: VaeObjective = VaeObjective {
@@ -133,7 +162,7 @@ fn steps(architecture: &'static Architecture, count: usize) -> Result<Vec<Launch
     let mut vae = gpu.vae(autoencoder, &zeros(&parameters::vae(autoencoder)))?;
     let batch = grey(count);
     let noise = vec![0.0; count * autoencoder.latent()];
-    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+    vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
     drop(vae);
     let weights = zeros(&parameters::classifier(architecture, Head::Conv, 1000));
     let mut classifier = gpu.classifier(architecture, Head::Conv, 1000, &weights)?;
@@ -170,13 +199,13 @@ fn plans_are_what_trainings_take() -> Result<()> {
         let mut vae = gpu.vae(autoencoder, &zeros(&parameters::vae(autoencoder)))?;
         let noise = vec![0.0; count * autoencoder.latent()];
         let batch = grey(count);
-        vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+        vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
         let latent = vae.encode(&grey(answers.count))?;
         vae.decode(&latent.mean)?;
         if averages {
             vae.average(0.9)?;
         }
-        vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+        vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
         drop(vae);
         let plan = VaeNetworks::plan(autoencoder, &work(work::Network::Vae(autoencoder)))?;
         let more = machine.most.take() - size_of::<f32>() * plan.values();
@@ -212,11 +241,17 @@ fn images_that_are_their_own_targets_are_brought_once() -> Result<()> {
     let mut vae = Cuda::on(machine.clone()).vae(autoencoder, &weights)?;
     let (batch, noise) = (grey(2), vec![0.0; 2 * autoencoder.latent()]);
     machine.uploaded.take();
-    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+    vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
     let [pixels, values] = [batch.values()?, &noise].map(size_of_val);
     assert_eq!(machine.uploaded.take(), [pixels, values]);
-    vae.step(&batch.clone(), &batch, &noise, OBJECTIVE, &update())?;
-    assert_eq!(machine.uploaded.take(), [pixels, values, pixels]);
+    vae.step(
+        &batch.clone(),
+        &batch,
+        Noise::Values(&noise),
+        OBJECTIVE,
+        &update(),
+    )?;
+    assert_eq!(machine.uploaded.take(), [pixels, pixels, values]);
     Ok(())
 }
 
@@ -227,23 +262,47 @@ fn an_image_that_is_viewed_is_brought_once() -> Result<()> {
     let autoencoder = &EDGE.vae;
     let weights = zeros(&parameters::vae(autoencoder));
     let mut vae = Cuda::on(machine.clone()).vae(autoencoder, &weights)?;
-    let images: [Arc<[u8]>; 2] = [(); 2].map(|()| vec![0; INPUT.len()].into());
-    let view = |image: &Arc<[u8]>| Viewed {
-        image: Arc::clone(image),
-        view: View::WHOLE,
-    };
-    let views = [&images, &images].into_iter().flatten().map(view);
-    let batch = Batch {
-        count: 4,
-        side: SIDE,
-        pixels: Pixels::Views(views.collect()),
-    };
+    let images = [(); 2].map(|()| Picture::from_bytes(vec![0; INPUT.len()]));
+    let images = images.into_iter().collect::<Result<Vec<_>>>()?;
+    let batch = whole(images.iter().chain(&images));
     let noise = vec![0.0f32; 4 * autoencoder.latent()];
     machine.uploaded.take();
-    vae.step(&batch, &batch, &noise, OBJECTIVE, &update())?;
+    vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
     let views = 4 * VIEW * size_of::<u32>();
     let noise = size_of_val(&*noise);
     assert_eq!(machine.uploaded.take(), [2 * INPUT.len(), views, noise]);
+    Ok(())
+}
+
+/// What a CUDA graph holds is launches alone.
+#[test]
+fn a_step_brings_all_before_it_launches_anything() -> Result<()> {
+    let machine = Rc::new(Dry::default());
+    let gpu = Cuda::on(machine.clone());
+    let autoencoder = EDGE.deep_vae.as_ref().unwrap();
+    let mut vae = gpu.vae(autoencoder, &zeros(&parameters::vae(autoencoder)))?;
+    let weights = zeros(&parameters::classifier(&EDGE, Head::Conv, 10));
+    let mut classifier = gpu.classifier(&EDGE, Head::Conv, 10, &weights)?;
+    let image = Picture::from_bytes(vec![0; INPUT.len()])?;
+    let views = whole([&image, &image].into_iter());
+    let noise = vec![0.0; 2 * autoencoder.latent()];
+    for inputs in [grey(2), views.clone()] {
+        for targets in [&inputs, &grey(2), &views] {
+            machine.launches.take();
+            machine.late.take();
+            vae.step(
+                &inputs,
+                targets,
+                Noise::Values(&noise),
+                OBJECTIVE,
+                &update(),
+            )?;
+            assert_eq!(machine.late.take(), 0);
+        }
+        machine.launches.take();
+        classifier.step(&inputs, &[TARGET; 2], &update())?;
+        assert_eq!(machine.late.take(), 0);
+    }
     Ok(())
 }
 

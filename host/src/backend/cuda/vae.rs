@@ -5,7 +5,7 @@ use std::slice::from_ref;
 use anyhow::{Context, Result};
 use vae96::{Autoencoder, INPUT, Shape};
 
-use super::images::Arrival;
+use super::images::{Arrival, Brought};
 use super::memory::{Arena, Slot};
 use super::model::Model;
 use super::network::{Backward, Gradients, Memory, Network, Pass};
@@ -16,7 +16,9 @@ use super::pack::Pack;
 use super::plan::Plan;
 use crate::backend::checks;
 use crate::backend::work::{Size, Steps, Work};
-use crate::backend::{Batch, Latent, Pending, Update, Vae, VaeLoss, VaeObjective, Weights};
+use crate::backend::{
+    Batch, Latent, Noise, Pending, Pixels, Update, Vae, VaeLoss, VaeObjective, Weights,
+};
 
 /// A VAE's networks.
 pub struct VaeNetworks {
@@ -73,7 +75,7 @@ impl VaeNetworks {
         let (networks, pack) = Self::new(autoencoder)?;
         let Size { count, side } = work.answers;
         let mut passes = [(); 2].map(|()| Arena::default()).to_vec();
-        networks.lay_out_encoder(&mut passes[0], count, Shape::plane(side, side, 3))?;
+        networks.lay_out_encoder(&mut passes[0], count, Shape::plane(side, side, 3), count)?;
         networks.lay_out_decoder(&mut passes[1], count)?;
         if let Some(Steps {
             batch: Size { count, side },
@@ -84,7 +86,8 @@ impl VaeNetworks {
             let images = Shape::plane(side, side, 3);
             networks.fits(images)?;
             let mut arena = Arena::default();
-            Step::new(&networks, &mut arena, count, images, contrast)?;
+            // Where targets are others than the inputs, these are no views.
+            Step::new(&networks, &mut arena, [count; 2], images, contrast)?;
             passes.push(arena);
         }
         Ok(Plan::new(&pack, work.steps, passes))
@@ -106,13 +109,15 @@ impl VaeNetworks {
         Ok(())
     }
 
+    /// A pass of `count` images; `views` come for it at most.
     fn lay_out_encoder(
         &self,
         arena: &mut Arena,
         count: usize,
         shape: Shape,
+        views: usize,
     ) -> Result<EncoderPass> {
-        let arrival = Arrival::new(arena, count);
+        let arrival = Arrival::new(arena, views);
         let images = arena.place(count * shape.len());
         let encoder = self.encoder.lay_out(arena, count, shape, images)?;
         let bottleneck = (self.bottleneck).lay_out(arena, count, encoder.shape, encoder.output)?;
@@ -144,6 +149,37 @@ struct EncoderPass {
     bottleneck: Pass,
     mean: Pass,
     log_variance: Pass,
+}
+
+/// What a step's decoder is to make.
+enum Targets<'a> {
+    /// Nothing.
+    None,
+    /// The inputs.
+    Inputs,
+    /// Others.
+    Others(&'a Batch),
+}
+
+impl<'a> Targets<'a> {
+    fn new(inputs: &Batch, targets: &'a Batch, objective: &VaeObjective) -> Self {
+        match objective.decodes() {
+            false => Self::None,
+            true if std::ptr::eq(inputs, targets) => Self::Inputs,
+            true => Self::Others(targets),
+        }
+    }
+
+    /// Views that come beside those of the inputs.
+    fn views(&self) -> usize {
+        match self {
+            Self::Others(Batch {
+                pixels: Pixels::Views(views),
+                ..
+            }) => views.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// A step's slots.
@@ -213,14 +249,15 @@ struct Wanted {
 }
 
 impl Step {
+    /// Of `count` images; `views` come for it at most.
     fn new(
         networks: &VaeNetworks,
         arena: &mut Arena,
-        count: usize,
+        [count, views]: [usize; 2],
         shape: Shape,
         contrast: bool,
     ) -> Result<Self> {
-        let encoder = networks.lay_out_encoder(arena, count, shape)?;
+        let encoder = networks.lay_out_encoder(arena, count, shape, views)?;
         let latent = networks.mean.output;
         let vectors = count * latent.len();
         let code = arena.place(vectors);
@@ -289,24 +326,50 @@ impl Step {
         }
     }
 
-    /// Brings what the encoder and the sample read.
-    fn bring_inputs(&self, memory: Memory, inputs: &Batch, noise: &[f32]) -> Result<()> {
-        (self.encoder.arrival).bring(memory, inputs, self.encoder.images)?;
-        memory.at(self.noise).upload(noise)
+    /// Brings all that the step reads. Targets that are the inputs come once.
+    fn bring<'a>(
+        &self,
+        memory: Memory<'a>,
+        inputs: &Batch,
+        targets: &Targets,
+        noise: Noise,
+    ) -> Result<Brought<'a>> {
+        let mut images = vec![(&inputs.pixels, self.encoder.images)];
+        if let Targets::Others(targets) = targets {
+            let to = self.shrunk.map_or(self.targets, |(whole, _)| whole);
+            images.push((&targets.pixels, to));
+        }
+        let brought = (self.encoder.arrival).bring(memory, inputs.side, &images)?;
+        if let Noise::Values(values) = noise {
+            memory.at(self.noise).upload(values)?;
+        }
+        Ok(brought)
     }
 
-    /// Brings what the decoder is to make. Images that are to be made as they are come once.
-    fn bring_targets(&self, memory: Memory, inputs: &Batch, targets: &Batch) -> Result<()> {
-        let arrival = self.encoder.arrival;
+    /// Makes the values that the step reads of what has been brought.
+    fn prepare(
+        &self,
+        memory: Memory,
+        images: Brought,
+        targets: &Targets,
+        noise: Noise,
+    ) -> Result<()> {
+        images.show(memory.gpu)?;
+        if let Noise::Drawn(stream) = noise {
+            memory.gpu.normal(&stream, memory.at(self.noise))?;
+        }
+        self.make_targets(memory, targets)
+    }
+
+    /// Makes what the decoder is to make.
+    fn make_targets(&self, memory: Memory, targets: &Targets) -> Result<()> {
         let images = memory.at(self.encoder.images);
-        let same = std::ptr::eq(inputs, targets);
         let to = memory.at(self.targets);
-        match self.shrunk {
-            None if same => memory.gpu.copy(images, to),
-            None => arrival.bring(memory, targets, self.targets),
-            Some((_, pool)) if same => memory.gpu.average_pool(pool, images, to),
-            Some((whole, pool)) => {
-                arrival.bring(memory, targets, whole)?;
+        match (targets, self.shrunk) {
+            (Targets::None, _) | (Targets::Others(_), None) => Ok(()),
+            (Targets::Inputs, None) => memory.gpu.copy(images, to),
+            (Targets::Inputs, Some((_, pool))) => memory.gpu.average_pool(pool, images, to),
+            (Targets::Others(_), Some((whole, pool))) => {
                 memory.gpu.average_pool(pool, memory.at(whole), to)
             }
         }
@@ -477,7 +540,7 @@ impl Vae for CudaVae {
         &mut self,
         inputs: &Batch,
         targets: &Batch,
-        noise: &[f32],
+        noise: Noise,
         objective: VaeObjective,
         update: &Update,
     ) -> Result<Pending<VaeLoss>> {
@@ -485,15 +548,15 @@ impl Vae for CudaVae {
         let shape = networks.checked(inputs)?;
         let latent = networks.mean.output.len();
         checks::vae_step(inputs, targets, noise, latent, &objective)?;
+        let targets = Targets::new(inputs, targets, &objective);
         let mut arena = Arena::default();
+        let counts = [inputs.count, inputs.count + targets.views()];
         let contrast = objective.contrast.is_some();
-        let step = Step::new(networks, &mut arena, inputs.count, shape, contrast)?;
+        let step = Step::new(networks, &mut arena, counts, shape, contrast)?;
         let slots = step.gradients.layers;
         self.step(arena, slots, update, |networks, memory, backward| {
-            step.bring_inputs(memory, inputs, noise)?;
-            if objective.decodes() {
-                step.bring_targets(memory, inputs, targets)?;
-            }
+            let images = step.bring(memory, inputs, &targets, noise)?;
+            step.prepare(memory, images, &targets, noise)?;
             step.forward(networks, memory, &objective)?;
             step.backward(networks, memory, backward, &objective)?;
             step.loss(memory)
@@ -504,9 +567,11 @@ impl Vae for CudaVae {
         let networks = &self.networks;
         let shape = networks.checked(batch)?;
         let mut arena = Arena::default();
-        let pass = networks.lay_out_encoder(&mut arena, batch.count, shape)?;
+        let pass = networks.lay_out_encoder(&mut arena, batch.count, shape, batch.count)?;
         self.pass(&self.values, arena, |memory| {
-            pass.arrival.bring(memory, batch, pass.images)?;
+            let images = [(&batch.pixels, pass.images)];
+            let images = pass.arrival.bring(memory, batch.side, &images)?;
+            images.show(memory.gpu)?;
             networks.encoder.infer(memory, &pass.encoder)?;
             networks.bottleneck.infer(memory, &pass.bottleneck)?;
             networks.mean.infer(memory, &pass.mean)?;

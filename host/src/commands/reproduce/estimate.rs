@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use vae96::SIDE;
 
 use super::{Finished, Reproduction};
-use crate::backend::{LayerRates, Weights, parameters};
+use crate::backend::{LayerRates, Noise, Weights, parameters};
 use crate::commands::folder::stages;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
+use crate::data::random::{Purpose, stream};
 use crate::train::reproduction::{Setting, Training};
 use crate::train::run::{Folder, only};
 use crate::train::{finetune, metrics, pretrain};
@@ -218,11 +219,11 @@ fn vae(of: &Reproduction<'_>) -> Result<Pace> {
     };
     let views = batch * drawing.views.len();
     let objective = settings.objective(0, 1, views);
-    let noise = vec![0.5; views * autoencoder.latent()];
+    let noise = Noise::Drawn(stream(config.seed, Purpose::Noise, 0, 0));
     let samples = Samples::unlabelled(images, all);
     let update = settings.optimisation().update(0, 1, LayerRates::default());
     let trained = timed(samples.clone(), drawing, |loaded| {
-        vae.step(&loaded.batch, &loaded.batch, &noise, objective, &update)?;
+        vae.step(&loaded.batch, &loaded.batch, noise, objective, &update)?;
         Ok(())
     })?;
     let loaded = first(samples)?;

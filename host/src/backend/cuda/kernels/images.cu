@@ -1,9 +1,9 @@
 // Views of images: what `host/src/data/augment.rs` does to an image of bytes, in the same order. All
 // that is random was drawn there.
 
-// A view of `image` as f32: its crop, its angles as cosine and sine, the hidden square in pixels.
+// A view of an image: its crop, its angles as cosine and sine, the hidden square in pixels.
 struct View {
-    int image;
+    const unsigned char *image;
     float left, top, width, height;
     int flip;
     float brightness, contrast, saturation;
@@ -11,6 +11,7 @@ struct View {
     float turn_cos, turn_sin;
     int hidden_edge, hidden_left, hidden_top;
 };
+static_assert(sizeof(View) == 72, "as the host writes it");
 
 struct Colour {
     float red, green, blue;
@@ -64,7 +65,6 @@ struct Taps {
 // An image, `edge × edge` pixels of bytes, as a view of `side × side` pixels.
 struct Sight {
     const View &view;
-    const unsigned char *image;
     int edge, side;
 
     // The crop, scaled and mirrored.
@@ -76,7 +76,7 @@ struct Sight {
         for (int row = down.first; row < down.end; ++row) {
             for (int column = across.first; column < across.end; ++column) {
                 const float weight = down.weight(row) * across.weight(column);
-                const unsigned char *pixel = image + (row * edge + column) * 3;
+                const unsigned char *pixel = view.image + (row * edge + column) * 3;
                 sum.red += weight * pixel[0];
                 sum.green += weight * pixel[1];
                 sum.blue += weight * pixel[2];
@@ -115,9 +115,9 @@ struct Sight {
 
 // The views of a batch, a block each. Contrast turns about the mean luma of the whole view, so the
 // pixels are kept until that is known.
-KERNEL views(const View *all, const unsigned char *images, int edge, int side, float *out) {
+KERNEL views(const View *all, int edge, int side, float *out) {
     const View view = all[blockIdx.x];
-    const Sight seen = {view, images + (long long)view.image * edge * edge * 3, edge, side};
+    const Sight seen = {view, edge, side};
     const int pixels = side * side;
     Colour *colours = (Colour *)out + (long long)blockIdx.x * pixels;
     float lumas = 0.0f;

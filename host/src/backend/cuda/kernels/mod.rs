@@ -9,11 +9,12 @@ pub type Source = (&'static str, &'static str);
 pub const INSTRUCTIONS: Source = ("mma.cu", include_str!("mma.cu"));
 
 /// What every program has, in the order in which it is compiled.
-const ALWAYS: [Source; 9] = [
+const ALWAYS: [Source; 10] = [
     ("common.cu", include_str!("common.cu")),
     ("product.cu", include_str!("product.cu")),
     ("maps.cu", include_str!("maps.cu")),
     ("images.cu", include_str!("images.cu")),
+    ("noise.cu", include_str!("noise.cu")),
     ("norm.cu", include_str!("norm.cu")),
     ("pools.cu", include_str!("pools.cu")),
     ("losses.cu", include_str!("losses.cu")),
@@ -22,7 +23,7 @@ const ALWAYS: [Source; 9] = [
 ];
 
 /// The kernels that every program has.
-const NAMES: [&str; 43] = [
+const NAMES: [&str; 44] = [
     "adam",
     "approach",
     "average_pool",
@@ -50,6 +51,7 @@ const NAMES: [&str; 43] = [
     "norm_backward",
     "norm_gradients",
     "norm_parts",
+    "normal",
     "normalise",
     "running_affine",
     "sample",

@@ -3,22 +3,27 @@
 use std::f32::consts::TAU;
 
 use anyhow::{Error, Result};
-use bytemuck::cast_slice;
-use vae96::{INPUT, SIDE};
+use bytemuck::{cast, cast_slice};
+use vae96::SIDE;
 
 use super::{Gpu, THREADS, check, count, int};
 use crate::backend::View;
 use crate::backend::cuda::memory::Span;
-
-/// Values of f32 that the bytes of an image take.
-pub const IMAGE: usize = INPUT.len() / size_of::<f32>();
+use crate::backend::cuda::resident::{IMAGE, Place};
 
 /// Values that a view takes.
-pub const VIEW: usize = 16;
+pub const VIEW: usize = 18;
 
-/// The kernel's `View` of the image of that number, for `side × side` pixels: floats and integers
+/// Views that the machine has been told of, and their images, which stay until they are seen.
+pub struct Told<'a> {
+    table: Span<'a>,
+    images: Vec<Place<'a>>,
+    side: usize,
+}
+
+/// The kernel's `View` of the image at that address, for `side × side` pixels: floats and integers
 /// as their bits.
-fn words(image: usize, view: &View, side: usize) -> Result<[u32; VIEW]> {
+fn words(image: u64, view: &View, side: usize) -> Result<[u32; VIEW]> {
     // Without colours there is no hue to turn.
     let [saturation, hue] = match view.grey {
         true => [0.0, 0.0],
@@ -28,8 +33,10 @@ fn words(image: usize, view: &View, side: usize) -> Result<[u32; VIEW]> {
     let crop = view.crop;
     let [edge, left, top] = view.cutout.pixels(side);
     let number = |value: usize| Ok::<_, Error>(count(value)? as u32);
+    let [address, rest]: [u32; 2] = cast(image);
     Ok([
-        number(image)?,
+        address,
+        rest,
         crop.left.to_bits(),
         crop.top.to_bits(),
         crop.width.to_bits(),
@@ -45,38 +52,51 @@ fn words(image: usize, view: &View, side: usize) -> Result<[u32; VIEW]> {
         number(edge)?,
         number(left)?,
         number(top)?,
+        // It ends at a multiple of an address.
+        0,
     ])
 }
 
 impl Gpu {
-    /// The values of views of `side × side` pixels, each of the image of that number of `images`,
-    /// which are bytes. What the kernel is told of them goes to `told`.
+    /// Tells the machine of views of `side × side` pixels, each of an image that lies on it. It
+    /// launches nothing.
+    pub fn tell<'a>(
+        &self,
+        views: impl IntoIterator<Item = (Place<'a>, View)>,
+        side: usize,
+        table: Span<'a>,
+    ) -> Result<Told<'a>> {
+        let (mut images, mut all) = (Vec::new(), Vec::new());
+        for (image, view) in views {
+            check(image.span(), IMAGE);
+            all.push(words(image.span().address(), &view, side)?);
+            images.push(image);
+        }
+        check(table, all.len() * VIEW);
+        table.upload(cast_slice(all.as_flattened()))?;
+        Ok(Told {
+            table,
+            images,
+            side,
+        })
+    }
+
+    /// The values of as many views as `out` holds, from that one on.
     ///
     /// # Panics
-    /// If there are fewer images: a fault of the caller.
-    pub fn views(
-        &self,
-        views: &[(usize, View)],
-        images: Span,
-        side: usize,
-        told: Span,
-        out: Span,
-    ) -> Result<()> {
-        check(told, views.len() * VIEW);
-        check(out, views.len() * side * side * 3);
+    /// If the machine has been told of fewer: a fault of the caller.
+    pub fn views(&self, told: &Told, first: usize, out: Span) -> Result<()> {
+        let side = told.side;
+        let count = out.len() / (side * side * 3);
+        check(out, count * side * side * 3);
+        assert!(first + count <= told.images.len());
         int(out.len())?;
-        let number = images.len() / IMAGE;
-        assert!(views.iter().all(|&(image, _)| image < number));
-        let words = (views.iter()).map(|(image, view)| words(*image, view, side));
-        let words = words.collect::<Result<Vec<_>>>()?;
-        told.upload(cast_slice(words.as_flattened()))?;
         self.launch(
             "views",
-            [views.len(), 1, 1],
+            [count, 1, 1],
             [THREADS, 1, 1],
             &[
-                told.into(),
-                images.into(),
+                told.table.part(first * VIEW, count * VIEW).into(),
                 int(SIDE)?,
                 int(side)?,
                 out.into(),

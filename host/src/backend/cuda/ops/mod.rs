@@ -6,6 +6,7 @@ mod divisor;
 pub mod images;
 pub mod losses;
 pub mod maps;
+pub mod noise;
 pub mod norm;
 pub mod optimiser;
 pub mod pools;
@@ -16,6 +17,7 @@ use anyhow::{Result, ensure};
 
 use super::machine::{Argument, Launch, Machine};
 use super::memory::{Arena, Buffer, Span};
+use super::resident::Resident;
 use crate::backend::Precision;
 
 /// Threads of a block, as the kernels have it.
@@ -36,12 +38,21 @@ const MOST_VALUES: usize = 1 << 30;
 #[derive(Clone)]
 pub struct Gpu {
     machine: Rc<dyn Machine>,
+    resident: Rc<Resident>,
 }
 
 impl Gpu {
     /// On this machine.
     pub fn new(machine: Rc<dyn Machine>) -> Self {
-        Self { machine }
+        Self {
+            resident: Rc::new(Resident::new(Rc::clone(&machine))),
+            machine,
+        }
+    }
+
+    /// The images that stay on it; clones share them.
+    pub fn resident(&self) -> &Resident {
+        &self.resident
     }
 
     /// How exactly it computes a layer's products.
@@ -49,9 +60,15 @@ impl Gpu {
         self.machine.precision()
     }
 
-    /// A buffer on it.
+    /// A buffer on it, before which images that stay on it give way.
     pub fn buffer(&self, len: usize) -> Result<Buffer> {
-        Buffer::new(&self.machine, len)
+        let buffer = Buffer::new(&self.machine, len);
+        if buffer.is_err() && self.resident.release() {
+            // Memory is free once the work before is done, for which this waits.
+            self.machine.room()?;
+            return Buffer::new(&self.machine, len);
+        }
+        buffer
     }
 
     /// A buffer of one value throughout.
@@ -128,7 +145,8 @@ impl Gpu {
         let mut pointers: Vec<_> = arguments.iter_mut().map(Argument::pointer).collect();
         // SAFETY: every caller is in this folder; it gives the values that the kernel declares, in
         // their order, and has compared the lengths of its spans with what the kernel will touch.
-        // The spans' buffers are alive, and given back only when this work is done.
+        // The spans' buffers are alive, as are those of the addresses in tables, and given back only
+        // when this work is done.
         unsafe { self.machine.launch(&launch, &mut pointers) }
     }
 }
