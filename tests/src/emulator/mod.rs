@@ -16,12 +16,18 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 use host::backend::Precision;
 use host::backend::cuda::kernels;
-use host::backend::cuda::machine::{Launch, Machine, Room};
+use host::backend::cuda::machine::{Argument, Launch, Machine, Room, pointers};
 use libloading::Library;
 
 /// `emulate` of the compiled program.
-type Emulate =
-    unsafe extern "C" fn(*const c_char, *const c_uint, *const c_uint, *mut *mut c_void) -> c_int;
+type Emulate = unsafe extern "C" fn(
+    name: *const c_char,
+    grid: *const c_uint,
+    block: *const c_uint,
+    values: *mut *mut c_void,
+    lengths: *const usize,
+    count: usize,
+) -> c_int;
 
 /// A line of memory as a GPU aligns it.
 #[derive(Clone, Copy, PartialEq)]
@@ -129,7 +135,7 @@ impl Machine for Emulator {
         Ok(())
     }
 
-    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+    unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()> {
         let Launch {
             kernel,
             grid,
@@ -139,15 +145,28 @@ impl Machine for Emulator {
         // SAFETY: the program defines `emulate` with this type.
         let emulate = unsafe { program(self.precision)?.get::<Emulate>(b"emulate")? };
         let name = CString::new(*kernel)?;
-        let arguments = arguments.as_mut_ptr();
+        let mut values = pointers(arguments);
+        let len = |argument: &Argument| argument.bytes().len();
+        let lengths: Vec<_> = arguments.iter().map(len).collect();
         // SAFETY: the caller's promise: the arguments are the kernel's, and memory is where it
-        // reads and writes. The other pointers are to a string and to arrays of three.
-        let outcome = unsafe { emulate(name.as_ptr(), grid.as_ptr(), block.as_ptr(), arguments) };
+        // reads and writes. The other pointers are to a string, to arrays of three, and to as many
+        // lengths as there are arguments.
+        let outcome = unsafe {
+            emulate(
+                name.as_ptr(),
+                grid.as_ptr(),
+                block.as_ptr(),
+                values.as_mut_ptr(),
+                lengths.as_ptr(),
+                lengths.len(),
+            )
+        };
         let outcomes = [
             "",
             "there is no such kernel",
             "a block has too many threads",
             "some threads of a block ended where others waited",
+            "its parameters are more, fewer, shorter or longer than the arguments",
         ];
         ensure!(outcome == 0, "{kernel}: {}", outcomes[outcome as usize]);
         Ok(())
@@ -180,7 +199,7 @@ fn compile(precision: Precision) -> Result<Library> {
     let kernels = kernels::program(&sources(precision));
     let mut text = format!("{}\n{kernels}\n", include_str!("shim.h"));
     text += "extern \"C\" int emulate(const char *name, const unsigned *grid,\n\
-             const unsigned *block, void **values) {\n";
+             const unsigned *block, void **values, const size_t *lengths, size_t count) {\n";
     for name in kernels::names(precision) {
         writeln!(text, "EMULATE({name})")?;
     }

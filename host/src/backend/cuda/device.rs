@@ -1,7 +1,7 @@
 //! The GPU itself, through its driver: one stream, on which all work is done in its order.
 
 use std::collections::HashMap;
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, result}
 use cudarc::nvrtc::Ptx;
 
 use super::kernels;
-use super::machine::{Launch, Machine, Room};
+use super::machine::{Argument, Launch, Machine, Room, pointers};
 use super::program::Compiler;
 use super::staging::Staging;
 use crate::backend::Precision;
@@ -249,7 +249,7 @@ impl Machine for Device {
             .map_err(|error| refusal("does not copy from the GPU", error))
     }
 
-    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+    unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()> {
         let Launch {
             kernel,
             grid: [gx, gy, gz],
@@ -265,7 +265,7 @@ impl Machine for Device {
                 (bx, by, bz),
                 0,
                 self.stream.cu_stream(),
-                arguments,
+                &mut pointers(arguments),
             )
         }
         .map_err(|error| refusal(&format!("does not start {kernel}"), error))

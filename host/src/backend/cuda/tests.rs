@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use anyhow::{Result, ensure};
 use vae96::{Architecture, EDGE, Head, INPUT, PAPER, SIDE};
 
 use super::classifier::ClassifierNetwork;
-use super::machine::{Launch, Machine, Room};
+use super::machine::{Argument, Launch, Machine, Room};
 use super::memory::Arena;
 use super::network::Network;
 use super::ops::Gpu;
@@ -83,7 +82,7 @@ impl Machine for Dry {
         Ok(())
     }
 
-    unsafe fn launch(&self, launch: &Launch, _: &mut [*mut c_void]) -> Result<()> {
+    unsafe fn launch(&self, launch: &Launch, _: &[Argument]) -> Result<()> {
         self.launches.borrow_mut().push(*launch);
         Ok(())
     }

@@ -103,12 +103,10 @@ impl Gpu {
             grid: grid.map(|blocks| blocks as u32),
             block: block.map(|threads| threads as u32),
         };
-        let mut arguments = arguments.to_vec();
-        let mut pointers: Vec<_> = arguments.iter_mut().map(Argument::pointer).collect();
         // SAFETY: every caller is in this folder; it gives the values that the kernel declares, in
         // their order, and has compared the lengths of its spans with what the kernel will touch.
         // The spans' buffers are alive, and given back only when this work is done.
-        unsafe { self.machine.launch(&launch, &mut pointers) }
+        unsafe { self.machine.launch(&launch, arguments) }
     }
 }
 
