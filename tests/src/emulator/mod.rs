@@ -5,7 +5,7 @@
 //! another's work without a barrier between. It shows nothing of speed, of a GPU's own rounding,
 //! or of NVRTC.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::fmt::Write;
@@ -16,7 +16,9 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 use host::backend::Precision;
 use host::backend::cuda::kernels;
+use host::backend::cuda::launches::Launches;
 use host::backend::cuda::machine::{Argument, Launch, Machine, Room, pointers};
+use host::backend::cuda::queue::Graphs;
 use libloading::Library;
 
 /// `emulate` of the compiled program.
@@ -45,6 +47,7 @@ const GUARD: Line = Line([0x9e37_79b9; 64]);
 pub struct Emulator {
     memory: RefCell<BTreeMap<u64, Vec<Line>>>,
     launched: RefCell<BTreeSet<&'static str>>,
+    graphs: Cell<usize>,
     precision: Precision,
     /// Bytes of memory.
     size: usize,
@@ -62,6 +65,7 @@ impl Emulator {
         Self {
             memory: RefCell::default(),
             launched: RefCell::default(),
+            graphs: Cell::default(),
             precision: Precision::F32,
             size,
         }
@@ -83,6 +87,11 @@ impl Emulator {
     /// The kernels that have run.
     pub fn launched(&self) -> Vec<&'static str> {
         self.launched.borrow().iter().copied().collect()
+    }
+
+    /// How often launches have started as a graph.
+    pub fn graphs(&self) -> usize {
+        self.graphs.get()
     }
 }
 
@@ -169,6 +178,39 @@ impl Machine for Emulator {
             "its parameters are more, fewer, shorter or longer than the arguments",
         ];
         ensure!(outcome == 0, "{kernel}: {}", outcomes[outcome as usize]);
+        Ok(())
+    }
+}
+
+/// Launches one by one, with their arguments.
+pub struct Graph(Vec<Launches>);
+
+/// The launch at `index` alone.
+fn only(launches: &Launches, index: usize) -> Launches {
+    let mut only = Launches::default();
+    only.push(&launches.all()[index], &launches.arguments(index));
+    only
+}
+
+impl Graphs for Emulator {
+    type Graph = Graph;
+
+    unsafe fn build(&self, launches: &Launches) -> Result<Graph> {
+        let all = 0..launches.all().len();
+        Ok(Graph(all.map(|index| only(launches, index)).collect()))
+    }
+
+    unsafe fn update(&self, graph: &mut Graph, launches: &Launches, index: usize) -> Result<()> {
+        graph.0[index] = only(launches, index);
+        Ok(())
+    }
+
+    unsafe fn start(&self, graph: &Graph) -> Result<()> {
+        self.graphs.set(self.graphs.get() + 1);
+        for launches in &graph.0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.launch(&launches.all()[0], &launches.arguments(0))? };
+        }
         Ok(())
     }
 }

@@ -66,12 +66,19 @@ pub trait Machine {
     /// So many bytes must lie within one piece of allocated memory.
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
 
-    /// Starts a kernel.
+    /// Asks for a kernel. It starts at the latest when a copy or the room is asked for, memory is
+    /// given back, or [`flush`](Self::flush) is called; that it cannot start may be an error of the
+    /// next of these.
     ///
     /// # Safety
     /// The arguments must be values of the kernel's parameters, one each, in their order; the
     /// kernel must find memory wherever it reads or writes.
     unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()>;
+
+    /// Starts what was asked for, so that the machine works while the program goes on.
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A value that a kernel gets.
@@ -100,7 +107,12 @@ impl<'a> Argument<'a> {
 
     /// A long value that is made of words.
     pub fn words(value: &'a [i32]) -> Self {
-        Self(Value::There(cast_slice(value)))
+        Self::there(cast_slice(value))
+    }
+
+    /// A value whose representation lies there.
+    pub(super) fn there(bytes: &'a [u8]) -> Self {
+        Self(Value::There(bytes))
     }
 
     /// The value's representation.

@@ -1,7 +1,7 @@
 //! Training on a GPU: the networks of `vae96` as launches of our own kernels.
 //!
 //! ```text
-//! vae, classifier ─▶ network, images ─▶ ops ─▶ machine ◀─ device ─▶ program ─▶ kernels/*.cu
+//! vae, classifier ─▶ network, images ─▶ ops ─▶ machine ◀─ device ─▶ program ─▶ kernels
 //!        └─▶ model ─▶ optimiser ─────────┘                   └───▶ staging
 //! ```
 //! `pack` lays out the tensors of a model, and each pass lays out its activations (`memory`) before
@@ -14,6 +14,7 @@ mod classifier;
 mod device;
 mod images;
 pub mod kernels;
+pub mod launches;
 #[allow(unsafe_code)]
 pub mod machine;
 pub mod memory;
@@ -25,6 +26,8 @@ mod pack;
 mod plan;
 #[allow(unsafe_code)]
 pub mod program;
+#[allow(unsafe_code)]
+pub mod queue;
 #[allow(unsafe_code)]
 mod staging;
 #[cfg(test)]

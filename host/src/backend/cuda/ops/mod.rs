@@ -74,6 +74,11 @@ impl Gpu {
         Ok(kept)
     }
 
+    /// Starts what was asked for.
+    pub fn flush(&self) -> Result<()> {
+        self.machine.flush()
+    }
+
     /// A kernel that goes over `len` values.
     fn each(&self, kernel: &'static str, len: usize, arguments: &[Argument]) -> Result<()> {
         let blocks = len.div_ceil(THREADS).clamp(1, MOST_BLOCKS);
