@@ -5,15 +5,17 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use host::backend::cuda::ops::Gpu;
+use host::backend::cuda::queue::Queue;
 use host::backend::cuda::{Cuda, kernels};
 use host::backend::{Backend, Precision, Weights, parameters};
 use tests::emulator::Emulator;
 use tests::{noise, parity, views};
 use vae96::EDGE;
 
+/// Behind a queue, as a GPU is.
 fn emulated(precision: Precision) -> Result<Option<Cuda>> {
     let machine = Emulator::with_precision(precision);
-    Ok(Some(Cuda::on(Rc::new(machine))))
+    Ok(Some(Cuda::on(Rc::new(Queue::new(machine)))))
 }
 
 tests::parity_tests!(emulated(Precision::F32));
@@ -38,6 +40,23 @@ fn these_comparisons_launch_every_kernel() -> Result<()> {
     parity::averages(&gpu)?;
     parity::steps_on_views(&gpu)?;
     assert_eq!(machine.launched(), kernels::names(Precision::F32));
+    Ok(())
+}
+
+/// The launches of each step but the first are those of the step before.
+#[test]
+fn steps_start_as_graphs() -> Result<()> {
+    let machine = Rc::new(Queue::new(Emulator::default()));
+    let gpu = Cuda::on(machine.clone());
+    let weights = Weights::initial(&parameters::vae(&EDGE.vae), 1);
+    let mut vae = gpu.vae(&EDGE.vae, &weights)?;
+    let graphs: Vec<_> = (0..4)
+        .map(|seed| {
+            parity::train(&mut *vae, &EDGE.vae, 2, seed)?;
+            Ok(machine.machine().graphs())
+        })
+        .collect::<Result<_>>()?;
+    assert_eq!(graphs, [0, 0, 1, 2]);
     Ok(())
 }
 

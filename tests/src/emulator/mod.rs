@@ -5,7 +5,7 @@
 //! another's work without a barrier between. It shows nothing of speed, of a GPU's own rounding,
 //! or of NVRTC.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::fmt::Write;
@@ -16,12 +16,20 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 use host::backend::Precision;
 use host::backend::cuda::kernels;
-use host::backend::cuda::machine::{Launch, Machine, Room};
+use host::backend::cuda::launches::Launches;
+use host::backend::cuda::machine::{Argument, Launch, Machine, Room, pointers};
+use host::backend::cuda::queue::Graphs;
 use libloading::Library;
 
 /// `emulate` of the compiled program.
-type Emulate =
-    unsafe extern "C" fn(*const c_char, *const c_uint, *const c_uint, *mut *mut c_void) -> c_int;
+type Emulate = unsafe extern "C" fn(
+    name: *const c_char,
+    grid: *const c_uint,
+    block: *const c_uint,
+    values: *mut *mut c_void,
+    lengths: *const usize,
+    count: usize,
+) -> c_int;
 
 /// A line of memory as a GPU aligns it.
 #[derive(Clone, Copy, PartialEq)]
@@ -39,6 +47,7 @@ const GUARD: Line = Line([0x9e37_79b9; 64]);
 pub struct Emulator {
     memory: RefCell<BTreeMap<u64, Vec<Line>>>,
     launched: RefCell<BTreeSet<&'static str>>,
+    graphs: Cell<usize>,
     precision: Precision,
     /// Bytes of memory.
     size: usize,
@@ -56,6 +65,7 @@ impl Emulator {
         Self {
             memory: RefCell::default(),
             launched: RefCell::default(),
+            graphs: Cell::default(),
             precision: Precision::F32,
             size,
         }
@@ -77,6 +87,11 @@ impl Emulator {
     /// The kernels that have run.
     pub fn launched(&self) -> Vec<&'static str> {
         self.launched.borrow().iter().copied().collect()
+    }
+
+    /// How often launches have started as a graph.
+    pub fn graphs(&self) -> usize {
+        self.graphs.get()
     }
 }
 
@@ -129,7 +144,7 @@ impl Machine for Emulator {
         Ok(())
     }
 
-    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+    unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()> {
         let Launch {
             kernel,
             grid,
@@ -139,17 +154,63 @@ impl Machine for Emulator {
         // SAFETY: the program defines `emulate` with this type.
         let emulate = unsafe { program(self.precision)?.get::<Emulate>(b"emulate")? };
         let name = CString::new(*kernel)?;
-        let arguments = arguments.as_mut_ptr();
+        let mut values = pointers(arguments);
+        let len = |argument: &Argument| argument.bytes().len();
+        let lengths: Vec<_> = arguments.iter().map(len).collect();
         // SAFETY: the caller's promise: the arguments are the kernel's, and memory is where it
-        // reads and writes. The other pointers are to a string and to arrays of three.
-        let outcome = unsafe { emulate(name.as_ptr(), grid.as_ptr(), block.as_ptr(), arguments) };
+        // reads and writes. The other pointers are to a string, to arrays of three, and to as many
+        // lengths as there are arguments.
+        let outcome = unsafe {
+            emulate(
+                name.as_ptr(),
+                grid.as_ptr(),
+                block.as_ptr(),
+                values.as_mut_ptr(),
+                lengths.as_ptr(),
+                lengths.len(),
+            )
+        };
         let outcomes = [
             "",
             "there is no such kernel",
             "a block has too many threads",
             "some threads of a block ended where others waited",
+            "its parameters are more, fewer, shorter or longer than the arguments",
         ];
         ensure!(outcome == 0, "{kernel}: {}", outcomes[outcome as usize]);
+        Ok(())
+    }
+}
+
+/// Launches one by one, with their arguments.
+pub struct Graph(Vec<Launches>);
+
+/// The launch at `index` alone.
+fn only(launches: &Launches, index: usize) -> Launches {
+    let mut only = Launches::default();
+    only.push(&launches.all()[index], &launches.arguments(index));
+    only
+}
+
+impl Graphs for Emulator {
+    type Graph = Graph;
+
+    unsafe fn build(&self, launches: &Launches) -> Result<Graph> {
+        let all = 0..launches.all().len();
+        Ok(Graph(all.map(|index| only(launches, index)).collect()))
+    }
+
+    unsafe fn update(&self, graph: &mut Graph, launches: &Launches, index: usize) -> Result<()> {
+        graph.0[index] = only(launches, index);
+        Ok(())
+    }
+
+    unsafe fn start(&self, graph: &Graph) -> Result<()> {
+        self.graphs.set(self.graphs.get() + 1);
+        for launches in &graph.0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.launch(&launches.all()[0], &launches.arguments(0))? };
+        }
         Ok(())
     }
 }
@@ -180,7 +241,7 @@ fn compile(precision: Precision) -> Result<Library> {
     let kernels = kernels::program(&sources(precision));
     let mut text = format!("{}\n{kernels}\n", include_str!("shim.h"));
     text += "extern \"C\" int emulate(const char *name, const unsigned *grid,\n\
-             const unsigned *block, void **values) {\n";
+             const unsigned *block, void **values, const size_t *lengths, size_t count) {\n";
     for name in kernels::names(precision) {
         writeln!(text, "EMULATE({name})")?;
     }

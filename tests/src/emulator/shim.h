@@ -137,7 +137,18 @@ static bool run_block() {
     }
 }
 
-enum Outcome { FINE, UNKNOWN_KERNEL, TOO_MANY_THREADS, PARTED_AT_A_BARRIER };
+enum Outcome { FINE, UNKNOWN_KERNEL, TOO_MANY_THREADS, PARTED_AT_A_BARRIER, OTHER_ARGUMENTS };
+
+// The bytes of a launch's arguments.
+struct Lengths {
+    const size_t *all;
+    size_t count;
+};
+
+template <class... Values> static bool fit(void (*)(Values...), Lengths lengths) {
+    const size_t own[] = {sizeof(Values)...};
+    return lengths.count == sizeof...(Values) && !memcmp(own, lengths.all, sizeof own);
+}
 
 static int run(Call kernel, const unsigned *grid, const unsigned *block, void **values) {
     gridDim = {grid[0], grid[1], grid[2]};
@@ -176,6 +187,9 @@ static inline void __syncthreads() { emulator::leave(emulator::WAITING); }
 // The body of `emulate`, a line a kernel.
 #define EMULATE(kernel)                                                                            \
     if (!strcmp(name, #kernel)) {                                                                  \
+        if (!emulator::fit(kernel, {lengths, count})) {                                            \
+            return emulator::OTHER_ARGUMENTS;                                                      \
+        }                                                                                          \
         return emulator::run([](void **values) { emulator::apply(kernel, values); }, grid, block, \
                              values);                                                              \
     }

@@ -1,18 +1,21 @@
 //! The GPU itself, through its driver: one stream, on which all work is done in its order.
 
 use std::collections::HashMap;
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use cudarc::driver::sys::{self, CUresult};
+use cudarc::driver::sys::{self, CUfunction, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
+use super::graph::Graph;
 use super::kernels;
-use super::machine::{Launch, Machine, Room};
+use super::launches::Launches;
+use super::machine::{Argument, Launch, Machine, Room, pointers};
 use super::program::Compiler;
+use super::queue::Graphs;
 use super::staging::Staging;
 use crate::backend::Precision;
 use crate::files;
@@ -23,14 +26,18 @@ const OLDEST: (i32, i32) = (7, 5);
 /// The oldest whose matrix cores have TF32 and bf16: Ampere.
 const OLDEST_MATRIX: (i32, i32) = (8, 0);
 
-/// The oldest driver whose functions are all there.
+/// The oldest driver whose functions are all there, but those of graphs.
 const OLDEST_DRIVER: c_int = 11_040;
+
+/// The oldest that has the functions of graphs in their present form.
+const OLDEST_GRAPHS: c_int = 12_000;
 
 /// A GPU.
 pub struct Device {
     staging: Staging,
     stream: Arc<CudaStream>,
     functions: HashMap<&'static str, CudaFunction>,
+    driver: c_int,
     precision: Precision,
     name: String,
 }
@@ -78,6 +85,7 @@ impl Device {
             staging: Staging::default(),
             stream: context.new_stream()?,
             functions,
+            driver,
             precision,
             name: format!("GPU {ordinal}, {model}"),
         })
@@ -85,6 +93,13 @@ impl Device {
 
     fn asynchronous(&self) -> bool {
         self.stream.context().has_async_alloc()
+    }
+
+    fn function(&self, kernel: &str) -> Result<CUfunction> {
+        let function = self.functions.get(kernel);
+        Ok(function
+            .with_context(|| format!("no {kernel}"))?
+            .cu_function())
     }
 }
 
@@ -249,26 +264,57 @@ impl Machine for Device {
             .map_err(|error| refusal("does not copy from the GPU", error))
     }
 
-    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+    unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()> {
         let Launch {
             kernel,
             grid: [gx, gy, gz],
             block: [bx, by, bz],
         } = *launch;
-        let function = (self.functions.get(kernel)).with_context(|| format!("no {kernel}"))?;
+        let function = self.function(kernel)?;
         // SAFETY: the function's module lives as long as `self`, the stream too; the caller's
         // promise of the arguments and of all memory that the kernel touches.
         unsafe {
             result::launch_kernel(
-                function.cu_function(),
+                function,
                 (gx, gy, gz),
                 (bx, by, bz),
                 0,
                 self.stream.cu_stream(),
-                arguments,
+                &mut pointers(arguments),
             )
         }
         .map_err(|error| refusal(&format!("does not start {kernel}"), error))
+    }
+}
+
+impl Graphs for Device {
+    type Graph = Graph;
+
+    unsafe fn build(&self, launches: &Launches) -> Result<Graph> {
+        ensure!(
+            self.driver >= OLDEST_GRAPHS,
+            "NVIDIA's driver is of CUDA {}; graphs need {} or later",
+            release(self.driver),
+            release(OLDEST_GRAPHS)
+        );
+        let function = |launch: &Launch| self.function(launch.kernel);
+        let functions: Vec<_> = (launches.all().iter().map(function)).collect::<Result<_>>()?;
+        // SAFETY: the functions' module lives as long as `self`, which the caller's graphs do not
+        // outlive; the caller's promise of the arguments.
+        unsafe { Graph::new(&self.stream, launches, &functions) }
+            .map_err(|error| refusal("makes no graph", error))
+    }
+
+    unsafe fn update(&self, graph: &mut Graph, launches: &Launches, index: usize) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { graph.update(launches, index) }
+            .map_err(|error| refusal("does not change a graph", error))
+    }
+
+    unsafe fn start(&self, graph: &Graph) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { graph.start(&self.stream) }
+            .map_err(|error| refusal("does not start a graph", error))
     }
 }
 

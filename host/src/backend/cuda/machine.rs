@@ -6,7 +6,7 @@
 use std::ffi::c_void;
 
 use anyhow::Result;
-use bytemuck::{NoUninit, bytes_of, cast_slice};
+use bytemuck::{NoUninit, bytes_of, bytes_of_mut, cast_slice};
 
 use super::memory::Span;
 use crate::backend::Precision;
@@ -66,12 +66,19 @@ pub trait Machine {
     /// So many bytes must lie within one piece of allocated memory.
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
 
-    /// Starts a kernel.
+    /// Asks for a kernel. It starts at the latest when a copy or the room is asked for, memory is
+    /// given back, or [`flush`](Self::flush) is called; that it cannot start may be an error of the
+    /// next of these.
     ///
     /// # Safety
-    /// The arguments must point to values of the kernel's parameters, one each, in their order; the
+    /// The arguments must be values of the kernel's parameters, one each, in their order; the
     /// kernel must find memory wherever it reads or writes.
-    unsafe fn launch(&self, launch: &Launch, arguments: &mut [*mut c_void]) -> Result<()>;
+    unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()>;
+
+    /// Starts what was asked for, so that the machine works while the program goes on.
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A value that a kernel gets.
@@ -80,36 +87,47 @@ pub struct Argument<'a>(Value<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Value<'a> {
-    /// Its bytes; what follows them is not read.
-    Here([u64; 5]),
+    /// Its bytes, and how many they are.
+    Here([u64; 5], usize),
     /// Where it lies.
     There(&'a [u8]),
 }
 
 impl<'a> Argument<'a> {
     /// A null pointer.
-    pub const NONE: Self = Self(Value::Here([0; 5]));
+    pub const NONE: Self = Self(Value::Here([0; 5], size_of::<u64>()));
 
     /// A value that has the kernel's representation.
     pub fn value(value: impl NoUninit) -> Self {
         let mut bytes = [0u64; 5];
         let value = bytes_of(&value);
-        bytemuck::bytes_of_mut(&mut bytes)[..value.len()].copy_from_slice(value);
-        Self(Value::Here(bytes))
+        bytes_of_mut(&mut bytes)[..value.len()].copy_from_slice(value);
+        Self(Value::Here(bytes, value.len()))
     }
 
     /// A long value that is made of words.
     pub fn words(value: &'a [i32]) -> Self {
-        Self(Value::There(cast_slice(value)))
+        Self::there(cast_slice(value))
     }
 
-    /// Where the value lies; nobody writes there.
-    pub fn pointer(&mut self) -> *mut c_void {
-        match &mut self.0 {
-            Value::Here(bytes) => bytes.as_mut_ptr().cast(),
-            Value::There(bytes) => bytes.as_ptr().cast_mut().cast(),
+    /// A value whose representation lies there.
+    pub(super) fn there(bytes: &'a [u8]) -> Self {
+        Self(Value::There(bytes))
+    }
+
+    /// The value's representation.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Value::Here(bytes, len) => &bytes_of(bytes)[..*len],
+            Value::There(bytes) => bytes,
         }
     }
+}
+
+/// Where the values lie; nobody writes there.
+pub fn pointers(arguments: &[Argument]) -> Vec<*mut c_void> {
+    let pointer = |argument: &Argument| argument.bytes().as_ptr().cast_mut().cast();
+    arguments.iter().map(pointer).collect()
 }
 
 impl<'a> From<Span<'a>> for Argument<'a> {

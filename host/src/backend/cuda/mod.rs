@@ -1,9 +1,12 @@
 //! Training on a GPU: the networks of `vae96` as launches of our own kernels.
 //!
 //! ```text
-//! vae, classifier ─▶ network, images ─▶ ops ─▶ machine ◀─ device ─▶ program ─▶ kernels/*.cu
-//!        └─▶ model ─▶ optimiser ─────────┘└▶ resident ┘      └───▶ staging
+//! vae, classifier ─▶ network, images ─▶ ops ─▶ machine ◀─ queue ◀─ device ─▶ program ─▶ kernels
+//!        └─▶ model ─▶ optimiser ─────────┘└▶ resident ┘               └───▶ staging, graph
 //! ```
+//! `queue` gathers `launches`, and starts those of a step by one call where they are the same as in
+//! an earlier step.
+//!
 //! `pack` lays out the tensors of a model, and each pass lays out its activations (`memory`) before
 //! it launches anything: all of it is arithmetic on the host, so that `plan` knows the memory of a
 //! training before it begins. Activations and weights lie as in the CPU's backend; sums have a
@@ -16,8 +19,11 @@
 mod classifier;
 #[allow(unsafe_code)]
 mod device;
+#[allow(unsafe_code)]
+mod graph;
 mod images;
 pub mod kernels;
+pub mod launches;
 #[allow(unsafe_code)]
 pub mod machine;
 pub mod memory;
@@ -29,6 +35,8 @@ mod pack;
 mod plan;
 #[allow(unsafe_code)]
 pub mod program;
+#[allow(unsafe_code)]
+pub mod queue;
 pub mod resident;
 #[allow(unsafe_code)]
 mod staging;
@@ -46,6 +54,7 @@ use self::classifier::ClassifierNetwork;
 use self::device::Device;
 use self::machine::Machine;
 use self::ops::Gpu;
+use self::queue::Queue;
 use self::vae::VaeNetworks;
 use super::work::{Network, Work};
 use super::{Backend, Classifier, Form, Precision, Vae, Weights};
@@ -68,7 +77,8 @@ impl Cuda {
     /// Without a driver, without NVRTC, without such a GPU, or where it is too old; a [`TooOld`]
     /// where it is too old for that precision alone.
     pub fn new(ordinal: usize, precision: Option<Precision>) -> Result<Self> {
-        Ok(Self::on(Rc::new(Device::open(ordinal, precision)?)))
+        let device = Device::open(ordinal, precision)?;
+        Ok(Self::on(Rc::new(Queue::new(device))))
     }
 
     /// Trains on this machine.

@@ -74,7 +74,7 @@ impl<N> Model<N> {
     }
 
     /// Runs a step of training: `run` leaves the gradients of what it learns, and gives what
-    /// becomes of the step; then the weights move.
+    /// becomes of the step; then the weights move. The machine has begun when this is back.
     pub fn step<T>(
         &mut self,
         mut arena: Arena,
@@ -101,7 +101,9 @@ impl<N> Model<N> {
         });
         self.state = state;
         self.gradients = Some(gradients);
-        result
+        let result = result?;
+        self.gpu.flush()?;
+        Ok(result)
     }
 }
 

@@ -112,6 +112,11 @@ impl Gpu {
         )
     }
 
+    /// Starts what was asked for.
+    pub fn flush(&self) -> Result<()> {
+        self.machine.flush()
+    }
+
     /// A kernel that goes over `len` values.
     fn each(&self, kernel: &'static str, len: usize, arguments: &[Argument]) -> Result<()> {
         let blocks = len.div_ceil(THREADS).clamp(1, MOST_BLOCKS);
@@ -141,13 +146,11 @@ impl Gpu {
             grid: grid.map(|blocks| blocks as u32),
             block: block.map(|threads| threads as u32),
         };
-        let mut arguments = arguments.to_vec();
-        let mut pointers: Vec<_> = arguments.iter_mut().map(Argument::pointer).collect();
         // SAFETY: every caller is in this folder; it gives the values that the kernel declares, in
         // their order, and has compared the lengths of its spans with what the kernel will touch.
         // The spans' buffers are alive, as are those of the addresses in tables, and given back only
         // when this work is done.
-        unsafe { self.machine.launch(&launch, &mut pointers) }
+        unsafe { self.machine.launch(&launch, arguments) }
     }
 }
 
