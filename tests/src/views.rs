@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use bytemuck::cast_slice_mut;
 use host::backend::View;
 use host::backend::cuda::ops::Gpu;
-use host::backend::cuda::ops::images::VIEW;
+use host::backend::cuda::ops::images::{LUMAS, VIEW};
 use host::backend::cuda::resident::{IMAGE, Place};
 use host::data::augment::Augmentation;
 use rand::SeedableRng;
@@ -90,10 +90,11 @@ fn found(gpu: &Gpu, images: &[Vec<u8>], views: &[(usize, View)], side: usize) ->
     bytes.whole().upload(&values)?;
     let table = gpu.buffer(views.len() * VIEW)?;
     let out = gpu.buffer(views.len() * side * side * 3)?;
+    let lumas = gpu.buffer(views.len() * LUMAS)?;
     let place = |image| Place::Pass(bytes.whole().part(image * IMAGE, IMAGE));
     let views = views.iter().map(|&(image, view)| (place(image), view));
     let told = gpu.tell(views, side, table.whole())?;
-    gpu.views(&told, 0, out.whole())?;
+    gpu.views(&told, 0, out.whole(), lumas.whole())?;
     out.whole().download()
 }
 

@@ -9,21 +9,24 @@ use rayon::prelude::*;
 use super::memory::{Arena, Slot, Span};
 use super::network::Memory;
 use super::ops::Gpu;
-use super::ops::images::{Told, VIEW};
+use super::ops::images::{LUMAS, Told, VIEW};
 use super::resident::{IMAGE, Place, bytes};
 use crate::backend::{Identity, Pixels, Viewed};
 
-/// Where the table of a step's views lies, and those of their images that do not stay on the GPU.
+/// Where the table of a step's views lies, with those of their images that do not stay on the GPU and
+/// with what is summed up of views while they are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     images: Slot,
     table: Slot,
+    lumas: Slot,
 }
 
 /// Images that have been brought; their views are still to be made.
 #[must_use]
 pub struct Brought<'a> {
     told: Option<Told<'a>>,
+    lumas: Span<'a>,
     /// The first view of each batch, and where the values go.
     batches: Vec<(usize, Span<'a>)>,
 }
@@ -34,6 +37,7 @@ impl Arrival {
         Self {
             images: arena.place(count * IMAGE),
             table: arena.place(count * VIEW),
+            lumas: arena.place(count * LUMAS),
         }
     }
 
@@ -48,6 +52,7 @@ impl Arrival {
         let mut all: Vec<&Viewed> = Vec::new();
         let mut brought = Brought {
             told: None,
+            lumas: memory.at(self.lumas),
             batches: Vec::new(),
         };
         for &(pixels, to) in batches {
@@ -102,6 +107,7 @@ impl Brought<'_> {
         let Some(told) = self.told else {
             return Ok(());
         };
-        (self.batches.into_iter()).try_for_each(|(first, to)| gpu.views(&told, first, to))
+        (self.batches.into_iter())
+            .try_for_each(|(first, to)| gpu.views(&told, first, to, self.lumas))
     }
 }

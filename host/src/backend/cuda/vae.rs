@@ -366,8 +366,7 @@ impl Step {
         let images = memory.at(self.encoder.images);
         let to = memory.at(self.targets);
         match (targets, self.shrunk) {
-            (Targets::None, _) | (Targets::Others(_), None) => Ok(()),
-            (Targets::Inputs, None) => memory.gpu.copy(images, to),
+            (Targets::None, _) | (_, None) => Ok(()),
             (Targets::Inputs, Some((_, pool))) => memory.gpu.average_pool(pool, images, to),
             (Targets::Others(_), Some((whole, pool))) => {
                 memory.gpu.average_pool(pool, memory.at(whole), to)
@@ -552,7 +551,10 @@ impl Vae for CudaVae {
         let mut arena = Arena::default();
         let counts = [inputs.count, inputs.count + targets.views()];
         let contrast = objective.contrast.is_some();
-        let step = Step::new(networks, &mut arena, counts, shape, contrast)?;
+        let mut step = Step::new(networks, &mut arena, counts, shape, contrast)?;
+        if matches!(targets, Targets::Inputs) && step.shrunk.is_none() {
+            step.targets = step.encoder.images;
+        }
         let slots = step.gradients.layers;
         self.step(arena, slots, update, |networks, memory, backward| {
             let images = step.bring(memory, inputs, &targets, noise)?;

@@ -54,8 +54,9 @@ struct Taps {
         const float scale = length / side;
         support = max(scale, 1.0f);
         centre = start + (target + 0.5f) * scale;
-        first = min((int)max(floorf(centre - support), 0.0f), limit - 1);
-        end = min(max((int)ceilf(centre + support), first + 1), limit);
+        // Those whose centres are nearer than the support: others would have no weight.
+        first = min((int)max(floorf(centre - support + 0.5f), 0.0f), limit - 1);
+        end = min(max((int)ceilf(centre + support - 0.5f), first + 1), limit);
     }
     __device__ float weight(int source) const {
         return max(1.0f - fabsf(source + 0.5f - centre) / support, 0.0f);
@@ -113,29 +114,53 @@ struct Sight {
     }
 };
 
-// The views of a batch, a block each. Contrast turns about the mean luma of the whole view, so the
-// pixels are kept until that is known.
-KERNEL views(const View *all, int edge, int side, float *out) {
-    const View view = all[blockIdx.x];
+// Pixels of a view that a block makes.
+constexpr int PIXELS = 4 * THREADS;
+
+// The views of a batch as far as each pixel is made of the image alone, and the sums of their lumas:
+// a block for PIXELS of a view, whose number is blockIdx.y.
+KERNEL views(const View *all, int edge, int side, float *out, double *lumas) {
+    const View view = all[blockIdx.y];
     const Sight seen = {view, edge, side};
-    const int pixels = side * side;
-    Colour *colours = (Colour *)out + (long long)blockIdx.x * pixels;
-    float lumas = 0.0f;
-    for (int i = threadIdx.x; i < pixels; i += THREADS) {
+    const int pixels = side * side, end = min((int)(blockIdx.x + 1) * PIXELS, pixels);
+    Colour *colours = (Colour *)out + (long long)blockIdx.y * pixels;
+    float sum = 0.0f;
+    for (int i = blockIdx.x * PIXELS + threadIdx.x; i < end; i += THREADS) {
         const Colour c = stretch(seen.turned(i % side, i / side), 0.0f, view.brightness);
-        lumas += c.luma();
+        sum += c.luma();
         colours[i] = c;
     }
-    const float mean = block_sum(lumas) / pixels;
-    for (int i = threadIdx.x; i < pixels; i += THREADS) {
+    const double total = block_sum(sum);
+    if (threadIdx.x == 0) {
+        lumas[blockIdx.y * gridDim.x + blockIdx.x] = total;
+    }
+}
+
+// What is left: contrast turns about the mean luma of the whole view.
+KERNEL tints(const View *all, int edge, int side, float *out, const double *lumas) {
+    const View view = all[blockIdx.y];
+    const bool contrast = view.contrast != 1.0f, hue = view.hue_sin != 0.0f;
+    const bool saturation = view.saturation != 1.0f, hidden = view.hidden_edge > 0;
+    if (!contrast && !hue && !saturation && !hidden) {
+        return;
+    }
+    const Sight seen = {view, edge, side};
+    const int pixels = side * side, end = min((int)(blockIdx.x + 1) * PIXELS, pixels);
+    Colour *colours = (Colour *)out + (long long)blockIdx.y * pixels;
+    double sum = 0.0;
+    for (int part = 0; part < gridDim.x; ++part) {
+        sum += lumas[blockIdx.y * gridDim.x + part];
+    }
+    const float mean = sum / pixels;
+    for (int i = blockIdx.x * PIXELS + threadIdx.x; i < end; i += THREADS) {
         Colour c = colours[i];
-        if (view.contrast != 1.0f) {
+        if (contrast) {
             c = stretch(c, mean, view.contrast);
         }
-        if (view.hue_sin != 0.0f) {
+        if (hue) {
             c = turn_hue(c, view.hue_cos, view.hue_sin);
         }
-        if (view.saturation != 1.0f) {
+        if (saturation) {
             c = stretch(c, c.luma(), view.saturation);
         }
         colours[i] = seen.hides(i % side, i / side) ? Colour{0.5f, 0.5f, 0.5f} : c;

@@ -88,12 +88,12 @@ __device__ inline Quad quad_of_row(const float *from, bool inside, int place, in
 struct Rows {
     float *values;
     int columns;
+    bool pairs;
     int add;
     Moments *moments;
 
-    __device__ float *at(int row, int column) const {
-        return values + (long long)row * columns + column;
-    }
+    __device__ float *row(int row) const { return values + (long long)row * columns; }
+    __device__ int place(int column) const { return column; }
 };
 
 // A line for each channel of the grid, along it its weights.
@@ -155,10 +155,12 @@ struct Seen {
     }
 };
 
-// How the factors of a product are read: the first bit of `whole` is of the first, the next of the
-// second.
+// How a product's values are read and written: the first bits of `whole` say whether quads of the
+// first and of the second factor lie on a multiple of their size, the next whether pairs of results
+// do.
 __device__ inline bool first_whole(int whole) { return whole & 1; }
 __device__ inline bool second_whole(int whole) { return whole >> 1 & 1; }
+__device__ inline bool pairs_whole(int whole) { return whole >> 2 & 1; }
 
 template <class Unit, int ROWS, int COLUMNS>
 __device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
@@ -166,7 +168,8 @@ __device__ void gather(const Windows &windows, const float *plane, const float *
     const int rows = windows.count * windows.places.value, columns = windows.grid_channels;
     const Seen left = {windows, plane, first_whole(whole)};
     const Kernels right = {windows, weights, second_whole(whole)};
-    const Rows to = {out + (long long)blockIdx.z * rows * columns, columns, add,
+    const Rows to = {out + (long long)blockIdx.z * rows * columns, columns,
+                     pairs_whole(whole), add,
                      moments ? moments + (long long)blockIdx.x * columns : nullptr};
     tile<Unit, ROWS, COLUMNS>(left, right, to, rows, columns, windows.kernel * windows.run.value,
                               blockIdx.z, parts);
@@ -246,17 +249,19 @@ struct Pixels {
     const Windows &windows;
     float *plane;
     const Phase &rows, &columns;
+    bool pairs;
     int add;
     Moments *moments;
 
-    __device__ float *at(int pixel, int channel) const {
+    __device__ float *row(int pixel) const {
         const int rest = columns.count.quotient(pixel);
         const int x = (pixel - rest * columns.count.value) * windows.stride + columns.first;
         const int image = rows.count.quotient(rest);
         const int y = (rest - image * rows.count.value) * windows.stride + rows.first;
         const long long line = (long long)image * windows.plane_height + y;
-        return plane + (line * windows.plane_width + x) * windows.plane_channels + channel;
+        return plane + (line * windows.plane_width + x) * windows.plane_channels;
     }
+    __device__ int place(int channel) const { return channel; }
 };
 
 template <class Unit, int ROWS, int COLUMNS>
@@ -281,7 +286,7 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
     const Seeing left = {windows, grid, first_whole(whole), vertical, horizontal};
     const Weights right = {windows, weights, second_whole(whole), vertical, horizontal};
     float *to = out + (long long)part * windows.count * windows.plane();
-    const Pixels pixels = {windows, to, vertical, horizontal, add, moments};
+    const Pixels pixels = {windows, to, vertical, horizontal, pairs_whole(whole), add, moments};
     tile<Unit, ROWS, COLUMNS>(left, right, pixels, rows, columns,
                               vertical.taps * horizontal.run.value, part, parts);
 }
@@ -320,13 +325,17 @@ struct Sights {
 struct Runs {
     const Windows &windows;
     float *weights;
+    bool pairs;
     int add;
     Moments *moments;
 
-    __device__ float *at(int channel, int k) const {
+    __device__ float *row(int channel) const {
+        return weights + (long long)channel * windows.kernel * windows.seen();
+    }
+    // −1 where a run is filled up.
+    __device__ int place(int k) const {
         const int row = windows.run.quotient(k), place = k - row * windows.run.value;
-        const long long run = (long long)channel * windows.kernel + row;
-        return place < windows.seen() ? weights + run * windows.seen() + place : nullptr;
+        return place < windows.seen() ? row * windows.seen() + place : -1;
     }
 };
 
@@ -336,7 +345,8 @@ __device__ void weigh(const Windows &windows, const float *plane, const float *g
     const int rows = windows.grid_channels, seen = windows.kernel * windows.seen();
     const Results left = {windows, grid, second_whole(whole)};
     const Sights right = {{windows, plane, first_whole(whole)}};
-    const Runs to = {windows, out + (long long)blockIdx.z * rows * seen, add, nullptr};
+    const Runs to = {windows, out + (long long)blockIdx.z * rows * seen, pairs_whole(whole), add,
+                     nullptr};
     tile<Unit, ROWS, COLUMNS>(left, right, to, rows, windows.kernel * windows.run.value,
                               windows.count * windows.places.value, blockIdx.z, parts);
 }

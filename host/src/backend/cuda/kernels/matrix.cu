@@ -62,34 +62,22 @@ struct Mma {
         static constexpr int WARPS_ACROSS = WARPS / (ROWS / SHARE_ROWS);
         static constexpr int SHARE_COLUMNS = COLUMNS / WARPS_ACROSS;
         static constexpr int DOWN = SHARE_ROWS / HEIGHT, ACROSS = SHARE_COLUMNS / WIDTH;
-        // The columns of a thread, and the threads of a column: those of an instruction's rows, in
-        // each of the warps above one another.
-        static constexpr int OWN = 2 * ACROSS, GROUPS = ROWS / SHARE_ROWS * 8;
+        static constexpr int HELD = 2 * DOWN, OWN = 2 * ACROSS;
+        // The threads of a column: those of an instruction's rows, in each of the warps above one
+        // another.
+        static constexpr int GROUPS = ROWS / SHARE_ROWS * 8;
         const int row = threadIdx.x / 32 / WARPS_ACROSS * SHARE_ROWS;
         const int column = threadIdx.x / 32 % WARPS_ACROSS * SHARE_COLUMNS;
         const int line = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
         float sums[DOWN][ACROSS][4] = {};
 
         __device__ int group() const { return row / SHARE_ROWS * 8 + line; }
-        template <class Each> __device__ void each(Each each) const {
-#pragma unroll
-            for (int i = 0; i < 2 * DOWN; ++i) {
-#pragma unroll
-                for (int j = 0; j < ACROSS; ++j) {
-                    const int r = row + i * 8 + line, c = column + j * WIDTH + 2 * place;
-                    const float *pair = &sums[i / 2][j][i % 2 * 2];
-                    each(r, c, 2 * j, pair[0]);
-                    each(r, c + 1, 2 * j + 1, pair[1]);
-                }
-            }
+        __device__ int row_of(int held) const { return row + held * 8 + line; }
+        __device__ int column_of(int own) const {
+            return column + own / 2 * WIDTH + 2 * place + own % 2;
         }
-        template <class Each> __device__ void each_column(Each each) const {
-#pragma unroll
-            for (int j = 0; j < ACROSS; ++j) {
-                const int c = column + j * WIDTH + 2 * place;
-                each(c, 2 * j);
-                each(c + 1, 2 * j + 1);
-            }
+        __device__ float value(int held, int own) const {
+            return sums[held / 2][own / 2][held % 2 * 2 + own % 2];
         }
 
         template <class Lefts, class Rights>

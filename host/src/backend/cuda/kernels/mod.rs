@@ -23,7 +23,7 @@ const ALWAYS: [Source; 10] = [
 ];
 
 /// The kernels that every program has.
-const NAMES: [&str; 44] = [
+const NAMES: [&str; 45] = [
     "adam",
     "approach",
     "average_pool",
@@ -64,6 +64,7 @@ const NAMES: [&str; 44] = [
     "squared_error",
     "sum",
     "sum_parts",
+    "tints",
     "views",
     "weigh_flat",
     "weigh_square",

@@ -102,42 +102,75 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
 };
 
 // Ends a tile: writes its results, and the moments of its columns where they are asked for, summed
-// about the first row, so that nothing is lost where a mean is far from zero. `Results` calls what
-// it is given with the place in the tile of each result of a thread, the number of its column among
-// the thread's OWN columns, and the result; GROUPS threads share the results of a column. `scratch`
-// holds (2 · GROUPS + 1) · COLUMNS values.
+// about the first row, so that nothing is lost where a mean is far from zero. A thread has results
+// in HELD rows and OWN columns, two of which are neighbours each; GROUPS threads share the results
+// of a column. `scratch` holds (2 · GROUPS + 1) · COLUMNS values.
 template <int ROWS, int COLUMNS, class Results, class Out>
 __device__ void finish_tile(const Results &results, const Out &out, int rows, int columns,
                             float *scratch) {
     const int top = blockIdx.x * ROWS, left = blockIdx.y * COLUMNS;
-    results.each([&](int row, int column, int, float value) {
-        if (top + row < rows && left + column < columns) {
-            if (float *to = out.at(top + row, left + column)) {
-                *to = out.add ? *to + value : value;
+    // Where the columns lie in a row.
+    int places[Results::OWN];
+#pragma unroll
+    for (int own = 0; own < Results::OWN; ++own) {
+        const int column = left + results.column_of(own);
+        places[own] = column < columns ? out.place(column) : -1;
+    }
+#pragma unroll
+    for (int held = 0; held < Results::HELD; ++held) {
+        const int row = top + results.row_of(held);
+        if (row >= rows) {
+            continue;
+        }
+        float *const to = out.row(row);
+#pragma unroll
+        for (int own = 0; own < Results::OWN; own += 2) {
+            float pair[2] = {results.value(held, own), results.value(held, own + 1)};
+            if (out.pairs && places[own] >= 0) {
+                float2 *const both = (float2 *)(to + places[own]);
+                if (out.add) {
+                    pair[0] += both->x;
+                    pair[1] += both->y;
+                }
+                *both = {pair[0], pair[1]};
+            } else if (!out.pairs) {
+#pragma unroll
+                for (int one = 0; one < 2; ++one) {
+                    if (places[own + one] >= 0) {
+                        float &single = to[places[own + one]];
+                        single = out.add ? single + pair[one] : pair[one];
+                    }
+                }
             }
         }
-    });
+    }
     if (!out.moments) {
         return;
     }
     const int count = min(ROWS, rows - top);
     float *centres = scratch + 2 * Results::GROUPS * COLUMNS;
-    results.each([&](int row, int column, int, float value) {
-        if (row == 0) {
-            centres[column] = value;
+    if (results.row_of(0) == 0) {
+#pragma unroll
+        for (int own = 0; own < Results::OWN; ++own) {
+            centres[results.column_of(own)] = results.value(0, own);
         }
-    });
+    }
     __syncthreads();
-    float sums[Results::OWN] = {}, squares[Results::OWN] = {};
-    results.each([&](int row, int column, int own, float value) {
-        const float deviation = row < count ? value - centres[column] : 0.0f;
-        sums[own] += deviation;
-        squares[own] += deviation * deviation;
-    });
-    results.each_column([&](int column, int own) {
-        scratch[results.group() * COLUMNS + column] = sums[own];
-        scratch[(Results::GROUPS + results.group()) * COLUMNS + column] = squares[own];
-    });
+#pragma unroll
+    for (int own = 0; own < Results::OWN; ++own) {
+        const int column = results.column_of(own);
+        const float centre = centres[column];
+        float sum = 0.0f, square = 0.0f;
+#pragma unroll
+        for (int held = 0; held < Results::HELD; ++held) {
+            const float deviation =
+                results.row_of(held) < count ? results.value(held, own) - centre : 0.0f;
+            sum += deviation;
+            square += deviation * deviation;
+        }
+        scratch[results.group() * COLUMNS + column] = sum;
+        scratch[(Results::GROUPS + results.group()) * COLUMNS + column] = square;
+    }
     __syncthreads();
     for (int column = threadIdx.x; column < min(COLUMNS, columns - left); column += THREADS) {
         double sum = 0.0, square = 0.0;
@@ -240,28 +273,17 @@ struct Fma {
 
     // Those of a thread: HEIGHT × SIDE from `row` and `column` on.
     template <int ROWS, int COLUMNS> struct Results {
-        static constexpr int HEIGHT = ROWS * COLUMNS / (SIDE * THREADS), OWN = SIDE;
+        static constexpr int HEIGHT = ROWS * COLUMNS / (SIDE * THREADS);
+        static constexpr int HELD = HEIGHT, OWN = SIDE;
         static constexpr int ACROSS = COLUMNS / SIDE, GROUPS = THREADS / ACROSS;
         static_assert(HEIGHT * SIDE * THREADS == ROWS * COLUMNS, "every thread has as many");
         const int row = threadIdx.x / ACROSS * HEIGHT, column = threadIdx.x % ACROSS * SIDE;
         float sums[HEIGHT][SIDE] = {};
 
         __device__ int group() const { return threadIdx.x / ACROSS; }
-        template <class Each> __device__ void each(Each each) const {
-#pragma unroll
-            for (int i = 0; i < HEIGHT; ++i) {
-#pragma unroll
-                for (int j = 0; j < SIDE; ++j) {
-                    each(row + i, column + j, j, sums[i][j]);
-                }
-            }
-        }
-        template <class Each> __device__ void each_column(Each each) const {
-#pragma unroll
-            for (int j = 0; j < SIDE; ++j) {
-                each(column + j, j);
-            }
-        }
+        __device__ int row_of(int held) const { return row + held; }
+        __device__ int column_of(int own) const { return column + own; }
+        __device__ float value(int held, int own) const { return sums[held][own]; }
 
         template <class Lefts, class Rights>
         __device__ void multiply(const unsigned *lefts, const unsigned *rights) {

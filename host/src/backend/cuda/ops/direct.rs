@@ -145,11 +145,10 @@ impl Direct {
         } = operands;
         let [first, second] = factors.map(Argument::from);
         let mut words = self.words.clone();
-        let pairs = self.outputs.is_multiple_of(2) && out.address().is_multiple_of(8);
         words[WHOLE] = whole & 1;
         words[WHOLE + 1] = match product {
-            Product::Weigh => whole >> 1,
-            Product::Gather | Product::Scatter => pairs.into(),
+            Product::Weigh => whole >> 1 & 1,
+            Product::Gather | Product::Scatter => whole >> 2 & 1,
         };
         let words = Argument::words(&words);
         let grid = [self.grid[0], self.grid[1], 1];

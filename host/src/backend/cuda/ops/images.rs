@@ -14,6 +14,12 @@ use crate::backend::cuda::resident::{IMAGE, Place};
 /// Values that a view takes.
 pub const VIEW: usize = 18;
 
+/// Pixels of a view that a block makes, as the kernels have it.
+const PIXELS: usize = 4 * THREADS;
+
+/// Values of scratch memory that a view takes at most: the sum of its lumas for each block, in f64.
+pub const LUMAS: usize = 2 * (SIDE * SIDE).div_ceil(PIXELS);
+
 /// Views that the machine has been told of, and their images, which stay until they are seen.
 pub struct Told<'a> {
     table: Span<'a>,
@@ -81,26 +87,26 @@ impl Gpu {
         })
     }
 
-    /// The values of as many views as `out` holds, from that one on.
+    /// The values of as many views as `out` holds, from that one on; `lumas` is scratch memory.
     ///
     /// # Panics
     /// If the machine has been told of fewer: a fault of the caller.
-    pub fn views(&self, told: &Told, first: usize, out: Span) -> Result<()> {
+    pub fn views(&self, told: &Told, first: usize, out: Span, lumas: Span) -> Result<()> {
         let side = told.side;
         let count = out.len() / (side * side * 3);
         check(out, count * side * side * 3);
         assert!(first + count <= told.images.len());
         int(out.len())?;
-        self.launch(
-            "views",
-            [count, 1, 1],
-            [THREADS, 1, 1],
-            &[
-                told.table.part(first * VIEW, count * VIEW).into(),
-                int(SIDE)?,
-                int(side)?,
-                out.into(),
-            ],
-        )
+        assert!(count * LUMAS <= lumas.len());
+        let arguments = [
+            told.table.part(first * VIEW, count * VIEW).into(),
+            int(SIDE)?,
+            int(side)?,
+            out.into(),
+            lumas.into(),
+        ];
+        let grid = [(side * side).div_ceil(PIXELS), count, 1];
+        self.launch("views", grid, [THREADS, 1, 1], &arguments)?;
+        self.launch("tints", grid, [THREADS, 1, 1], &arguments)
     }
 }

@@ -315,7 +315,6 @@ impl Map {
         for (span, len) in [factors[0], factors[1], out].into_iter().zip(lengths) {
             super::check(span, len);
         }
-        let whole = self.whole(product, factors);
         if let Some(moments) = moments {
             assert_eq!(product, self.outputs(), "only outputs have moments");
             let tiles = self.tiles(gpu.precision());
@@ -323,6 +322,7 @@ impl Map {
             super::check(moments, tiles * self.output_channels() * MOMENTS);
         }
         if let Some(direct) = Direct::new(self, product, gpu.precision()) {
+            let whole = self.whole(product, factors, out);
             return direct.run(gpu, product, whole, operands);
         }
         let sums = parts * out.len();
@@ -333,6 +333,7 @@ impl Map {
         let to = if parts == 1 { out } else { scratch };
         let [first, second] = factors.map(Argument::from);
         let windows = self.windows()?;
+        let whole = self.whole(product, factors, to);
         let added = (add && parts == 1).into();
         let matrix = !self.exact && gpu.precision() != Precision::F32;
         gpu.launch(
@@ -356,19 +357,26 @@ impl Map {
         Ok(())
     }
 
-    /// Which of a product's factors lie so that quads of them can be read at once, a bit each.
-    fn whole(&self, product: Product, factors: [Span; 2]) -> i32 {
+    /// Which of a product's factors lie so that quads of them can be read at once, and whether pairs
+    /// of results can be written so, a bit each.
+    fn whole(&self, product: Product, factors: [Span; 2], out: Span) -> i32 {
         let (plane, grid) = (self.plane.channels, self.grid.channels);
-        let sizes = match product {
-            Product::Gather => [plane, self.window.kernel * plane],
-            Product::Scatter => [grid, plane],
-            Product::Weigh => [plane, grid],
+        let run = self.window.kernel * plane;
+        let [first, second, results] = match product {
+            Product::Gather => [plane, run, grid],
+            Product::Scatter => [grid, plane, plane],
+            Product::Weigh => [plane, grid, run],
         };
-        let [first, second] = [0, 1].map(|factor| {
-            let aligned = |place: u64| place.is_multiple_of((QUAD * size_of::<f32>()) as u64);
-            sizes[factor].is_multiple_of(QUAD) && aligned(factors[factor].address())
-        });
-        i32::from(first) | i32::from(second) << 1
+        let whole = |values: usize, together: usize, span: Span| {
+            let bytes = (together * size_of::<f32>()) as u64;
+            values.is_multiple_of(together) && span.address().is_multiple_of(bytes)
+        };
+        let bits = [
+            whole(first, QUAD, factors[0]),
+            whole(second, QUAD, factors[1]),
+            whole(results, 2, out),
+        ];
+        (bits.into_iter().rev()).fold(0, |bits, bit| bits << 1 | i32::from(bit))
     }
 
     /// The kernels' `Windows`.
