@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use host::backend::cpu::Cpu;
+use host::backend::cuda::queue::Queue;
 use host::backend::cuda::{Cuda, TooLittle};
 use host::backend::{Auto, Backend, Metadata, Precision, Weights, parameters};
 use host::data::{Dataset, scenes};
@@ -44,7 +45,8 @@ fn both<T>(
         train(backend, &Folder::make(folder.path())?)
     };
     let machine = Emulator::with_precision(precision);
-    Ok([run(&Cuda::on(Rc::new(machine)))?, run(&Cpu)?])
+    let gpu = Cuda::on(Rc::new(Queue::new(machine)));
+    Ok([run(&gpu)?, run(&Cpu)?])
 }
 
 fn near(found: &Weights, expected: &Weights) -> Result<()> {
