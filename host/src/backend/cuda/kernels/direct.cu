@@ -74,8 +74,9 @@ struct Tile {
 };
 
 // Four values from `channel` on of `channels` that lie from `from` on; 0 beyond.
-__device__ inline Quad quad_of_pixel(const float *from, int channel, int channels, bool whole) {
-    return quad_of_row(from + channel, true, channel, channels, 4, whole);
+template <bool WHOLE>
+__device__ inline Quad quad_of_pixel(const float *from, int channel, int channels) {
+    return quad_of_row<WHOLE>(from + channel, true, channel, channels, 4);
 }
 
 __device__ inline void put_quad(const Quad &quad, unsigned *to) {
@@ -89,8 +90,8 @@ __device__ inline void clear(unsigned *words, int len) {
     }
 }
 
-// Brings a tile's patch.
-__device__ inline void bring_patch(const Direct &direct, const Walk &walk, const Tile &tile,
+template <bool WHOLE>
+__device__ inline void bring_quads(const Direct &direct, const Walk &walk, const Tile &tile,
                                    const float *input, unsigned *patch) {
     const int top = tile.row * direct.stride + walk.top;
     const int left = tile.column * direct.stride + walk.left;
@@ -102,10 +103,20 @@ __device__ inline void bring_patch(const Direct &direct, const Walk &walk, const
         const int y = top + row, x = left + pixel - row * walk.patch_width.value;
         Quad values = {};
         if ((unsigned)y < (unsigned)direct.height && (unsigned)x < (unsigned)direct.width) {
-            values = quad_of_pixel(image + (y * direct.width + x) * direct.channels, 4 * quad,
-                                   direct.channels, direct.whole);
+            values = quad_of_pixel<WHOLE>(image + (y * direct.width + x) * direct.channels,
+                                          4 * quad, direct.channels);
         }
         put_quad(values, patch + pixel * direct.pitch + 2 * quad);
+    }
+}
+
+// Brings a tile's patch.
+__device__ inline void bring_patch(const Direct &direct, const Walk &walk, const Tile &tile,
+                                   const float *input, unsigned *patch) {
+    if (direct.whole) {
+        bring_quads<true>(direct, walk, tile, input, patch);
+    } else {
+        bring_quads<false>(direct, walk, tile, input, patch);
     }
 }
 
@@ -310,7 +321,9 @@ __device__ void direct_weights(const Direct &direct, const float *plane, const f
                 const float *from = grid + (long long)tile.image * direct.out_image +
                                     (tile.row + y) * direct.out_row +
                                     (tile.column + x) * direct.out_pixel;
-                found = quad_of_pixel(from, 4 * quad, direct.outputs, direct.aligned);
+                found = direct.aligned
+                            ? quad_of_pixel<true>(from, 4 * quad, direct.outputs)
+                            : quad_of_pixel<false>(from, 4 * quad, direct.outputs);
             }
             put_quad(found, values + pixel * PITCH + 2 * quad);
         }
@@ -365,13 +378,13 @@ __device__ void direct_weights(const Direct &direct, const float *plane, const f
 }
 
 #define DIRECT_OUTPUTS(chunks, most)                                                               \
-    KERNEL __launch_bounds__(THREADS, 3) direct_outputs_##chunks##_##most(                         \
+    KERNEL __launch_bounds__(THREADS, 4) direct_outputs_##chunks##_##most(                         \
         const __grid_constant__ Direct direct, const float *input, const float *weights,           \
         float *out, int add, Moments *moments) {                                                   \
         direct_outputs<chunks, most>(direct, input, weights, out, add, moments);                   \
     }
-#define DIRECT_WEIGHTS(sixteens, eights)                                                           \
-    KERNEL __launch_bounds__(THREADS, 2) direct_weights_##sixteens##_##eights(                     \
+#define DIRECT_WEIGHTS(sixteens, eights, blocks)                                                   \
+    KERNEL __launch_bounds__(THREADS, blocks) direct_weights_##sixteens##_##eights(                \
         const __grid_constant__ Direct direct, const float *plane, const float *grid,              \
         float *parts) {                                                                            \
         direct_weights<sixteens, eights>(direct, plane, grid, parts);                              \
@@ -383,7 +396,7 @@ DIRECT_OUTPUTS(1, 32)
 DIRECT_OUTPUTS(2, 8)
 DIRECT_OUTPUTS(2, 16)
 DIRECT_OUTPUTS(2, 32)
-DIRECT_WEIGHTS(1, 1)
-DIRECT_WEIGHTS(1, 2)
-DIRECT_WEIGHTS(2, 1)
-DIRECT_WEIGHTS(2, 2)
+DIRECT_WEIGHTS(1, 1, 3)
+DIRECT_WEIGHTS(1, 2, 3)
+DIRECT_WEIGHTS(2, 1, 3)
+DIRECT_WEIGHTS(2, 2, 2)

@@ -66,19 +66,20 @@ struct Tap {
 };
 
 // Four values of a row of `len` from `place` on, of which the first `left` count; 0 beside the row.
-__device__ inline Quad quad_of_row(const float *from, bool inside, int place, int len, int left,
-                                   bool whole) {
+// WHOLE ones all count, and lie on a multiple of their size.
+template <bool WHOLE>
+__device__ inline Quad quad_of_row(const float *from, bool inside, int place, int len, int left) {
     Quad quad = {};
-    if (whole) {
+    if constexpr (WHOLE) {
         if (inside && (unsigned)place < (unsigned)len) {
             quad = whole_quad(from);
         }
-        return quad;
-    }
+    } else {
 #pragma unroll
-    for (int v = 0; v < 4; ++v) {
-        if (inside && (unsigned)(place + v) < (unsigned)len && v < left) {
-            quad.values[v] = from[v];
+        for (int v = 0; v < 4; ++v) {
+            if (inside && (unsigned)(place + v) < (unsigned)len && v < left) {
+                quad.values[v] = from[v];
+            }
         }
     }
     return quad;
@@ -113,9 +114,10 @@ struct Kernels {
         const int row = windows.run.quotient(k), place = k - row * windows.run.value;
         return {row, place, windows.seen() - place, row * windows.seen() + place};
     }
-    __device__ Quad quad(Line line, Tap tap) const {
-        return quad_of_row(weights + line + tap.offset, line != NOWHERE, tap.place,
-                           windows.seen(), tap.left, whole);
+    __device__ bool is_whole() const { return whole; }
+    template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
+        return quad_of_row<WHOLE>(weights + line + tap.offset, line != NOWHERE, tap.place,
+                           windows.seen(), tap.left);
     }
 };
 
@@ -148,10 +150,11 @@ struct Seen {
         const int row = windows.run.quotient(k), place = k - row * windows.run.value;
         return {row, place, windows.seen() - place, row * windows.plane_row() + place};
     }
-    __device__ Quad quad(Line line, Tap tap) const {
+    __device__ bool is_whole() const { return whole; }
+    template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
         const bool inside = (unsigned)(line.top + tap.row) < (unsigned)windows.plane_height;
-        return quad_of_row(plane + (line.start + tap.offset), inside, line.left + tap.place,
-                           windows.plane_row(), tap.left, whole);
+        return quad_of_row<WHOLE>(plane + (line.start + tap.offset), inside, line.left + tap.place,
+                           windows.plane_row(), tap.left);
     }
 };
 
@@ -207,10 +210,11 @@ struct Seeing {
         return {row, place, columns.taps * windows.grid_channels - place,
                 place - row * windows.grid_row()};
     }
-    __device__ Quad quad(Line line, Tap tap) const {
+    __device__ bool is_whole() const { return whole; }
+    template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
         const bool inside = (unsigned)(line.top - tap.row) < (unsigned)windows.grid_height;
-        return quad_of_row(grid + (line.start + tap.offset), inside, line.left + tap.place,
-                           windows.grid_row(), tap.left, whole);
+        return quad_of_row<WHOLE>(grid + (line.start + tap.offset), inside, line.left + tap.place,
+                           windows.grid_row(), tap.left);
     }
 };
 
@@ -238,9 +242,10 @@ struct Weights {
         const int x = (columns.taps - 1 - window) * windows.stride + columns.phase;
         return ((channel * windows.kernel + y) * windows.kernel + x) * windows.plane_channels;
     }
-    __device__ Quad quad(Line channel, Depth depth) const {
-        return quad_of_row(weights + (depth + channel), depth != NOWHERE, channel,
-                           windows.plane_channels, 4, whole);
+    __device__ bool is_whole() const { return whole; }
+    template <bool WHOLE> __device__ Quad quad(Line channel, Depth depth) const {
+        return quad_of_row<WHOLE>(weights + (depth + channel), depth != NOWHERE, channel,
+                           windows.plane_channels, 4);
     }
 };
 
@@ -301,9 +306,9 @@ struct Results {
     typedef int Line;
     __device__ Line line(int channel) const { return channel; }
     __device__ int depth(int place) const { return place * windows.grid_channels; }
-    __device__ Quad quad(Line channel, int start) const {
-        return quad_of_row(grid + (start + channel), true, channel, windows.grid_channels, 4,
-                           whole);
+    __device__ bool is_whole() const { return whole; }
+    template <bool WHOLE> __device__ Quad quad(Line channel, int start) const {
+        return quad_of_row<WHOLE>(grid + (start + channel), true, channel, windows.grid_channels, 4);
     }
 };
 
@@ -318,7 +323,10 @@ struct Sights {
         return tap.row < seen.windows.kernel ? tap : Tap{NOWHERE, 0, 0, 0};
     }
     __device__ Seen::Line depth(int place) const { return seen.line(place); }
-    __device__ Quad quad(Line tap, Seen::Line window) const { return seen.quad(window, tap); }
+    __device__ bool is_whole() const { return seen.whole; }
+    template <bool WHOLE> __device__ Quad quad(Line tap, Seen::Line window) const {
+        return seen.quad<WHOLE>(window, tap);
+    }
 };
 
 // Results that are weights: a row for each channel of the grid, in it run by run.

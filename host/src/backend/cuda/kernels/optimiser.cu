@@ -69,6 +69,7 @@ KERNEL adam(Segments segments, float *values, const float *gradient, float *mean
             float epsilon) {
     const float scale = clip_scale ? *clip_scale : 1.0f;
     const Stretch stretch(segments);
+#pragma unroll 4
     for (int i = stretch.begin + threadIdx.x; i < stretch.end; i += THREADS) {
         const float g = gradient[i] * scale;
         const float m = beta1 * mean[i] + rest1 * g;

@@ -58,12 +58,12 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
         }
     }
 
-    __device__ void fetch(int begin, int end) {
+    template <bool WHOLE> __device__ void fetch(int begin, int end) {
         const int k = begin + depth();
         const auto depth = factor.depth(k);
 #pragma unroll
         for (int i = 0; i < EACH; ++i) {
-            quads[i] = k < end ? factor.quad(lines[i], depth) : Quad{};
+            quads[i] = k < end ? factor.template quad<WHOLE>(lines[i], depth) : Quad{};
         }
     }
 };
@@ -88,18 +88,27 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
         }
     }
 
-    __device__ void fetch(int begin, int end) {
+    template <bool WHOLE> __device__ void fetch(int begin, int end) {
 #pragma unroll
         for (int v = 0; v < VALUES; ++v) {
             const int k = begin + word() * VALUES + v;
             const auto depth = factor.depth(k);
 #pragma unroll
             for (int i = 0; i < EACH; ++i) {
-                quads[i][v] = k < end ? factor.quad(lines[i], depth) : Quad{};
+                quads[i][v] = k < end ? factor.template quad<WHOLE>(lines[i], depth) : Quad{};
             }
         }
     }
 };
+
+// Quads are whole, or not, in all of a factor.
+template <class Share> __device__ inline void fetch(Share &share, int begin, int end) {
+    if (share.factor.is_whole()) {
+        share.template fetch<true>(begin, end);
+    } else {
+        share.template fetch<false>(begin, end);
+    }
+}
 
 // Ends a tile: writes its results, and the moments of its columns where they are asked for, summed
 // about the first row, so that nothing is lost where a mean is far from zero. A thread has results
@@ -200,22 +209,22 @@ __device__ void tile(const Left &left, const Right &right, const Out &out, int r
     Share<ROWS, Unit::VALUES, Left> lefts(left, blockIdx.x * ROWS);
     Share<COLUMNS, Unit::VALUES, Right> rights(right, blockIdx.y * COLUMNS);
     const Part stretch(depth, part, parts, DEPTH);
-    const auto fetch = [&](int k) {
-        lefts.fetch(k, stretch.end);
-        rights.fetch(k, stretch.end);
+    const auto fetch_both = [&](int k) {
+        fetch(lefts, k, stretch.end);
+        fetch(rights, k, stretch.end);
     };
     const auto store = [&](unsigned *to) {
         Lefts::put(lefts, to);
         Rights::put(rights, to + Lefts::SIZE);
     };
-    fetch(stretch.begin);
+    fetch_both(stretch.begin);
     store(places);
     __syncthreads();
     int turn = 0;
     for (int k = stretch.begin; k < stretch.end; k += DEPTH) {
         const bool more = k + DEPTH < stretch.end;
         if (more) {
-            fetch(k + DEPTH);
+            fetch_both(k + DEPTH);
         }
         const unsigned *panel = places + turn * SIZE;
         results.template multiply<Lefts, Rights>(panel, panel + Lefts::SIZE);

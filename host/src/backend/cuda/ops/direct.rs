@@ -26,11 +26,9 @@ const FEW_CHANNELS: usize = 4;
 /// The most walks of a launch.
 const MOST_WALKS: usize = 4;
 
-/// Blocks that walk over tiles: a few on each multiprocessor of a large GPU.
-const WALKERS: usize = 528;
-
-/// The same of weights, whose sums are then added up.
-const WEIGHERS: usize = 264;
+/// Multiprocessors of a large GPU. Blocks that walk over tiles are as many as it has room for, so
+/// that none begins when the others end; how many a multiprocessor takes, the kernels say.
+const MULTIPROCESSORS: usize = 132;
 
 /// One product of a map, by tiles of its outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +37,6 @@ pub(super) struct Direct {
     words: Vec<i32>,
     /// Walkers of a walk, and walks.
     grid: [usize; 2],
-    outputs: usize,
 }
 
 /// The kernels' `Walk`, but for what follows from its outputs.
@@ -80,7 +77,7 @@ impl Direct {
         let Sides {
             channels, outputs, ..
         } = sides;
-        let (kernel, pitch, aside) = match product {
+        let (kernel, blocks, pitch, aside) = match product {
             Product::Gather | Product::Scatter => {
                 let chunks = channels.div_ceil(16);
                 let most = outputs.next_power_of_two().max(8);
@@ -101,26 +98,39 @@ impl Direct {
                 let columns = if most == 8 { 8 } else { most + 8 };
                 let steps = |walk: &Walk| walk.taps[0] * steps(walk, channels) * chunks;
                 let most_steps = sides.walks.iter().map(steps).max()?;
-                (kernel, pitch, most_steps * 8 * columns)
+                (kernel, 4, pitch, most_steps * 8 * columns)
             }
             Product::Weigh => {
                 if map.window.kernel * map.window.kernel > MOST_TAPS || channels > 16 {
                     return None;
                 }
                 let (sixteens, eights) = (outputs.div_ceil(16), channels.div_ceil(8));
-                let kernel = match (sixteens, eights) {
-                    (1, 1) => "direct_weights_1_1",
-                    (1, _) => "direct_weights_1_2",
-                    (_, 1) => "direct_weights_2_1",
-                    (_, _) => "direct_weights_2_2",
+                let (kernel, blocks) = match (sixteens, eights) {
+                    (1, 1) => ("direct_weights_1_1", 3),
+                    (1, _) => ("direct_weights_1_2", 3),
+                    (_, 1) => ("direct_weights_2_1", 3),
+                    (_, _) => ("direct_weights_2_2", 2),
                 };
                 // Whole matrices of eight channels, neighbours an odd number of 16 bytes apart.
                 let pitch = if eights == 1 { 4 } else { 12 };
-                (kernel, pitch, TILE[0] * TILE[1] * (8 * sixteens + 4))
+                (
+                    kernel,
+                    blocks,
+                    pitch,
+                    TILE[0] * TILE[1] * (8 * sixteens + 4),
+                )
             }
         };
         let room = ROOM.checked_sub(aside)?;
-        sides.launch(map.count, product, kernel, pitch, room).ok()?
+        let several = channels <= FEW_CHANNELS && product != Product::Weigh;
+        let (words, tiles) = sides.words(map.count, several, pitch, room).ok()??;
+        let walks = sides.walks.len();
+        let walkers = (MULTIPROCESSORS * blocks).div_ceil(walks);
+        Some(Self {
+            kernel,
+            words,
+            grid: [tiles.clamp(1, walkers), walks],
+        })
     }
 
     /// How many blocks leave moments of each output, or a part of the weights.
@@ -252,16 +262,15 @@ fn sides(map: &Map, product: Product) -> Sides {
 }
 
 impl Sides {
-    /// The launch, where its patches have room.
-    fn launch(
+    /// The kernels' `Direct`, where patches of that pitch have room, and the most tiles of a walk;
+    /// whether `several` taps are read in a step.
+    fn words(
         &self,
         images: usize,
-        product: Product,
-        kernel: &'static str,
+        several: bool,
         pitch: usize,
         room: usize,
-    ) -> Result<Option<Direct>> {
-        let several = self.channels <= FEW_CHANNELS && product != Product::Weigh;
+    ) -> Result<Option<(Vec<i32>, usize)>> {
         let step = if several { 4 * pitch } else { pitch };
         let signed = |value: isize| Ok::<_, anyhow::Error>(i32::try_from(value)?);
         let mut words = [
@@ -316,16 +325,7 @@ impl Sides {
             words.push(count(patch[0] * patch[1])?);
         }
         words.resize(WHOLE + 2 + WALK * MOST_WALKS, 0);
-        let walkers = match product {
-            Product::Weigh => WEIGHERS,
-            Product::Gather | Product::Scatter => WALKERS,
-        };
-        Ok(Some(Direct {
-            kernel,
-            words,
-            grid: [most.clamp(1, walkers), self.walks.len()],
-            outputs: self.outputs,
-        }))
+        Ok(Some((words, most)))
     }
 }
 

@@ -188,7 +188,7 @@ pub(super) struct Columns {
 }
 
 /// Rows of a part at least, and parts at most.
-const LEAST_ROWS: usize = 256;
+const LEAST_ROWS: usize = 64;
 const MOST_PARTS: usize = 1024;
 
 /// The most channels that a block goes over whole, so that its threads read what lies side by side.
