@@ -45,21 +45,21 @@ static void multiply(float (&sums)[4], const unsigned (&left)[4], const unsigned
 
 static thread_local const unsigned *rows[MOST_THREADS];
 
-// Matrices of 8 × 8 values of two bytes, whose rows the lanes point to, turned over their diagonal.
-template <int COUNT> static void turned(unsigned (&words)[COUNT], const unsigned *row) {
+// Matrices of 8 rows of 16 bytes, to which the lanes point, on a multiple of that. `word` gives a
+// lane's word of a matrix whose row of that number it is given.
+template <int COUNT, class Word>
+static void matrices(unsigned (&words)[COUNT], const unsigned *row, Word word) {
     const unsigned thread = threadIdx.x, lane = thread % 32;
     rows[thread] = row;
     leave(WAITING);
     for (int matrix = 0; matrix < COUNT; ++matrix) {
-        words[matrix] = 0;
-        for (unsigned half = 0; half < 2; ++half) {
-            const unsigned *from = rows[thread - lane + 8 * matrix + lane % 4 * 2 + half];
+        words[matrix] = word(lane, [&](unsigned row) {
+            const unsigned *from = rows[thread - lane + 8 * matrix + row];
             if ((size_t)from % 16 != 0) {
                 abort();
             }
-            const unsigned column = lane / 4;
-            words[matrix] |= (from[column / 2] >> column % 2 * 16 & 0xffff) << 16 * half;
-        }
+            return from;
+        });
     }
     leave(WAITING);
 }
@@ -76,9 +76,20 @@ static inline unsigned bf16_pair(float low, float high) {
     return emulator::bf16(high) << 16 | emulator::bf16(low);
 }
 
+static inline void matrices(unsigned (&words)[4], const unsigned *row) {
+    emulator::matrices(words, row,
+                       [](unsigned lane, auto row) { return row(lane / 4)[lane % 4]; });
+}
+
 template <int COUNT>
 static inline void turned_matrices(unsigned (&words)[COUNT], const unsigned *row) {
-    emulator::turned(words, row);
+    emulator::matrices(words, row, [](unsigned lane, auto row) {
+        const unsigned column = lane / 4, first = lane % 4 * 2;
+        const auto value = [&](unsigned of) {
+            return row(of)[column / 2] >> column % 2 * 16 & 0xffff;
+        };
+        return value(first) | value(first + 1) << 16;
+    });
 }
 
 static inline void mma_bf16(float (&sums)[4], const unsigned (&left)[4],

@@ -23,8 +23,18 @@ struct Mma {
                 }
             }
         }
-        static __device__ unsigned word(const unsigned *panel, int line, int word) {
-            return panel[line * PITCH + word];
+        // What an instruction takes of 16 lines from `line` on as its left factor, and of as many as
+        // the right factors of two, from `word` on.
+        static __device__ void left(unsigned (&words)[4], const unsigned *panel, int line,
+                                    int word) {
+            const int lane = threadIdx.x % 32;
+            matrices(words, panel + (line + lane % 16) * PITCH + word + lane / 16 * 4);
+        }
+        static __device__ void right(unsigned (&words)[4], const unsigned *panel, int line,
+                                     int word) {
+            const int lane = threadIdx.x % 32;
+            matrices(words, panel + (line + lane / 16 * 8 + lane % 8) * PITCH + word +
+                                lane / 8 % 2 * 4);
         }
     };
 
@@ -51,8 +61,26 @@ struct Mma {
                 }
             }
         }
-        static __device__ unsigned word(const unsigned *panel, int line, int word) {
-            return panel[word * PITCH + line];
+        static __device__ void left(unsigned (&words)[4], const unsigned *panel, int line,
+                                    int word) {
+            const unsigned *from = mine(panel, line, word);
+            words[0] = from[0];
+            words[1] = from[8];
+            words[2] = from[4 * PITCH];
+            words[3] = from[4 * PITCH + 8];
+        }
+        static __device__ void right(unsigned (&words)[4], const unsigned *panel, int line,
+                                     int word) {
+            const unsigned *from = mine(panel, line, word);
+            words[0] = from[0];
+            words[1] = from[4 * PITCH];
+            words[2] = from[8];
+            words[3] = from[4 * PITCH + 8];
+        }
+
+    private:
+        static __device__ const unsigned *mine(const unsigned *panel, int line, int word) {
+            return panel + (word + threadIdx.x % 4) * PITCH + line + threadIdx.x % 32 / 4;
         }
     };
 
@@ -84,27 +112,21 @@ struct Mma {
         __device__ void multiply(const unsigned *lefts, const unsigned *rights) {
 #pragma unroll
             for (int step = 0; step < WORDS; step += REACH) {
-                const int word = step + place;
-                unsigned left[DOWN][4], right[ACROSS][2];
+                unsigned left[DOWN][4], right[ACROSS / 2][4];
 #pragma unroll
                 for (int i = 0; i < DOWN; ++i) {
-                    const int first = row + i * HEIGHT + line;
-                    left[i][0] = Lefts::word(lefts, first, word);
-                    left[i][1] = Lefts::word(lefts, first + 8, word);
-                    left[i][2] = Lefts::word(lefts, first, word + 4);
-                    left[i][3] = Lefts::word(lefts, first + 8, word + 4);
+                    Lefts::left(left[i], lefts, row + i * HEIGHT, step);
                 }
 #pragma unroll
-                for (int j = 0; j < ACROSS; ++j) {
-                    const int first = column + j * WIDTH + line;
-                    right[j][0] = Rights::word(rights, first, word);
-                    right[j][1] = Rights::word(rights, first, word + 4);
+                for (int j = 0; j < ACROSS / 2; ++j) {
+                    Rights::right(right[j], rights, column + 2 * j * WIDTH, step);
                 }
 #pragma unroll
                 for (int i = 0; i < DOWN; ++i) {
 #pragma unroll
                     for (int j = 0; j < ACROSS; ++j) {
-                        Word::multiply(sums[i][j], left[i], right[j]);
+                        const unsigned *words = right[j / 2] + j % 2 * 2;
+                        Word::multiply(sums[i][j], left[i], {words[0], words[1]});
                     }
                 }
             }

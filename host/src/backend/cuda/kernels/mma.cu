@@ -30,9 +30,16 @@ __device__ inline unsigned bf16_pair(float low, float high) {
 MMA(mma_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
 MMA(mma_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
 
-// Matrices of 8 rows × 8 values of bf16 in shared memory, turned over their diagonal: lane 8 · i + r
-// points to row r of matrix i, 16 bytes on a multiple of 16. Thread `place` of group `group` gets
-// column `group` of each, its values 2 · place and 2 · place + 1.
+// Matrices of 8 rows × 4 words in shared memory: lane 8 · i + r points to row r of matrix i, on a
+// multiple of 16 bytes. Thread `place` of group `group` gets word `place` of row `group` of each.
+__device__ inline void matrices(unsigned (&words)[4], const unsigned *row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+                 : "r"((unsigned)__cvta_generic_to_shared(row))
+                 : "memory");
+}
+// The same of bf16, turned over their diagonal: the thread gets values 2 · place and 2 · place + 1 of
+// column `group`.
 __device__ inline void turned_matrices(unsigned (&words)[4], const unsigned *row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
