@@ -331,3 +331,71 @@ impl Sides {
 
 /// Words of the kernels' `Walk`.
 const WALK: usize = 19;
+
+#[cfg(test)]
+mod tests {
+    use vae96::{Op, Shape, Window};
+
+    use super::*;
+
+    fn conv(plane: Shape, window: Window, channels: usize) -> Map {
+        let [height, width] = [plane.height, plane.width].map(|pixels| window.output(pixels));
+        let grid = Shape::plane(height, width, channels);
+        Map::new(Op::Conv { window, channels }, plane, grid, 128).unwrap()
+    }
+
+    fn direct(map: &Map, product: Product) -> Option<(&'static str, [usize; 2])> {
+        let direct = Direct::new(map, product, Precision::Bf16)?;
+        assert_eq!(direct.words.len(), WHOLE + 2 + WALK * MOST_WALKS);
+        Some((direct.kernel, direct.grid))
+    }
+
+    #[test]
+    fn convolutions_of_few_channels_are_walked() {
+        let first = conv(Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
+        let walked = ("direct_outputs_1_16", [528, 1]);
+        assert_eq!(direct(&first, Product::Gather), Some(walked));
+        let summed = ("direct_weights_1_1", [396, 1]);
+        assert_eq!(direct(&first, Product::Weigh), Some(summed));
+        // Four phases share what a GPU has room for.
+        let second = conv(Shape::plane(48, 48, 16), Window::new(3, 2, 1), 32);
+        let walked = ("direct_outputs_2_16", [132, 4]);
+        assert_eq!(direct(&second, Product::Scatter), Some(walked));
+        let papers = conv(Shape::plane(92, 92, 9), Window::new(5, 1, 0), 9);
+        let walked = Some(("direct_outputs_1_16", [528, 1]));
+        assert_eq!(direct(&papers, Product::Gather), walked);
+        assert_eq!(direct(&papers, Product::Scatter), walked);
+    }
+
+    #[test]
+    fn what_has_no_room_is_not() {
+        let many = conv(Shape::plane(24, 24, 32), Window::new(3, 1, 1), 64);
+        let point = conv(Shape::plane(24, 24, 3), Window::new(1, 1, 0), 16);
+        let large = conv(Shape::plane(96, 96, 32), Window::new(9, 2, 4), 32);
+        for map in [&many, &point, &large] {
+            for product in [Product::Gather, Product::Scatter, Product::Weigh] {
+                assert_eq!(direct(map, product), None);
+            }
+        }
+        let few = conv(Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
+        for precision in [Precision::F32, Precision::Tf32] {
+            assert_eq!(Direct::new(&few, Product::Gather, precision), None);
+        }
+    }
+
+    /// A walk over the pixels of one phase begins where its windows and weights do.
+    #[test]
+    fn phases_begin_with_the_last_tap() {
+        let map = conv(Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
+        let sides = sides(&map, Product::Scatter);
+        // Pixel 0 is seen by taps 2, 4 and 0 of the windows around it: from the last on.
+        let even = &sides.walks[0];
+        assert_eq!((even.taps, even.top, even.left), ([3, 3], -1, -1));
+        assert_eq!(even.weights, (4 * 5 + 4) * 3);
+        assert_eq!((even.height, even.width, even.out), (48, 48, 0));
+        let odd = &sides.walks[3];
+        assert_eq!((odd.taps, odd.top, odd.left), ([2, 2], 0, 0));
+        assert_eq!(odd.weights, (3 * 5 + 3) * 3);
+        assert_eq!(odd.out, (96 + 1) * 3);
+    }
+}
