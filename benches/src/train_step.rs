@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use host::backend::{
-    Album, Backend, Batch, Device, Form, LayerRates, Noise, Optimiser, Pending, Picture, Pixels,
-    Target, Update, VaeObjective, View, Viewed, Weights, choose, parameters,
+    Album, Backend, Batch, Device, Form, LayerRates, Learner, Noise, Optimiser, Pending, Picture,
+    Pixels, Target, Update, VaeObjective, View, Viewed, Weights, choose, parameters,
 };
 use host::data::Images;
 use host::data::random::{Purpose, stream};
@@ -77,7 +77,7 @@ fn vae(backend: &dyn Backend, autoencoder: &'static Autoencoder, count: usize) -
     let weights = Weights::initial(&parameters::vae(autoencoder), 1);
     let mut vae = backend.vae(autoencoder, &weights)?;
     drop(weights);
-    let batch = images(backend, count);
+    let batch = images(&*vae, count);
     let objective = VaeObjective {
         reconstruction_weight: 1.0,
         beta: 1.0,
@@ -105,7 +105,7 @@ fn classifier(
     let weights = Weights::initial(&parameters, 1);
     let mut classifier = backend.classifier(architecture, Head::Conv, classes, &weights)?;
     drop(weights);
-    let batch = images(backend, count);
+    let batch = images(&*classifier, count);
     let target = |image: usize| Target {
         class: image % classes,
         smoothing: 0.1,
@@ -165,11 +165,11 @@ fn peak_megabytes() -> Option<f64> {
     Some(kilobytes / 1024.0)
 }
 
-/// Images in the form in which a training brings them to that machine, which has seen them before.
-fn images(backend: &dyn Backend, count: usize) -> Batch {
+/// Images in the form in which a training brings them to that learner, which has seen them before.
+fn images(learner: &dyn Learner, count: usize) -> Batch {
     let image = SIDE * SIDE * 3;
     let values = pattern(count * image);
-    if backend.form() == Form::Values {
+    if learner.form() == Form::Values {
         return Batch::new(count, SIDE, values);
     }
     let bytes = values.iter().map(|value| (value * 256.0) as u8);

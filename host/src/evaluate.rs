@@ -13,7 +13,7 @@ pub use needs::{LayerNeeds, Needs, needs};
 pub use predictions::Predictions;
 
 use crate::backend::work::Size;
-use crate::backend::{Batch, Classifier};
+use crate::backend::{Batch, Classifier, Form};
 use crate::data::Labelled;
 use crate::data::loader::{Loader, Samples};
 
@@ -29,27 +29,30 @@ pub fn classifier(
     classes: usize,
     samples: Samples,
 ) -> Result<Predictions> {
-    answers(classes, samples, |batch| classifier.logits(batch))
+    let logits_of = |batch: &Batch| classifier.logits(batch);
+    answers(classes, samples, classifier.form(), logits_of)
 }
 
-/// What `logits_of` says of `samples`, batch by batch.
+/// What `logits_of` says of `samples`, batch by batch in that form.
 pub fn answers(
     classes: usize,
     samples: Samples,
+    form: Form,
     logits_of: impl Fn(&Batch) -> Result<Vec<f32>>,
 ) -> Result<Predictions> {
     let labels = samples.labels().to_vec();
-    Predictions::new(values(samples, BATCH, logits_of)?, labels, classes)
+    Predictions::new(values(samples, BATCH, form, logits_of)?, labels, classes)
 }
 
-/// What `values_of` gives of all `samples` in order, in batches of that size.
+/// What `values_of` gives of all `samples` in order, in batches of that size and form.
 pub fn values(
     samples: Samples,
     size: Size,
+    form: Form,
     values_of: impl Fn(&Batch) -> Result<Vec<f32>>,
 ) -> Result<Vec<f32>> {
     let mut values = Vec::new();
-    for loaded in Loader::evaluation(samples, size.count, size.side)? {
+    for loaded in Loader::evaluation(samples, size.count, size.side, form)? {
         values.extend(values_of(&loaded?.batch)?);
     }
     Ok(values)

@@ -740,8 +740,8 @@ pub fn steps_on_views(gpu: &dyn Backend) -> Result<()> {
         let steps = loader.take(3).map(|step| Ok(step?.swap_remove(0).batch));
         steps.collect()
     };
-    let (told, made) = (loaded(gpu.form())?, loaded(Form::Values)?);
     let [mut found, mut expected] = vaes(gpu, DEEP)?;
+    let (told, made) = (loaded(found.form())?, loaded(Form::Values)?);
     let noise = Noise::Drawn(stream(1, Purpose::Noise, 0, 1));
     let run = |vae: &mut dyn Vae, inputs: &Batch, targets: &Batch| {
         vae.step(inputs, targets, noise, COMPARED, &update(PLAIN))

@@ -131,10 +131,15 @@ fn a_fine_tuning_with_unlabelled_images_ends_as_on_the_processor() -> Result<()>
         encoder: Some(&encoder),
         data: &data,
     };
-    let [found, expected] = both(Precision::F32, |backend, folder| {
-        finetune::train(&request, backend, folder, &Metadata::default(), QUIET)
+    let [(found, seen), (expected, other)] = both(Precision::F32, |backend, folder| {
+        let weights = finetune::train(&request, backend, folder, &Metadata::default(), QUIET)?;
+        let records = metrics::read(&folder.metrics())?;
+        Ok((weights, records.last().context("no epoch")?.val.clone()))
     })?;
-    near(&found, &expected)
+    near(&found, &expected)?;
+    let (seen, other) = (seen["loss"], other["loss"]);
+    assert!((seen / other - 1.0).abs() < 1e-3, "{seen}, not {other}");
+    Ok(())
 }
 
 /// The whole training, whose files are then those of the processor; on a GPU that was asked for it

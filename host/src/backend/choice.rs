@@ -11,7 +11,7 @@ use vae96::{Architecture, Autoencoder, Head};
 use super::cpu::Cpu;
 use super::cuda::{Cuda, TooLittle, TooOld};
 use super::work::Work;
-use super::{Backend, Classifier, Form, Precision, Vae, Weights};
+use super::{Backend, Classifier, Precision, Vae, Weights};
 
 /// Where to train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,10 +137,6 @@ impl Backend for Auto {
 
     fn precision(&self) -> Precision {
         self.gpu.precision()
-    }
-
-    fn form(&self) -> Form {
-        self.gpu.form()
     }
 
     fn suited_to(&self, work: &Work) -> Result<&dyn Backend> {

@@ -163,6 +163,11 @@ pub struct Outcome {
 
 /// Something that learns on a machine.
 pub trait Learner {
+    /// The form of images that it takes with the least work for the processor.
+    fn form(&self) -> Form {
+        Form::Values
+    }
+
     /// A copy of the weights and BatchNorm statistics, under PyTorch's names and layouts.
     fn weights(&self) -> Result<Weights>;
 
@@ -253,11 +258,6 @@ pub trait Backend {
 
     /// How exactly it computes a layer's products.
     fn precision(&self) -> Precision;
-
-    /// The form of training images that its learners take with the least work for the processor.
-    fn form(&self) -> Form {
-        Form::Values
-    }
 
     /// The machine for that work: this one, or another in its place.
     ///

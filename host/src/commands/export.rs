@@ -13,6 +13,7 @@ use super::folder::stages;
 use super::source::{self, Parts};
 use super::trained::Trained;
 use super::{Answer, inspect};
+use crate::backend::Form;
 use crate::cli::{ExportCommand, ExportKind, Target};
 use crate::data::loader::{Loader, Samples};
 use crate::data::{Dataset, Images};
@@ -254,7 +255,8 @@ impl<'a> Export<'a> {
     fn spread(&self, images: &Images, indices: &[usize]) -> Result<Vec<Vec<f32>>> {
         let step = indices.len().div_ceil(self.options.images).max(1);
         let some = indices.iter().copied().step_by(step).collect();
-        Loader::evaluation(Samples::unlabelled(images, some), 1, vae96::SIDE)?
+        let samples = Samples::unlabelled(images, some);
+        Loader::evaluation(samples, 1, vae96::SIDE, Form::Values)?
             .map(|loaded| Ok(loaded?.batch.values()?.to_vec()))
             .collect()
     }

@@ -183,20 +183,17 @@ impl Source {
 }
 
 impl Loader {
-    /// All images as they are, once and in order; the last batch may be short.
+    /// All images as they are in that form, once and in order; the last batch may be short.
     ///
     /// # Errors
     /// If `batch` is 0, or no thread can be started.
-    pub fn evaluation(samples: Samples, batch: usize, side: usize) -> Result<Self> {
+    pub fn evaluation(samples: Samples, batch: usize, side: usize, form: Form) -> Result<Self> {
         ensure!(batch > 0, "a batch has at least one image, not 0");
         Self::start(move |send| {
             for start in (0..samples.len()).step_by(batch) {
                 let end = samples.len().min(start + batch);
                 let picked: Vec<_> = (start..end).map(|sample| (sample, View::WHOLE)).collect();
-                if send
-                    .send(load(&samples, &picked, side, Form::Values))
-                    .is_err()
-                {
+                if send.send(load(&samples, &picked, side, form)).is_err() {
                     return;
                 }
             }
@@ -540,7 +537,7 @@ mod tests {
     #[test]
     fn evaluation_sees_all_in_order_and_keeps_the_short_batch() {
         let samples = Samples::labelled(&labelled(8), (1..8).collect());
-        let loader = Loader::evaluation(samples, 3, 96).unwrap();
+        let loader = Loader::evaluation(samples, 3, 96, Form::Values).unwrap();
         let batches: Vec<_> = loader.map(Result::unwrap).collect();
         let counts: Vec<_> = batches.iter().map(|b| b.batch.count).collect();
         assert_eq!(counts, [3, 3, 1]);
@@ -581,6 +578,35 @@ mod tests {
     }
 
     #[test]
+    fn evaluation_tells_of_whole_images() {
+        let samples = Samples::labelled(&labelled(8), (3..8).collect());
+        let batches = |form| -> Vec<Loaded> {
+            let loader = Loader::evaluation(samples.clone(), 3, 96, form).unwrap();
+            loader.map(Result::unwrap).collect()
+        };
+        let (told, values) = (batches(Form::Views), batches(Form::Values));
+        assert_eq!(told.len(), values.len());
+        for (told, values) in told.iter().zip(&values) {
+            let Pixels::Views(views) = &told.batch.pixels else {
+                panic!("no views");
+            };
+            assert!(views.iter().all(|viewed| viewed.view == View::WHOLE));
+            let images = views
+                .iter()
+                .map(|viewed| viewed.image.origin().unwrap().index);
+            assert!(images.eq(values.indices.iter().copied()));
+            assert_eq!(
+                (told.batch.count, told.batch.side),
+                (values.batch.count, 96)
+            );
+            assert_eq!(
+                (&told.labels, &told.indices),
+                (&values.labels, &values.indices)
+            );
+        }
+    }
+
+    #[test]
     fn nothing_to_train_on_is_an_error_and_nothing_to_evaluate_is_none() {
         let none = || all(&Images::default());
         let source = Source {
@@ -588,7 +614,8 @@ mod tests {
             drawing: drawing(4, varied()),
         };
         assert!(Loader::training(vec![source], 0).is_err());
-        assert_eq!(Loader::evaluation(none(), 4, 96).unwrap().count(), 0);
+        let nothing = Loader::evaluation(none(), 4, 96, Form::Values).unwrap();
+        assert_eq!(nothing.count(), 0);
     }
 
     #[test]

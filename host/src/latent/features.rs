@@ -30,7 +30,7 @@ pub fn means(
     progress: &ProgressBar,
 ) -> Result<Rows> {
     let samples = Samples::unlabelled(images, indices);
-    let values = evaluate::values(samples, BATCH, |batch| {
+    let values = evaluate::values(samples, BATCH, vae.form(), |batch| {
         let mean = vae.encode(batch)?.mean;
         progress.inc(batch.count as u64);
         Ok(mean)

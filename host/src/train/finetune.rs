@@ -111,7 +111,7 @@ pub fn train(
             batch,
             side: settings.side,
             views: vec![settings.augmentation()],
-            form: backend.form(),
+            form: task.classifier.form(),
             seed,
             streams: Drawing::MAIN,
         },
@@ -122,7 +122,7 @@ pub fn train(
             batch: settings.consistency_batch,
             side: settings.side,
             views: settings.unlabelled_views(),
-            form: backend.form(),
+            form: task.classifier.form(),
             seed,
             streams: Drawing::BESIDE,
         },
@@ -339,7 +339,8 @@ impl Task for FinetuneTask<'_> {
 
     fn validate(&mut self, _epoch: usize) -> Result<Measures> {
         let classifier = &*self.classifier;
-        let predictions = evaluate::answers(self.classes, self.val.clone(), |batch| {
+        let form = classifier.form();
+        let predictions = evaluate::answers(self.classes, self.val.clone(), form, |batch| {
             classifier.averaged_logits(batch)
         })?;
         Ok(Measures::from([

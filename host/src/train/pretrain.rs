@@ -117,9 +117,7 @@ pub fn train(
         latent: autoencoder.latent(),
         seed,
         steps: plan.steps(),
-        held_out: Loader::evaluation(Samples::unlabelled(images, held_out), BATCH, SIDE)?
-            .map(|loaded| Ok(loaded?.batch))
-            .collect::<Result<_>>()?,
+        held_out: values(Samples::unlabelled(images, held_out))?,
         folder,
     };
     let mut run = Run::begin(&plan, folder, &mut task, progress)?;
@@ -129,7 +127,7 @@ pub fn train(
             batch,
             side: settings.side,
             views: settings.views(),
-            form: form(settings, backend),
+            form: form(settings, &*task.vae),
             seed,
             streams: Drawing::MAIN,
         },
@@ -145,10 +143,17 @@ pub fn pass(settings: &Pretrain, images: usize) -> (usize, usize) {
     (batch, images / batch)
 }
 
-/// The form in which the images of a step come to a machine.
-pub fn form(settings: &Pretrain, backend: &dyn Backend) -> Form {
+/// The batches of the images held out, as values: what is made of them is compared with these.
+fn values(held_out: Samples) -> Result<Vec<Batch>> {
+    Loader::evaluation(held_out, BATCH, SIDE, Form::Values)?
+        .map(|loaded| Ok(loaded?.batch))
+        .collect()
+}
+
+/// The form in which the images of a step come to what learns of them.
+pub fn form(settings: &Pretrain, learner: &dyn Learner) -> Form {
     match settings.corruption().is_none() {
-        true => backend.form(),
+        true => learner.form(),
         // Values are corrupted here.
         false => Form::Values,
     }

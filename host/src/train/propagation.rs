@@ -55,16 +55,14 @@ impl Propagated {
             "images",
         );
         let mut values = Vec::new();
-        for samples in [labelled, unlabelled] {
-            values.extend(evaluate::values(
-                samples.clone(),
-                evaluate::BATCH,
-                |batch| {
-                    let features = network.classifier.logits(batch)?;
-                    bar.inc(batch.count as u64);
-                    Ok(features)
-                },
-            )?);
+        let form = network.classifier.form();
+        for samples in [labelled, unlabelled].map(Samples::clone) {
+            let features = evaluate::values(samples, evaluate::BATCH, form, |batch| {
+                let features = network.classifier.logits(batch)?;
+                bar.inc(batch.count as u64);
+                Ok(features)
+            });
+            values.extend(features?);
         }
         bar.finish_and_clear();
         let rows = Rows::new(network.dims, values);

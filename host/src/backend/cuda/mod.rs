@@ -57,7 +57,7 @@ use self::ops::Gpu;
 use self::queue::Queue;
 use self::vae::VaeNetworks;
 use super::work::{Network, Work};
-use super::{Backend, Classifier, Form, Precision, Vae, Weights};
+use super::{Backend, Classifier, Precision, Vae, Weights};
 
 pub use device::TooOld;
 pub use plan::TooLittle;
@@ -102,10 +102,6 @@ impl Backend for Cuda {
 
     fn precision(&self) -> Precision {
         self.machine.precision()
-    }
-
-    fn form(&self) -> Form {
-        Form::Views
     }
 
     /// Itself, if its memory does, of which images that stay there give back what the work takes;

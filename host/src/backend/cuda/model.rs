@@ -10,7 +10,7 @@ use super::ops::Gpu;
 use super::optimiser::{State, scratch};
 use super::pack::Pack;
 use crate::backend::checks;
-use crate::backend::{Learner, Update, Weights};
+use crate::backend::{Form, Learner, Update, Weights};
 
 /// Networks that learn.
 pub struct Model<N> {
@@ -108,6 +108,10 @@ impl<N> Model<N> {
 }
 
 impl<N> Learner for Model<N> {
+    fn form(&self) -> Form {
+        Form::Views
+    }
+
     fn weights(&self) -> Result<Weights> {
         self.pack.download(&self.values)
     }

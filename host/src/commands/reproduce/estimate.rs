@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use vae96::SIDE;
 
 use super::{Finished, Reproduction};
-use crate::backend::{LayerRates, Noise, Weights, parameters};
+use crate::backend::{Form, LayerRates, Noise, Weights, parameters};
 use crate::commands::folder::stages;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
 use crate::data::random::{Purpose, stream};
@@ -213,7 +213,7 @@ fn vae(of: &Reproduction<'_>) -> Result<Pace> {
         batch,
         side: settings.side,
         views: settings.views(),
-        form: pretrain::form(settings, backend),
+        form: pretrain::form(settings, &*vae),
         seed: config.seed,
         streams: Drawing::MAIN,
     };
@@ -226,7 +226,7 @@ fn vae(of: &Reproduction<'_>) -> Result<Pace> {
         vae.step(&loaded.batch, &loaded.batch, noise, objective, &update)?;
         Ok(())
     })?;
-    let loaded = first(samples)?;
+    let loaded = first(samples, Form::Values)?;
     let began = Instant::now();
     let latent = vae.encode(&loaded.batch)?;
     vae.decode(&latent.mean)?;
@@ -254,7 +254,7 @@ fn classifier(of: &Reproduction<'_>, training: Training) -> Result<Pace> {
         batch,
         side: settings.side,
         views: vec![settings.augmentation()],
-        form: backend.form(),
+        form: classifier.form(),
         seed: config.seed,
         streams: Drawing::MAIN,
     };
@@ -267,7 +267,7 @@ fn classifier(of: &Reproduction<'_>, training: Training) -> Result<Pace> {
         classifier.step(&loaded.batch, &targets, &update)?;
         Ok(())
     })?;
-    let loaded = first(Samples::spread(&data.val, EVALUATED))?;
+    let loaded = first(Samples::spread(&data.val, EVALUATED), classifier.form())?;
     let began = Instant::now();
     classifier.logits(&loaded.batch)?;
     Ok(Pace {
@@ -295,8 +295,8 @@ fn timed(
     Ok(began.elapsed().as_secs_f64() / images)
 }
 
-fn first(samples: Samples) -> Result<Loaded> {
-    let mut loader = Loader::evaluation(samples, EVALUATED, SIDE)?;
+fn first(samples: Samples, form: Form) -> Result<Loaded> {
+    let mut loader = Loader::evaluation(samples, EVALUATED, SIDE, form)?;
     loader
         .next()
         .context("there are no images to evaluate on")?
