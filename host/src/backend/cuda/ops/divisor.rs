@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     fn quotient(dividend: u32, divisor: Divisor) -> u32 {
-        (u64::from(dividend) * u64::from(divisor.factor) >> divisor.shift) as u32
+        ((u64::from(dividend) * u64::from(divisor.factor)) >> divisor.shift) as u32
     }
 
     #[test]
