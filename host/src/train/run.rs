@@ -17,6 +17,9 @@ use crate::files;
 
 /// A checkpoint is written at the end of an epoch, and within one when the last is this old.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(60);
+/// At the end of an epoch only if the last is so many times as old as it took to write: short epochs
+/// do not spend more than a twentieth of their time on it.
+const CHECKPOINT_REST: u32 = 19;
 /// Every so many steps the loss of one batch is written down.
 const STEPS_BETWEEN_RECORDS: usize = 10;
 
@@ -183,7 +186,9 @@ pub struct Run<'a> {
     sums: Sums,
     best: Option<Best>,
     records: Vec<Record>,
+    /// When the last checkpoint was written, and how long that took.
     saved: Instant,
+    saving: Duration,
 }
 
 impl<'a> Run<'a> {
@@ -206,6 +211,7 @@ impl<'a> Run<'a> {
             best: None,
             records: Vec::new(),
             saved: Instant::now(),
+            saving: Duration::ZERO,
         };
         if folder.checkpoint().exists() {
             let checkpoint = Checkpoint::load(&folder.checkpoint())?;
@@ -363,7 +369,10 @@ impl<'a> Run<'a> {
             tensorboard::append(&events, &record)?;
         }
         self.records.push(record);
-        self.save(task)
+        match self.is_over() || self.saved.elapsed() >= CHECKPOINT_REST * self.saving {
+            true => self.save(task),
+            false => Ok(()),
+        }
     }
 
     fn line(&self, record: &Record) -> String {
@@ -386,6 +395,7 @@ impl<'a> Run<'a> {
     }
 
     fn save(&mut self, task: &mut dyn Task) -> Result<()> {
+        let began = Instant::now();
         let checkpoint = Checkpoint {
             step: self.step,
             weights: task.learner().weights()?,
@@ -398,6 +408,7 @@ impl<'a> Run<'a> {
         };
         checkpoint.save(&self.folder.checkpoint())?;
         self.saved = Instant::now();
+        self.saving = self.saved - began;
         Ok(())
     }
 }
