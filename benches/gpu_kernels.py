@@ -16,7 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+from torch_step import BATCH, build
+
 TIME = "gpu__time_duration.sum"
 BYTES = ["dram__bytes_read.sum", "dram__bytes_write.sum"]
 UNITS = {"ns": 1e-3, "us": 1, "ms": 1e3, "byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
@@ -26,8 +27,8 @@ LAST = "adam"
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("network", help="edge_vae, edge_classifier, paper_vae or paper_classifier")
-    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("network", choices=BATCH)
+    parser.add_argument("--batch", type=int, help="images a step (default: the network's own)")
     parser.add_argument("--precision", default="bf16", choices=["f32", "tf32", "bf16"])
     parser.add_argument("--terabytes-s", type=float, default=4.3, help="the GPU's copies (an H200's)")
     parser.add_argument("--program", help="a train_step that is built already")
@@ -62,10 +63,10 @@ def main():
 
 
 def profile(args):
-    program = args.program or build()
+    program, batch = args.program or build(), args.batch or BATCH[args.network]
     command = ["ncu", "--clock-control", "none", "--cache-control", "none", "--csv",
                "--metrics", ",".join([TIME, *BYTES]), program, args.network, "--batch",
-               str(args.batch), "--device", "cuda", "--precision", args.precision]
+               str(batch), "--device", "cuda", "--precision", args.precision]
     try:
         done = subprocess.run(command, input="1\n", text=True, stdout=subprocess.PIPE)
     except FileNotFoundError:
@@ -73,14 +74,6 @@ def profile(args):
     if done.returncode != 0:
         sys.exit(f"ncu ended with {done.returncode}: {done.stdout[-1000:]}")
     return done.stdout
-
-
-def build():
-    command = ["cargo", "build", "--release", "-p", "benches", "--bin", "train_step",
-               "--message-format", "json"]
-    lines = subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE).stdout
-    messages = map(json.loads, lines.splitlines())
-    return next(m["executable"] for m in messages if m.get("executable"))
 
 
 def parse(text):

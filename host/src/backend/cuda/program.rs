@@ -35,7 +35,7 @@ impl Compiler {
         ensure!(
             present,
             "NVRTC, which compiles the kernels, cannot be loaded: there is no libnvrtc in the \
-             library path; CUDA 11, 12 and 13 have it"
+             library path; CUDA 11.7 and later have it"
         );
         let mut version = (0, 0);
         // SAFETY: both pointers are to numbers that live through the call.
