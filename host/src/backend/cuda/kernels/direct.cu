@@ -41,12 +41,14 @@ struct Walk {
 struct Direct {
     int count;
     int height, width, channels;
+    // Values of an image.
+    int image;
     int outputs;
     int stride;
     // Words from pixel to pixel of a patch, and from step to step.
     int pitch, step;
-    // Quads of a pixel.
-    Divisor quads;
+    // Quads of an input's pixel, and of an output's.
+    Divisor quads, output_quads;
     // From one weight to the next: of outputs, rows, columns and channels.
     int by_output, by_row, by_column, by_channel;
     // From one output to the next: of images, rows and columns.
@@ -73,10 +75,20 @@ struct Tile {
     }
 };
 
-// Four values from `channel` on of `channels` that lie from `from` on; 0 beyond.
-template <bool WHOLE>
-__device__ inline Quad quad_of_pixel(const float *from, int channel, int channels) {
-    return quad_of_row<WHOLE>(from + channel, true, channel, channels, 4);
+// Four values of a pixel, of which it has `left`; 0 beyond. WHOLE ones all lie on a multiple of their
+// size.
+template <bool WHOLE> __device__ inline Quad quad_of_pixel(const float *from, int left) {
+    if constexpr (WHOLE) {
+        return whole_quad(from);
+    }
+    Quad quad = {};
+#pragma unroll
+    for (int v = 0; v < 4; ++v) {
+        if (v < left) {
+            quad.values[v] = from[v];
+        }
+    }
+    return quad;
 }
 
 __device__ inline void put_quad(const Quad &quad, unsigned *to) {
@@ -95,18 +107,26 @@ __device__ inline void bring_quads(const Direct &direct, const Walk &walk, const
                                    const float *input, unsigned *patch) {
     const int top = tile.row * direct.stride + walk.top;
     const int left = tile.column * direct.stride + walk.left;
-    const float *image =
-        input + (long long)tile.image * direct.height * direct.width * direct.channels;
-    for (int i = threadIdx.x; i < walk.patch * direct.quads.value; i += THREADS) {
-        const int pixel = direct.quads.quotient(i), quad = i - pixel * direct.quads.value;
+    const int image = tile.image * direct.image;
+    // The thread's next quad lies so many pixels and quads further.
+    const int quads = direct.quads.value;
+    const int pixels = direct.quads.quotient(THREADS), rest = THREADS - pixels * quads;
+    int pixel = direct.quads.quotient(threadIdx.x), quad = threadIdx.x - pixel * quads;
+    while (pixel < walk.patch) {
         const int row = walk.patch_width.quotient(pixel);
         const int y = top + row, x = left + pixel - row * walk.patch_width.value;
         Quad values = {};
         if ((unsigned)y < (unsigned)direct.height && (unsigned)x < (unsigned)direct.width) {
-            values = quad_of_pixel<WHOLE>(image + (y * direct.width + x) * direct.channels,
-                                          4 * quad, direct.channels);
+            const int place = image + (y * direct.width + x) * direct.channels + 4 * quad;
+            values = quad_of_pixel<WHOLE>(settled(input + place), direct.channels - 4 * quad);
         }
         put_quad(values, patch + pixel * direct.pitch + 2 * quad);
+        pixel += pixels;
+        quad += rest;
+        if (quad >= quads) {
+            quad -= quads;
+            ++pixel;
+        }
     }
 }
 
@@ -151,6 +171,37 @@ __device__ void bring_weights(const Direct &direct, const Walk &walk, const floa
     }
 }
 
+// What lies in shared memory of a row of taps: where the thread's first pixel begins, and how far its
+// other one and the next step are; where the row's weights begin.
+struct Row {
+    const unsigned *left;
+    int further, step;
+    const unsigned *right;
+};
+
+// Adds what a row of taps makes of a warp's pixels. STEPS, if there are any, are known when this is
+// compiled.
+template <int CHUNKS, int OUTPUTS, int STEPS>
+__device__ inline void multiply_taps(float (&sums)[OUTPUTS / 8][4], Row row, int steps) {
+    constexpr int PITCH = Packed<OUTPUTS>::PITCH;
+#pragma unroll
+    for (int i = 0; i < (STEPS ? STEPS : steps); ++i) {
+#pragma unroll
+        for (int chunk = 0; chunk < CHUNKS; ++chunk) {
+            const unsigned *words = row.left + 8 * chunk;
+            const unsigned factor[4] = {words[0], words[row.further], words[4],
+                                        words[row.further + 4]};
+#pragma unroll
+            for (int j = 0; j < OUTPUTS / 8; ++j) {
+                const unsigned other[2] = {row.right[8 * j], row.right[8 * j + 4 * PITCH]};
+                mma_bf16(sums[j], factor, other);
+            }
+            row.right += 8 * PITCH;
+        }
+        row.left += row.step;
+    }
+}
+
 template <int CHUNKS, int OUTPUTS>
 __device__ void direct_outputs(const Direct &direct, const float *input, const float *weights,
                                float *out, int add, Moments *moments) {
@@ -176,23 +227,25 @@ __device__ void direct_outputs(const Direct &direct, const float *input, const f
         bring_patch(direct, walk, tile, input, patch);
         __syncthreads();
         float sums[ACROSS][4] = {};
-        const unsigned *right = packed + place * PITCH + line;
-        for (int row = 0; row < walk.taps_down; ++row) {
-            const unsigned *left = seen + row * patch_row;
-            for (int step = 0; step < walk.steps; ++step) {
-#pragma unroll
-                for (int chunk = 0; chunk < CHUNKS; ++chunk) {
-                    const unsigned *words = left + 8 * chunk;
-                    const unsigned factor[4] = {words[0], words[further], words[4],
-                                                words[further + 4]};
-#pragma unroll
-                    for (int j = 0; j < ACROSS; ++j) {
-                        const unsigned other[2] = {right[8 * j], right[8 * j + 4 * PITCH]};
-                        mma_bf16(sums[j], factor, other);
-                    }
-                    right += 8 * PITCH;
-                }
-                left += direct.step;
+        for (int number = 0; number < walk.taps_down; ++number) {
+            const int weights = number * walk.steps * CHUNKS * 8 + place;
+            const Row row = {seen + number * patch_row, further, direct.step,
+                             packed + weights * PITCH + line};
+            switch (walk.steps) {
+            case 2:
+                multiply_taps<CHUNKS, OUTPUTS, 2>(sums, row, 2);
+                break;
+            case 3:
+                multiply_taps<CHUNKS, OUTPUTS, 3>(sums, row, 3);
+                break;
+            case 4:
+                multiply_taps<CHUNKS, OUTPUTS, 4>(sums, row, 4);
+                break;
+            case 5:
+                multiply_taps<CHUNKS, OUTPUTS, 5>(sums, row, 5);
+                break;
+            default:
+                multiply_taps<CHUNKS, OUTPUTS, 0>(sums, row, walk.steps);
             }
         }
         if (moments && known == 0) {
@@ -208,14 +261,15 @@ __device__ void direct_outputs(const Direct &direct, const float *input, const f
         __syncthreads();
         known += min(TILE_ROWS, walk.height - tile.row) *
                  min(TILE_COLUMNS, walk.width - tile.column);
+        const int place_of_line = tile.image * direct.out_image + walk.out +
+                                  (tile.row + warp) * direct.out_row +
+                                  (tile.column + line) * direct.out_pixel;
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-            const int x = line + 8 * half;
-            if (!tile.has(walk, warp, x)) {
+            if (!tile.has(walk, warp, line + 8 * half)) {
                 continue;
             }
-            float *to = out + (long long)tile.image * direct.out_image + walk.out +
-                        (tile.row + warp) * direct.out_row + (tile.column + x) * direct.out_pixel;
+            float *to = out + (place_of_line + 8 * half * direct.out_pixel);
 #pragma unroll
             for (int j = 0; j < ACROSS; ++j) {
                 const int output = 8 * j + 2 * place;
@@ -309,21 +363,20 @@ __device__ void direct_weights(const Direct &direct, const float *plane, const f
         offsets[i] = tap / walk.taps_across * patch_row + tap % walk.taps_across * direct.pitch;
     }
     float sums[TAPS][SIXTEENS][EIGHTS][4] = {};
-    const int quads = (direct.outputs + 3) / 4;
+    const int quads = direct.output_quads.value;
     for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
         const Tile tile(walk, number);
         bring_patch(direct, walk, tile, plane, patch);
         for (int i = threadIdx.x; i < TILE_ROWS * TILE_COLUMNS * quads; i += THREADS) {
-            const int pixel = i / quads, quad = i % quads;
+            const int pixel = direct.output_quads.quotient(i), quad = i - pixel * quads;
             const int y = pixel / TILE_COLUMNS, x = pixel % TILE_COLUMNS;
             Quad found = {};
             if (tile.has(walk, y, x)) {
-                const float *from = grid + (long long)tile.image * direct.out_image +
-                                    (tile.row + y) * direct.out_row +
-                                    (tile.column + x) * direct.out_pixel;
-                found = direct.aligned
-                            ? quad_of_pixel<true>(from, 4 * quad, direct.outputs)
-                            : quad_of_pixel<false>(from, 4 * quad, direct.outputs);
+                const float *from = grid + (tile.image * direct.out_image +
+                                            (tile.row + y) * direct.out_row +
+                                            (tile.column + x) * direct.out_pixel + 4 * quad);
+                found = direct.aligned ? quad_of_pixel<true>(from, 4)
+                                       : quad_of_pixel<false>(from, direct.outputs - 4 * quad);
             }
             put_quad(found, values + pixel * PITCH + 2 * quad);
         }

@@ -53,3 +53,9 @@ __device__ inline void turned_matrices(unsigned (&words)[2], const unsigned *row
                  : "r"((unsigned)__cvta_generic_to_shared(row))
                  : "memory");
 }
+
+// An address that is worked out here, and not again for each use of it.
+__device__ inline const float *settled(const float *address) {
+    asm volatile("" : "+l"(address));
+    return address;
+}

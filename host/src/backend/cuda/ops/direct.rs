@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::divisor::Divisor;
-use super::maps::{Map, Operands, Product};
+use super::maps::{Map, Operands, Product, QUAD};
 use super::{Gpu, count, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
@@ -180,7 +180,7 @@ impl Direct {
 }
 
 /// The place of `whole` in the kernels' `Direct`.
-const WHOLE: usize = 18;
+const WHOLE: usize = 22;
 
 /// Steps in which a row of taps is read.
 fn steps(walk: &Walk, channels: usize) -> usize {
@@ -278,6 +278,7 @@ impl Sides {
             self.height,
             self.width,
             self.channels,
+            self.height * self.width * self.channels,
             self.outputs,
             self.stride,
             pitch,
@@ -286,7 +287,9 @@ impl Sides {
         .map(count)
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
-        words.extend(Divisor::new(self.channels.div_ceil(4))?.words());
+        for values in [self.channels, self.outputs] {
+            words.extend(Divisor::new(values.div_ceil(QUAD))?.words());
+        }
         for step in self.weights {
             words.push(signed(step)?);
         }

@@ -63,7 +63,7 @@ const ENOUGH_BLOCKS: usize = 256;
 const MOST_PHASES: usize = 4;
 
 /// Values that are read at once.
-const QUAD: usize = 4;
+pub(super) const QUAD: usize = 4;
 
 /// The tiles there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
