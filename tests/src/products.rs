@@ -85,7 +85,7 @@ fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
 }
 
 /// With remainders at every edge of a tile, and depths that are cut in parts.
-fn layers() -> [Layer; 16] {
+fn layers() -> [Layer; 19] {
     [
         conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
         conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
@@ -96,6 +96,10 @@ fn layers() -> [Layer; 16] {
         conv(3, Shape::plane(12, 12, 12), Window::new(3, 1, 1), 40),
         linear(5, 1301, 20),
         linear(7, 12, 250),
+        // More tiles down than across, and more than one across.
+        conv(4, Shape::plane(12, 12, 12), Window::new(3, 1, 1), 70),
+        transposed(3, Shape::plane(20, 20, 70), 6),
+        linear(3, 70, 300),
         // Few channels on either side.
         conv(2, Shape::plane(14, 21, 9), Window::new(5, 1, 0), 9),
         conv(1, Shape::plane(21, 34, 16), Window::new(3, 2, 1), 32),

@@ -160,22 +160,24 @@ struct Seen {
 
 // How a product's values are read and written: the first bits of `whole` say whether quads of the
 // first and of the second factor lie on a multiple of their size, the next whether pairs of results
-// do.
+// do, and the last whether blocks go along the columns of tiles first.
 __device__ inline bool first_whole(int whole) { return whole & 1; }
 __device__ inline bool second_whole(int whole) { return whole >> 1 & 1; }
 __device__ inline bool pairs_whole(int whole) { return whole >> 2 & 1; }
+__device__ inline bool columns_first(int whole) { return whole >> 3 & 1; }
 
 template <class Unit, int ROWS, int COLUMNS>
 __device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
                        int whole, int parts, int add, Moments *moments) {
     const int rows = windows.count * windows.places.value, columns = windows.grid_channels;
+    const Place place(columns_first(whole));
     const Seen left = {windows, plane, first_whole(whole)};
     const Kernels right = {windows, weights, second_whole(whole)};
     const Rows to = {out + (long long)blockIdx.z * rows * columns, columns,
                      pairs_whole(whole), add,
-                     moments ? moments + (long long)blockIdx.x * columns : nullptr};
-    tile<Unit, ROWS, COLUMNS>(left, right, to, rows, columns, windows.kernel * windows.run.value,
-                              blockIdx.z, parts);
+                     moments ? moments + (long long)place.row * columns : nullptr};
+    tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns,
+                              windows.kernel * windows.run.value, blockIdx.z, parts);
 }
 
 // A line for each pixel of a phase, along it what the windows that see the pixel hold, from the
@@ -277,12 +279,14 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
     const Phase &horizontal = windows.horizontal[phase % windows.stride];
     const int rows = windows.count * vertical.count.value * horizontal.count.value;
     const int columns = windows.plane_channels;
+    const Place place(columns_first(whole));
     if (moments) {
-        moments += ((long long)phase * gridDim.x + blockIdx.x) * columns;
+        const int down = columns_first(whole) ? gridDim.y : gridDim.x;
+        moments += ((long long)phase * down + place.row) * columns;
     }
     // The whole block: phases differ in size.
-    if (blockIdx.x * ROWS >= rows) {
-        const int left = blockIdx.y * COLUMNS, right = min(left + COLUMNS, columns);
+    if (place.row * ROWS >= rows) {
+        const int left = place.column * COLUMNS, right = min(left + COLUMNS, columns);
         for (int c = left + threadIdx.x; moments && c < right; c += THREADS) {
             moments[c] = {};
         }
@@ -292,7 +296,7 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
     const Weights right = {windows, weights, second_whole(whole), vertical, horizontal};
     float *to = out + (long long)part * windows.count * windows.plane();
     const Pixels pixels = {windows, to, vertical, horizontal, pairs_whole(whole), add, moments};
-    tile<Unit, ROWS, COLUMNS>(left, right, pixels, rows, columns,
+    tile<Unit, ROWS, COLUMNS>(left, right, pixels, place, rows, columns,
                               vertical.taps * horizontal.run.value, part, parts);
 }
 
@@ -355,7 +359,8 @@ __device__ void weigh(const Windows &windows, const float *plane, const float *g
     const Sights right = {{windows, plane, first_whole(whole)}};
     const Runs to = {windows, out + (long long)blockIdx.z * rows * seen, pairs_whole(whole), add,
                      nullptr};
-    tile<Unit, ROWS, COLUMNS>(left, right, to, rows, windows.kernel * windows.run.value,
+    tile<Unit, ROWS, COLUMNS>(left, right, to, Place(columns_first(whole)), rows,
+                              windows.kernel * windows.run.value,
                               windows.count * windows.places.value, blockIdx.z, parts);
 }
 

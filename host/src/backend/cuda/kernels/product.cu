@@ -22,6 +22,16 @@ struct Part {
     }
 };
 
+// The tile of a block, counted in tiles. Blocks that follow one another share what they read along
+// the axis that has more tiles, so the other one comes first.
+struct Place {
+    int row, column;
+
+    __device__ Place(bool columns_first)
+        : row(columns_first ? blockIdx.y : blockIdx.x),
+          column(columns_first ? blockIdx.x : blockIdx.y) {}
+};
+
 // Four values that lie side by side.
 struct Quad {
     float values[4];
@@ -115,9 +125,9 @@ template <class Share> __device__ inline void fetch(Share &share, int begin, int
 // in HELD rows and OWN columns, two of which are neighbours each; GROUPS threads share the results
 // of a column. `scratch` holds (2 · GROUPS + 1) · COLUMNS values.
 template <int ROWS, int COLUMNS, class Results, class Out>
-__device__ void finish_tile(const Results &results, const Out &out, int rows, int columns,
-                            float *scratch) {
-    const int top = blockIdx.x * ROWS, left = blockIdx.y * COLUMNS;
+__device__ void finish_tile(const Results &results, const Out &out, Place place, int rows,
+                            int columns, float *scratch) {
+    const int top = place.row * ROWS, left = place.column * COLUMNS;
     // Where the columns lie in a row.
     int places[Results::OWN];
 #pragma unroll
@@ -196,8 +206,8 @@ __device__ void finish_tile(const Results &results, const Out &out, int rows, in
 }
 
 template <class Unit, int ROWS, int COLUMNS, class Left, class Right, class Out>
-__device__ void tile(const Left &left, const Right &right, const Out &out, int rows, int columns,
-                     int depth, int part, int parts) {
+__device__ void tile(const Left &left, const Right &right, const Out &out, Place place, int rows,
+                     int columns, int depth, int part, int parts) {
     typedef typename Unit::template Panel<ROWS, Left> Lefts;
     typedef typename Unit::template Panel<COLUMNS, Right> Rights;
     typedef typename Unit::template Results<ROWS, COLUMNS> Results;
@@ -206,8 +216,8 @@ __device__ void tile(const Left &left, const Right &right, const Out &out, int r
     __shared__ uint4 panels[2 * SIZE / 4];
     unsigned *const places = (unsigned *)panels;
     Results results;
-    Share<ROWS, Unit::VALUES, Left> lefts(left, blockIdx.x * ROWS);
-    Share<COLUMNS, Unit::VALUES, Right> rights(right, blockIdx.y * COLUMNS);
+    Share<ROWS, Unit::VALUES, Left> lefts(left, place.row * ROWS);
+    Share<COLUMNS, Unit::VALUES, Right> rights(right, place.column * COLUMNS);
     const Part stretch(depth, part, parts, DEPTH);
     const auto fetch_both = [&](int k) {
         fetch(lefts, k, stretch.end);
@@ -236,7 +246,7 @@ __device__ void tile(const Left &left, const Right &right, const Out &out, int r
     }
     // The panels are done with.
     static_assert((2 * Results::GROUPS + 1) * COLUMNS <= 2 * SIZE, "the panels have room for it");
-    finish_tile<ROWS, COLUMNS>(results, out, rows, columns, (float *)panels);
+    finish_tile<ROWS, COLUMNS>(results, out, place, rows, columns, (float *)panels);
 }
 
 // In f32, on the cores that do all else.

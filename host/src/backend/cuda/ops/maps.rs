@@ -59,6 +59,9 @@ const DEPTH: usize = 16;
 /// Blocks that keep a large GPU busy.
 const ENOUGH_BLOCKS: usize = 256;
 
+/// Blocks along a launch's second axis are fewer.
+const MOST_DOWN: usize = 1 << 16;
+
 /// The greatest stride, as the kernels have it.
 const MOST_PHASES: usize = 4;
 
@@ -333,7 +336,14 @@ impl Map {
         let to = if parts == 1 { out } else { scratch };
         let [first, second] = factors.map(Argument::from);
         let windows = self.windows()?;
-        let whole = self.whole(product, factors, to);
+        // Along the axis of more tiles last: what blocks at the same time share stays in the cache.
+        let [down, across, deep] = grid;
+        let columns_first = across > 1 && down > across && down < MOST_DOWN;
+        let grid = match columns_first {
+            true => [across, down, deep],
+            false => grid,
+        };
+        let whole = self.whole(product, factors, to) | i32::from(columns_first) << 3;
         let added = (add && parts == 1).into();
         let matrix = !self.exact && gpu.precision() != Precision::F32;
         gpu.launch(
