@@ -10,6 +10,11 @@
 #define FOR_EACH(i, len) \
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < (len); i += gridDim.x * blockDim.x)
 
+// The same of quads, `i` the first value of each.
+#define FOR_EACH_QUAD(i, len)                                                                      \
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) * 4; i < (len);                           \
+         i += gridDim.x * blockDim.x * 4)
+
 // Threads of a block that sums; a power of two.
 constexpr int THREADS = 256;
 

@@ -45,6 +45,7 @@ KERNEL squared_error(const float *outputs, const float *targets, int len, int pa
                      float *gradient, double *parts) {
     const int begin = blockIdx.x * part, end = min(begin + part, len);
     float sum = 0.0f;
+#pragma unroll 4
     for (int i = begin + threadIdx.x; i < end; i += THREADS) {
         const float error = outputs[i] - targets[i];
         sum += error * error;

@@ -100,12 +100,58 @@ KERNEL running_affine(int channels, const float *gamma, const float *beta, const
     }
 }
 
+// Four values of an array of `len` from `i` on, as far as there are any. Arrays begin on a multiple of
+// 16 bytes, and `i` is a multiple of 4.
+__device__ inline Quad quad_at(const float *values, int i, int len) {
+    if (i + 4 <= len) {
+        return whole_quad(values + i);
+    }
+    Quad quad = {};
+#pragma unroll
+    for (int v = 0; v < 3; ++v) {
+        if (i + v < len) {
+            quad.values[v] = values[i + v];
+        }
+    }
+    return quad;
+}
+
+__device__ inline void put_quad_at(const Quad &quad, float *values, int i, int len) {
+    if (i + 4 <= len) {
+        *(float4 *)(values + i) = {quad.values[0], quad.values[1], quad.values[2],
+                                   quad.values[3]};
+        return;
+    }
+#pragma unroll
+    for (int v = 0; v < 3; ++v) {
+        if (i + v < len) {
+            values[i + v] = quad.values[v];
+        }
+    }
+}
+
+// Calls `each` with the number in its quad and the channel of each of the values from `i` on.
+template <class Each>
+__device__ inline void each_of_quad(int i, const Divisor &channels, Each each) {
+    int channel = i - channels.quotient(i) * channels.value;
+#pragma unroll
+    for (int v = 0; v < 4; ++v) {
+        each(v, channel);
+        channel = channel + 1 < channels.value ? channel + 1 : 0;
+    }
+}
+
 // out = activation(factor · x + offset).
-KERNEL normalise(const float *values, int len, int channels, const float *affine, int activation,
-                 float *out) {
-    FOR_EACH(i, len) {
-        const int channel = i % channels;
-        out[i] = activate(activation, affine[channel] * values[i] + affine[channels + channel]);
+KERNEL normalise(const float *values, int len, Divisor channels, const float *affine,
+                 int activation, float *out) {
+    const float *const offsets = affine + channels.value;
+    FOR_EACH_QUAD(i, len) {
+        Quad quad = quad_at(values, i, len);
+        each_of_quad(i, channels, [&](int v, int channel) {
+            const float x = quad.values[v];
+            quad.values[v] = activate(activation, affine[channel] * x + offsets[channel]);
+        });
+        put_quad_at(quad, out, i, len);
     }
 }
 
@@ -171,27 +217,43 @@ KERNEL norm_gradients(const Pair *parts, int count, int rows, int channels,
 }
 
 // gradient = that of what was normalised.
-KERNEL norm_backward(const float *values, int len, int channels, const float *affine,
+KERNEL norm_backward(const float *values, int len, Divisor channels, const float *affine,
                      const float *slopes, int activation, float *gradient) {
-    FOR_EACH(i, len) {
-        const int channel = i % channels;
-        const float factor = affine[channel], x = values[i];
-        const float g = inner(gradient[i], x, factor, affine[channels + channel], activation);
-        gradient[i] = factor * g + slopes[channel] * x + slopes[channels + channel];
+    const float *const offsets = affine + channels.value, *const constants = slopes + channels.value;
+    FOR_EACH_QUAD(i, len) {
+        const Quad quad = quad_at(values, i, len);
+        Quad turned = quad_at(gradient, i, len);
+        each_of_quad(i, channels, [&](int v, int channel) {
+            const float factor = affine[channel], x = quad.values[v];
+            const float g = inner(turned.values[v], x, factor, offsets[channel], activation);
+            turned.values[v] = factor * g + slopes[channel] * x + constants[channel];
+        });
+        put_quad_at(turned, gradient, i, len);
     }
 }
 
 // values = activation(values + bias).
-KERNEL finish(float *values, int len, int channels, const float *bias, int activation) {
-    FOR_EACH(i, len) {
-        values[i] = activate(activation, values[i] + (bias ? bias[i % channels] : 0.0f));
+KERNEL finish(float *values, int len, Divisor channels, const float *bias, int activation) {
+    FOR_EACH_QUAD(i, len) {
+        Quad quad = quad_at(values, i, len);
+        each_of_quad(i, channels, [&](int v, int channel) {
+            const float x = quad.values[v] + (bias ? bias[channel] : 0.0f);
+            quad.values[v] = activate(activation, x);
+        });
+        put_quad_at(quad, values, i, len);
     }
 }
 
 // gradient = that before the activation.
 KERNEL finish_backward(const float *outputs, int len, int activation, float *gradient) {
-    FOR_EACH(i, len) {
-        gradient[i] *= slope(activation, outputs[i]);
+    FOR_EACH_QUAD(i, len) {
+        const Quad quad = quad_at(outputs, i, len);
+        Quad turned = quad_at(gradient, i, len);
+#pragma unroll
+        for (int v = 0; v < 4; ++v) {
+            turned.values[v] *= slope(activation, quad.values[v]);
+        }
+        put_quad_at(turned, gradient, i, len);
     }
 }
 

@@ -1,82 +1,89 @@
 // Pooling over windows that do not overlap; a remainder at the edge is dropped.
 
-// Windows of `height × width` over `count` planes.
+// Windows of `height × width` over planes.
 struct Pool {
-    int count;
-    int plane_height, plane_width, channels;
-    int height, width;
-
-    __device__ int rows() const { return plane_height / height; }
-    __device__ int columns() const { return plane_width / width; }
-    __device__ int outputs() const { return count * rows() * columns() * channels; }
-    __device__ int inputs() const { return count * plane_height * plane_width * channels; }
+    int inputs, outputs;
+    // Of a plane.
+    Divisor plane_height, plane_width, channels;
+    // Of a window.
+    Divisor height, width;
+    // Windows of a plane.
+    Divisor rows, columns;
 
     // The first input of the window of an output.
     __device__ int first(int output) const {
-        const int channel = output % channels, pixel = output / channels;
-        const int column = pixel % columns(), line = pixel / columns();
-        const int row = line % rows(), image = line / rows();
-        return ((image * plane_height + row * height) * plane_width + column * width) * channels +
-               channel;
+        const int pixel = channels.quotient(output), channel = output - pixel * channels.value;
+        const int line = columns.quotient(pixel), column = pixel - line * columns.value;
+        const int image = rows.quotient(line), row = line - image * rows.value;
+        const int top = image * plane_height.value + row * height.value;
+        return (top * plane_width.value + column * width.value) * channels.value + channel;
     }
-    __device__ int tap(int tap) const {
-        return (tap / width * plane_width + tap % width) * channels;
-    }
+    // From a row of taps to the next.
+    __device__ int row() const { return plane_width.value * channels.value; }
 
     // The output whose window an input is in, and which of its taps it is; −1 for the remainder.
     __device__ int output(int input, int &tap) const {
-        const int channel = input % channels, pixel = input / channels;
-        const int x = pixel % plane_width, line = pixel / plane_width;
-        const int y = line % plane_height, image = line / plane_height;
-        const int row = y / height, column = x / width;
-        tap = y % height * width + x % width;
-        return row < rows() && column < columns()
-                   ? ((image * rows() + row) * columns() + column) * channels + channel
+        const int pixel = channels.quotient(input), channel = input - pixel * channels.value;
+        const int line = plane_width.quotient(pixel), x = pixel - line * plane_width.value;
+        const int image = plane_height.quotient(line), y = line - image * plane_height.value;
+        const int row = height.quotient(y), column = width.quotient(x);
+        tap = (y - row * height.value) * width.value + x - column * width.value;
+        return row < rows.value && column < columns.value
+                   ? ((image * rows.value + row) * columns.value + column) * channels.value + channel
                    : -1;
     }
 };
 
 // The maxima, and the tap that each came from: the first of equals.
-KERNEL max_pool(Pool pool, const float *inputs, float *out, int *winners) {
-    FOR_EACH(i, pool.outputs()) {
+KERNEL max_pool(const __grid_constant__ Pool pool, const float *inputs, float *out, int *winners) {
+    FOR_EACH(i, pool.outputs) {
         const float *window = inputs + pool.first(i);
         float best = window[0];
         int winner = 0;
-        for (int tap = 1; tap < pool.height * pool.width; ++tap) {
-            const float value = window[pool.tap(tap)];
-            if (value > best) {
-                best = value;
-                winner = tap;
+        for (int row = 0; row < pool.height.value; ++row) {
+            for (int column = 0; column < pool.width.value; ++column) {
+                const float value = window[column * pool.channels.value];
+                if (value > best) {
+                    best = value;
+                    winner = row * pool.width.value + column;
+                }
             }
+            window += pool.row();
         }
         out[i] = best;
         winners[i] = winner;
     }
 }
 
-KERNEL max_pool_backward(Pool pool, const float *gradient, const int *winners, float *out) {
-    FOR_EACH(i, pool.inputs()) {
+KERNEL max_pool_backward(const __grid_constant__ Pool pool, const float *gradient,
+                         const int *winners, float *out) {
+    FOR_EACH(i, pool.inputs) {
         int tap;
         const int output = pool.output(i, tap);
         out[i] = output >= 0 && winners[output] == tap ? gradient[output] : 0.0f;
     }
 }
 
-KERNEL average_pool(Pool pool, const float *inputs, float *out) {
-    const float weight = 1.0f / (pool.height * pool.width);
-    FOR_EACH(i, pool.outputs()) {
+KERNEL average_pool(const __grid_constant__ Pool pool, const float *inputs, float *out) {
+    const float weight = 1.0f / (pool.height.value * pool.width.value);
+    FOR_EACH(i, pool.outputs) {
         const float *window = inputs + pool.first(i);
         float sum = 0.0f;
-        for (int tap = 0; tap < pool.height * pool.width; ++tap) {
-            sum += window[pool.tap(tap)];
+        for (int row = 0; row < pool.height.value; ++row) {
+#pragma unroll 4
+            for (int column = 0; column < pool.width.value; ++column) {
+                sum += window[column * pool.channels.value];
+            }
+            window += pool.row();
         }
         out[i] = sum * weight;
     }
 }
 
-KERNEL average_pool_backward(Pool pool, const float *gradient, float *out) {
-    const float weight = 1.0f / (pool.height * pool.width);
-    FOR_EACH(i, pool.inputs()) {
+KERNEL average_pool_backward(const __grid_constant__ Pool pool, const float *gradient,
+                             float *out) {
+    const float weight = 1.0f / (pool.height.value * pool.width.value);
+    FOR_EACH(i, pool.inputs) {
         int tap;
         const int output = pool.output(i, tap);
         out[i] = output >= 0 ? gradient[output] * weight : 0.0f;

@@ -31,6 +31,9 @@ const MOST_BLOCKS: usize = 2048;
 const EACH: usize = 8;
 const MOST_LINES: usize = 32;
 
+/// Bytes of four values.
+const QUAD_BYTES: u64 = 16;
+
 /// The most values of one array: places are counted in i32, with room for a step beyond the end.
 const MOST_VALUES: usize = 1 << 30;
 
@@ -121,6 +124,19 @@ impl Gpu {
     fn each(&self, kernel: &'static str, len: usize, arguments: &[Argument]) -> Result<()> {
         let blocks = len.div_ceil(THREADS).clamp(1, MOST_BLOCKS);
         self.launch(kernel, [blocks, 1, 1], [THREADS, 1, 1], arguments)
+    }
+
+    /// A kernel that goes over `len` values four at a time; its spans are of `spans`.
+    fn each_quad(
+        &self,
+        kernel: &'static str,
+        spans: &[Span],
+        len: usize,
+        arguments: &[Argument],
+    ) -> Result<()> {
+        let aligned = |span: &Span| span.address().is_multiple_of(QUAD_BYTES);
+        assert!(spans.iter().all(aligned), "{kernel}: a span between quads");
+        self.each(kernel, len.div_ceil(4), arguments)
     }
 
     /// A kernel of blocks in a row.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use vae96::Activation;
 
+use super::divisor::Divisor;
 use super::{Columns, Gpu, MOMENTS, check, int};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::Span;
@@ -138,13 +139,15 @@ impl Gpu {
         out: Span,
     ) -> Result<()> {
         check(out, values.len());
-        self.each(
+        let channels = Divisor::new(affine.len() / 2)?.words();
+        self.each_quad(
             "normalise",
+            &[values, out],
             values.len(),
             &[
                 values.into(),
                 int(values.len())?,
-                int(affine.len() / 2)?,
+                Argument::value(channels),
                 affine.into(),
                 function(activation),
                 out.into(),
@@ -206,13 +209,15 @@ impl Gpu {
                 kept.slopes.into(),
             ],
         )?;
-        self.each(
+        let channels = Divisor::new(columns.channels)?.words();
+        self.each_quad(
             "norm_backward",
+            &[values, gradient],
             values.len(),
             &[
                 values.into(),
                 len,
-                width,
+                Argument::value(channels),
                 kept.affine.into(),
                 kept.slopes.into(),
                 function(activation),
@@ -232,13 +237,15 @@ impl Gpu {
         if let Some(bias) = bias {
             check(bias, channels);
         }
-        self.each(
+        let width = Divisor::new(channels)?.words();
+        self.each_quad(
             "finish",
+            &[values],
             values.len(),
             &[
                 values.into(),
                 int(values.len())?,
-                int(channels)?,
+                Argument::value(width),
                 bias.into(),
                 function(activation),
             ],
@@ -253,8 +260,9 @@ impl Gpu {
         gradient: Span,
     ) -> Result<()> {
         check(gradient, outputs.len());
-        self.each(
+        self.each_quad(
             "finish_backward",
+            &[outputs, gradient],
             outputs.len(),
             &[
                 outputs.into(),

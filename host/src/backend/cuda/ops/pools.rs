@@ -3,6 +3,7 @@
 use anyhow::Result;
 use vae96::Shape;
 
+use super::divisor::Divisor;
 use super::{Gpu, check, count};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::Span;
@@ -40,21 +41,26 @@ impl Pool {
     }
 
     /// The kernels' `Pool`.
-    fn argument<'a>(&self) -> Result<Argument<'a>> {
-        count(self.inputs())?;
-        let fields = [
-            self.images,
-            self.plane.height,
-            self.plane.width,
-            self.plane.channels,
-            self.height,
-            self.width,
-        ];
-        let mut pool = [0; 6];
-        for (to, field) in pool.iter_mut().zip(fields) {
-            *to = count(field)?;
+    fn words(&self) -> Result<Vec<i32>> {
+        let Self {
+            plane,
+            height,
+            width,
+            ..
+        } = *self;
+        let mut words = vec![count(self.inputs())?, count(self.outputs())?];
+        for divisor in [
+            plane.height,
+            plane.width,
+            plane.channels,
+            height,
+            width,
+            plane.height / height,
+            plane.width / width,
+        ] {
+            words.extend(Divisor::new(divisor)?.words());
         }
-        Ok(Argument::value(pool))
+        Ok(words)
     }
 }
 
@@ -64,7 +70,13 @@ impl Gpu {
         check(inputs, pool.inputs());
         check(out, pool.outputs());
         check(winners, pool.outputs());
-        let arguments = [pool.argument()?, inputs.into(), out.into(), winners.into()];
+        let words = pool.words()?;
+        let arguments = [
+            Argument::words(&words),
+            inputs.into(),
+            out.into(),
+            winners.into(),
+        ];
         self.each("max_pool", out.len(), &arguments)
     }
 
@@ -79,8 +91,9 @@ impl Gpu {
         check(gradient, pool.outputs());
         check(winners, pool.outputs());
         check(out, pool.inputs());
+        let words = pool.words()?;
         let arguments = [
-            pool.argument()?,
+            Argument::words(&words),
             gradient.into(),
             winners.into(),
             out.into(),
@@ -92,7 +105,8 @@ impl Gpu {
     pub fn average_pool(&self, pool: Pool, inputs: Span, out: Span) -> Result<()> {
         check(inputs, pool.inputs());
         check(out, pool.outputs());
-        let arguments = [pool.argument()?, inputs.into(), out.into()];
+        let words = pool.words()?;
+        let arguments = [Argument::words(&words), inputs.into(), out.into()];
         self.each("average_pool", out.len(), &arguments)
     }
 
@@ -100,7 +114,8 @@ impl Gpu {
     pub fn average_pool_backward(&self, pool: Pool, gradient: Span, out: Span) -> Result<()> {
         check(gradient, pool.outputs());
         check(out, pool.inputs());
-        let arguments = [pool.argument()?, gradient.into(), out.into()];
+        let words = pool.words()?;
+        let arguments = [Argument::words(&words), gradient.into(), out.into()];
         self.each("average_pool_backward", out.len(), &arguments)
     }
 }
