@@ -106,6 +106,22 @@ struct Moments {
     double count, mean, square;
 };
 
+// Those of `count` values from the sums of their deviations from `centre`, and of the squares of these.
+__device__ inline Moments moments_about(double centre, double count, Pair deviations) {
+    const double sum = deviations.first;
+    return {count, centre + sum / count, deviations.second - sum * sum / count};
+}
+
+// The sums of a column that `groups` groups of threads have left, plain ones before those of squares.
+__device__ inline Pair sum_of_groups(const float *sums, int groups, int columns, int column) {
+    Pair total = {0.0, 0.0};
+    for (int group = 0; group < groups; ++group) {
+        total.first += sums[group * columns + column];
+        total.second += sums[(groups + group) * columns + column];
+    }
+    return total;
+}
+
 // Adds up the pairs of a block's threads of one threadIdx.x; the thread of threadIdx.y = 0 has the
 // sum: a tree of halves.
 __device__ inline Pair sum_of_rows(Pair mine) {

@@ -317,15 +317,10 @@ __device__ void direct_outputs(const Direct &direct, const float *input, const f
     __syncthreads();
     moments += (blockIdx.y * gridDim.x + blockIdx.x) * direct.outputs;
     for (int output = threadIdx.x; output < direct.outputs; output += THREADS) {
-        double sum = 0.0, square = 0.0;
-        for (int i = 0; i < GROUPS; ++i) {
-            sum += scratch[i * OUTPUTS + output];
-            square += scratch[(GROUPS + i) * OUTPUTS + output];
-        }
-        const double count = known;
-        moments[output] = known == 0 ? Moments{}
-                                     : Moments{count, centres[output] + sum / count,
-                                               square - sum * sum / count};
+        moments[output] =
+            known == 0 ? Moments{}
+                       : moments_about(centres[output], known,
+                                       sum_of_groups(scratch, GROUPS, OUTPUTS, output));
     }
 }
 

@@ -117,7 +117,7 @@ struct Kernels {
     __device__ bool is_whole() const { return whole; }
     template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
         return quad_of_row<WHOLE>(weights + line + tap.offset, line != NOWHERE, tap.place,
-                           windows.seen(), tap.left);
+                                  windows.seen(), tap.left);
     }
 };
 
@@ -154,7 +154,7 @@ struct Seen {
     template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
         const bool inside = (unsigned)(line.top + tap.row) < (unsigned)windows.plane_height;
         return quad_of_row<WHOLE>(plane + (line.start + tap.offset), inside, line.left + tap.place,
-                           windows.plane_row(), tap.left);
+                                  windows.plane_row(), tap.left);
     }
 };
 
@@ -216,7 +216,7 @@ struct Seeing {
     template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
         const bool inside = (unsigned)(line.top - tap.row) < (unsigned)windows.grid_height;
         return quad_of_row<WHOLE>(grid + (line.start + tap.offset), inside, line.left + tap.place,
-                           windows.grid_row(), tap.left);
+                                  windows.grid_row(), tap.left);
     }
 };
 
@@ -247,7 +247,7 @@ struct Weights {
     __device__ bool is_whole() const { return whole; }
     template <bool WHOLE> __device__ Quad quad(Line channel, Depth depth) const {
         return quad_of_row<WHOLE>(weights + (depth + channel), depth != NOWHERE, channel,
-                           windows.plane_channels, 4);
+                                  windows.plane_channels, 4);
     }
 };
 

@@ -28,12 +28,7 @@ KERNEL moments_parts(const float *values, int rows, int channels, int part_rows,
     }
     const Pair total = sum_of_rows({sum, square});
     if (threadIdx.y == 0 && channel < channels) {
-        const double count = end - begin;
-        parts[blockIdx.y * channels + channel] = {
-            count,
-            centre + total.first / count,
-            total.second - total.first * total.first / count,
-        };
+        parts[blockIdx.y * channels + channel] = moments_about(centre, end - begin, total);
     }
 }
 

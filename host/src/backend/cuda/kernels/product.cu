@@ -192,16 +192,9 @@ __device__ void finish_tile(const Results &results, const Out &out, Place place,
     }
     __syncthreads();
     for (int column = threadIdx.x; column < min(COLUMNS, columns - left); column += THREADS) {
-        double sum = 0.0, square = 0.0;
-        for (int group = 0; group < Results::GROUPS; ++group) {
-            sum += scratch[group * COLUMNS + column];
-            square += scratch[(Results::GROUPS + group) * COLUMNS + column];
-        }
-        out.moments[left + column] = {
-            (double)count,
-            centres[column] + sum / count,
-            square - sum * sum / count,
-        };
+        out.moments[left + column] =
+            moments_about(centres[column], count,
+                          sum_of_groups(scratch, Results::GROUPS, COLUMNS, column));
     }
 }
 

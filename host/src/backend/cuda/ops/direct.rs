@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::divisor::Divisor;
-use super::maps::{Map, Operands, Product, QUAD};
-use super::{Gpu, count, int};
+use super::maps::{Map, Operands, Product};
+use super::{Gpu, QUAD, count, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
 

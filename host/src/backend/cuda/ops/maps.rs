@@ -5,7 +5,7 @@ use vae96::{Op, Shape, Window};
 
 use super::direct::Direct;
 use super::divisor::Divisor;
-use super::{Gpu, MOMENTS, int};
+use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::{Arena, Span};
@@ -53,20 +53,21 @@ struct Tiling {
     parts: usize,
 }
 
+impl Tiling {
+    /// The tiles of a column; none where their sums are parts.
+    fn tiles(self) -> Option<usize> {
+        (self.parts == 1).then_some(self.grid[0] * self.grid[2])
+    }
+}
+
 /// Depth that a block goes through at a time at least.
 const DEPTH: usize = 16;
 
 /// Blocks that keep a large GPU busy.
 const ENOUGH_BLOCKS: usize = 256;
 
-/// Blocks along a launch's second axis are fewer.
-const MOST_DOWN: usize = 1 << 16;
-
 /// The greatest stride, as the kernels have it.
 const MOST_PHASES: usize = 4;
-
-/// Values that are read at once.
-pub(super) const QUAD: usize = 4;
 
 /// The tiles there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,8 +257,7 @@ impl Map {
         if let Some(direct) = Direct::new(self, self.outputs(), precision) {
             return Some(direct.blocks());
         }
-        let Tiling { grid, parts, .. } = self.tiling(self.outputs());
-        (parts == 1).then_some(grid[0] * grid[2])
+        self.tiling(self.outputs()).tiles()
     }
 
     /// Asks for the scratch memory of all three products, and of moments, in any precision.
@@ -306,7 +306,8 @@ impl Map {
             scratch,
             moments,
         } = operands;
-        let Tiling { shape, grid, parts } = self.tiling(product);
+        let tiling = self.tiling(product);
+        let Tiling { shape, grid, parts } = tiling;
         let planes = self.count * self.plane.len();
         let grids = self.count * self.grid.len();
         let (weights, _) = self.sizes(Product::Weigh);
@@ -318,13 +319,16 @@ impl Map {
         for (span, len) in [factors[0], factors[1], out].into_iter().zip(lengths) {
             super::check(span, len);
         }
+        let direct = Direct::new(self, product, gpu.precision());
         if let Some(moments) = moments {
             assert_eq!(product, self.outputs(), "only outputs have moments");
-            let tiles = self.tiles(gpu.precision());
-            let tiles = tiles.expect("parts of sums have no moments");
+            let tiles = match &direct {
+                Some(direct) => direct.blocks(),
+                None => tiling.tiles().expect("parts of sums have no moments"),
+            };
             super::check(moments, tiles * self.output_channels() * MOMENTS);
         }
-        if let Some(direct) = Direct::new(self, product, gpu.precision()) {
+        if let Some(direct) = direct {
             let whole = self.whole(product, factors, out);
             return direct.run(gpu, product, whole, operands);
         }
@@ -338,7 +342,7 @@ impl Map {
         let windows = self.windows()?;
         // Along the axis of more tiles last: what blocks at the same time share stays in the cache.
         let [down, across, deep] = grid;
-        let columns_first = across > 1 && down > across && down < MOST_DOWN;
+        let columns_first = across > 1 && down > across && down < FEWER_BLOCKS;
         let grid = match columns_first {
             true => [across, down, deep],
             false => grid,

@@ -31,8 +31,11 @@ const MOST_BLOCKS: usize = 2048;
 const EACH: usize = 8;
 const MOST_LINES: usize = 32;
 
-/// Bytes of four values.
-const QUAD_BYTES: u64 = 16;
+/// Values that are read at once.
+const QUAD: usize = 4;
+
+/// Blocks along all axes of a launch but the first are fewer.
+const FEWER_BLOCKS: usize = 1 << 16;
 
 /// The most values of one array: places are counted in i32, with room for a step beyond the end.
 const MOST_VALUES: usize = 1 << 30;
@@ -134,9 +137,10 @@ impl Gpu {
         len: usize,
         arguments: &[Argument],
     ) -> Result<()> {
-        let aligned = |span: &Span| span.address().is_multiple_of(QUAD_BYTES);
+        let bytes = (QUAD * size_of::<f32>()) as u64;
+        let aligned = |span: &Span| span.address().is_multiple_of(bytes);
         assert!(spans.iter().all(aligned), "{kernel}: a span between quads");
-        self.each(kernel, len.div_ceil(4), arguments)
+        self.each(kernel, len.div_ceil(QUAD), arguments)
     }
 
     /// A kernel of blocks in a row.
@@ -154,7 +158,7 @@ impl Gpu {
     ) -> Result<()> {
         // Hardware's limits, and those of the indices that kernels work out from their blocks.
         ensure!(
-            grid[0] <= MOST_VALUES && grid[1..].iter().all(|&blocks| blocks < 1 << 16),
+            grid[0] <= MOST_VALUES && grid[1..].iter().all(|&blocks| blocks < FEWER_BLOCKS),
             "{kernel}: {grid:?} blocks are more than a GPU takes; a smaller batch needs fewer"
         );
         let launch = Launch {
