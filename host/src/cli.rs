@@ -95,7 +95,7 @@ pub struct CommonArguments {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Where to train: `auto` takes a GPU where there is one, else the processor.
-    #[arg(long, value_name = "auto|cpu|cuda[:N]")]
+    #[arg(long, value_name = "auto|cpu|cuda[:N|:all]")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
     /// How exactly a GPU multiplies. Without it: bf16 where the GPU has matrix cores for it, else
@@ -199,7 +199,7 @@ pub struct SuggestCommand {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Where to encode: `auto` takes a GPU where there is one, else the processor.
-    #[arg(long, value_name = "auto|cpu|cuda[:N]", default_value = "auto")]
+    #[arg(long, value_name = "auto|cpu|cuda[:N|:all]", default_value = "auto")]
     pub device: Device,
     /// Write the chosen images as one PNG, ten a row, in the order of their ranks.
     #[arg(long, value_name = "FILE")]

@@ -18,7 +18,8 @@ pub fn is_drawn_alike(gpu: &Gpu) -> Result<()> {
         stream(1 << 40, Purpose::Samples, 1 << 41, 1 << 42),
         stream(u64::MAX, Purpose::ValidationNoise, u64::MAX, u64::MAX),
     ];
-    for stream in streams {
+    let parts = [1, 6, 7, 8, 4001].map(|start| streams[2].after(start));
+    for stream in streams.into_iter().chain(parts) {
         for len in LENGTHS {
             let out = gpu.buffer(len)?;
             gpu.normal(&stream, out.whole())?;

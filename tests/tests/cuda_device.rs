@@ -18,6 +18,11 @@ mod bf16 {
     tests::parity_tests!(rounded super::gpu::first(super::Precision::Bf16));
 }
 
+/// All GPUs together. With one there are only the sums of a group's start.
+mod all {
+    tests::parity_tests!(super::gpu::all(super::Precision::F32));
+}
+
 #[test]
 fn products_in_each_precision() -> Result<()> {
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {

@@ -16,7 +16,7 @@ use host::train::pretrain;
 use host::train::progress::Progress;
 use host::train::recipe::{Depth, Finetune, Pretrain, Recipe};
 use host::train::run::Folder;
-use tests::emulator::Emulator;
+use tests::emulator::{self, Emulator};
 use tests::parity;
 use vae96::EDGE;
 
@@ -35,18 +35,27 @@ fn data() -> Dataset {
     })
 }
 
-/// What `train` makes of both machines, the GPU in that precision.
+fn emulated(precision: Precision) -> Cuda {
+    let machine = Emulator::with_precision(precision);
+    Cuda::on(Rc::new(Queue::new(machine)))
+}
+
+/// Machines that must end where the processor ends: a GPU, and two that share every batch.
+fn gpus() -> Result<[Box<dyn Backend>; 2]> {
+    let group = emulator::group(2, |_| Emulator::default())?;
+    Ok([Box::new(emulated(Precision::F32)), Box::new(group)])
+}
+
+/// What `train` makes of both machines.
 fn both<T>(
-    precision: Precision,
+    gpu: &dyn Backend,
     train: impl Fn(&dyn Backend, &Folder) -> Result<T>,
 ) -> Result<[T; 2]> {
     let run = |backend: &dyn Backend| {
         let folder = tempfile::tempdir()?;
         train(backend, &Folder::make(folder.path())?)
     };
-    let machine = Emulator::with_precision(precision);
-    let gpu = Cuda::on(Rc::new(Queue::new(machine)));
-    Ok([run(&gpu)?, run(&Cpu)?])
+    Ok([run(gpu)?, run(&Cpu)?])
 }
 
 fn near(found: &Weights, expected: &Weights) -> Result<()> {
@@ -81,10 +90,11 @@ fn pre_train(data: &Dataset, backend: &dyn Backend, folder: &Folder) -> Result<W
 #[test]
 fn a_pre_training_ends_as_on_the_processor() -> Result<()> {
     let data = data();
-    let [found, expected] = both(Precision::F32, |backend, folder| {
-        pre_train(&data, backend, folder)
-    })?;
-    near(&found, &expected)
+    for gpu in gpus()? {
+        let [found, expected] = both(&*gpu, |backend, folder| pre_train(&data, backend, folder))?;
+        near(&found, &expected)?;
+    }
+    Ok(())
 }
 
 /// Weights part where factors are rounded; what has been learnt does not.
@@ -92,7 +102,7 @@ fn a_pre_training_ends_as_on_the_processor() -> Result<()> {
 fn a_pre_training_on_matrix_cores_ends_with_the_same_losses() -> Result<()> {
     let data = data();
     for precision in [Precision::Tf32, Precision::Bf16] {
-        let [found, expected] = both(precision, |backend, folder| {
+        let [found, expected] = both(&emulated(precision), |backend, folder| {
             pre_train(&data, backend, folder)?;
             let records = metrics::read(&folder.metrics())?;
             let last = records.last().context("no epoch")?;
@@ -131,14 +141,16 @@ fn a_fine_tuning_with_unlabelled_images_ends_as_on_the_processor() -> Result<()>
         encoder: Some(&encoder),
         data: &data,
     };
-    let [(found, seen), (expected, other)] = both(Precision::F32, |backend, folder| {
-        let weights = finetune::train(&request, backend, folder, &Metadata::default(), QUIET)?;
-        let records = metrics::read(&folder.metrics())?;
-        Ok((weights, records.last().context("no epoch")?.val.clone()))
-    })?;
-    near(&found, &expected)?;
-    let (seen, other) = (seen["loss"], other["loss"]);
-    assert!((seen / other - 1.0).abs() < 1e-3, "{seen}, not {other}");
+    for gpu in gpus()? {
+        let [(found, seen), (expected, other)] = both(&*gpu, |backend, folder| {
+            let weights = finetune::train(&request, backend, folder, &Metadata::default(), QUIET)?;
+            let records = metrics::read(&folder.metrics())?;
+            Ok((weights, records.last().context("no epoch")?.val.clone()))
+        })?;
+        near(&found, &expected)?;
+        let (seen, other) = (seen["loss"], other["loss"]);
+        assert!((seen / other - 1.0).abs() < 1e-3, "{seen}, not {other}");
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use vae96::{Architecture, Autoencoder, Head};
 
 use super::cpu::Cpu;
+use super::cuda::group::{self, Group};
 use super::cuda::{Cuda, TooLittle, TooOld};
 use super::work::Work;
 use super::{Backend, Classifier, Precision, Vae, Weights};
@@ -23,13 +24,15 @@ pub enum Device {
     Cpu,
     /// The GPU of this number, counted from 0.
     Cuda(usize),
+    /// All GPUs of this computer together.
+    AllCuda,
 }
 
 impl Device {
     /// Where to use what was trained there: a run may have come from a computer with more GPUs.
     pub fn or_any(self) -> Self {
         match self {
-            Self::Cuda(_) => Self::Auto,
+            Self::Cuda(_) | Self::AllCuda => Self::Auto,
             device => device,
         }
     }
@@ -44,9 +47,11 @@ impl FromStr for Device {
             ("auto", _) => Self::Auto,
             ("cpu", _) => Self::Cpu,
             ("cuda", _) => Self::Cuda(0),
+            ("cuda:all", _) => Self::AllCuda,
             (_, Some(Ok(number))) => Self::Cuda(number),
             _ => bail!(
-                "{text:?} is no device: it is auto, cpu, cuda, or cuda:N for the GPU number N"
+                "{text:?} is no device: it is auto, cpu, cuda, cuda:N for the GPU number N, or \
+                 cuda:all for all GPUs together"
             ),
         })
     }
@@ -59,6 +64,7 @@ impl fmt::Display for Device {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(0) => f.write_str("cuda"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
+            Self::AllCuda => f.write_str("cuda:all"),
         }
     }
 }
@@ -95,6 +101,7 @@ pub fn choose(
             let gpu = Cuda::new(number, precision).map_err(unusable)?;
             return Ok(Box::new(gpu));
         }
+        Device::AllCuda => return all_gpus(precision).map_err(unusable),
         Device::Auto => match Cuda::new(0, precision) {
             Ok(gpu) => return Ok(Box::new(Auto::new(gpu, tell))),
             // The processor would take far longer, and be no nearer to what was asked for.
@@ -109,6 +116,14 @@ pub fn choose(
         ));
     }
     Ok(Box::new(Cpu))
+}
+
+/// All GPUs of this computer, or the one that it has.
+fn all_gpus(precision: Option<Precision>) -> Result<Box<dyn Backend>> {
+    Ok(match group::gpus()? {
+        1 => Box::new(Cuda::new(0, precision)?),
+        gpus => Box::new(Group::of_gpus(gpus, precision)?),
+    })
 }
 
 /// A GPU, and the processor for what is too large for the GPU's memory.
@@ -177,6 +192,7 @@ mod tests {
             ("cpu", Device::Cpu),
             ("cuda", Device::Cuda(0)),
             ("cuda:7", Device::Cuda(7)),
+            ("cuda:all", Device::AllCuda),
         ] {
             assert_eq!(text.parse::<Device>().unwrap(), device);
             assert_eq!(device.to_string(), text);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,6 +24,17 @@ impl<'a> Noise<'a> {
             Self::Drawn(stream) => Cow::Owned(stream.normal(len)),
         }
     }
+
+    /// The noise of some of the values.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn part(self, values: Range<usize>) -> Self {
+        match self {
+            Self::Values(all) => Self::Values(&all[values]),
+            Self::Drawn(stream) => Self::Drawn(stream.after(values.start)),
+        }
+    }
 }
 
 /// A stream of random numbers: ChaCha's of 8 rounds.
@@ -32,6 +44,8 @@ pub struct Stream {
     pub key: [u8; 32],
     /// Its nonce.
     pub nonce: u64,
+    /// Numbers of 64 bits that are left out at its beginning.
+    pub start: usize,
 }
 
 impl Stream {
@@ -39,22 +53,37 @@ impl Stream {
     pub fn rng(&self) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::from_seed(self.key);
         rng.set_stream(self.nonce);
+        rng.set_word_pos(2 * self.start as u128);
         rng
     }
 
-    /// `len` values of N(0, 1), by Box and Muller's transform. A GPU makes them alike
-    /// (`cuda/kernels/noise.cu`).
+    /// What is left of it after `len` numbers.
+    pub fn after(self, len: usize) -> Self {
+        Self {
+            start: self.start + len,
+            ..self
+        }
+    }
+
+    /// `len` values of N(0, 1), by Box and Muller's transform of each pair of the whole stream's
+    /// numbers. A GPU makes them alike (`cuda/kernels/noise.cu`).
     pub fn normal(&self, len: usize) -> Vec<f32> {
-        let mut rng = self.rng();
-        let mut values = Vec::with_capacity(len + 1);
-        while values.len() < len {
+        // The value before, where the first is the second of its pair.
+        let before = self.start % 2;
+        let pairs = Self {
+            start: self.start - before,
+            ..*self
+        };
+        let mut rng = pairs.rng();
+        let mut values = Vec::with_capacity(len + 2);
+        while values.len() < before + len {
             // 1 − u lies in (0, 1], where the logarithm is finite.
             let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
             let (sin, cos) = (TAU * rng.random::<f64>()).sin_cos();
             values.extend([(radius * cos) as f32, (radius * sin) as f32]);
         }
-        values.truncate(len);
-        values
+        values.truncate(before + len);
+        values.split_off(before)
     }
 }
 
@@ -65,6 +94,7 @@ mod tests {
     const STREAM: Stream = Stream {
         key: [7; 32],
         nonce: 3,
+        start: 0,
     };
 
     /// By another implementation of ChaCha and of the transform: a seed means these for ever.
@@ -92,6 +122,20 @@ mod tests {
         for len in 0..33 {
             assert_eq!(STREAM.normal(len), all[..len]);
             assert_eq!(*Noise::Drawn(STREAM).values(len), all[..len]);
+        }
+    }
+
+    #[test]
+    fn a_stream_goes_on_after_any_of_its_values() {
+        let all = STREAM.normal(33);
+        for start in 0..33 {
+            let rest = STREAM.after(start);
+            assert_eq!(rest.normal(33 - start), all[start..]);
+            assert_eq!(
+                rest.after(2).normal(1),
+                STREAM.normal(start + 3)[start + 2..]
+            );
+            assert!(rest.normal(0).is_empty());
         }
     }
 }

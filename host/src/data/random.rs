@@ -44,7 +44,11 @@ pub fn stream(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> Stream {
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
     key[16..24].copy_from_slice(&epoch.to_le_bytes());
-    Stream { key, nonce: index }
+    Stream {
+        key,
+        nonce: index,
+        start: 0,
+    }
 }
 
 /// The numbers of that stream.

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use host::backend::cuda::group;
+
 use crate::vae96::{answer, answer_of, command, refuses};
 
 const PRETRAIN: &str = "pretrain --unlabelled 32 --epochs 1 --batch 16";
@@ -21,6 +23,20 @@ fn a_gpu_that_is_not_there_is_refused() {
             &format!("{training} --device cuda:99"),
             &["cannot use the device cuda:99", "driver"],
         );
+    }
+}
+
+/// Where there is none; where there are some, the next test's training would be theirs.
+#[test]
+fn all_gpus_are_refused_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    match group::gpus() {
+        Ok(gpus) => println!("skipped: this computer has {gpus}"),
+        Err(why) => refuses(
+            folder.path(),
+            &format!("{PRETRAIN} --device cuda:all"),
+            &["cannot use the device cuda:all", &format!("{why:#}")],
+        ),
     }
 }
 

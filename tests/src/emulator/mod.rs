@@ -5,21 +5,28 @@
 //! another's work without a barrier between. It shows nothing of speed, of a GPU's own rounding,
 //! or of NVRTC.
 
+mod meeting;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::fmt::Write;
 use std::fs;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::rc::Rc;
+use std::slice;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, ensure};
 use host::backend::Precision;
+use host::backend::cuda::group::Group;
 use host::backend::cuda::kernels;
 use host::backend::cuda::launches::Launches;
-use host::backend::cuda::machine::{Argument, Launch, Machine, Room, pointers};
-use host::backend::cuda::queue::Graphs;
+use host::backend::cuda::machine::{Argument, Launch, Machine, Number, Room, pointers};
+use host::backend::cuda::queue::{Graphs, Queue};
 use libloading::Library;
+
+use meeting::Meeting;
 
 /// `emulate` of the compiled program.
 type Emulate = unsafe extern "C" fn(
@@ -51,6 +58,11 @@ pub struct Emulator {
     precision: Precision,
     /// Bytes of memory.
     size: usize,
+    /// Where it meets the others of its group, and its rank there.
+    group: Option<(Arc<Meeting>, usize)>,
+    /// Where values lie that are being added up beside, and the values themselves: there is nothing
+    /// to be found meanwhile.
+    beside: RefCell<Vec<(u64, Vec<f32>)>>,
 }
 
 impl Default for Emulator {
@@ -68,6 +80,8 @@ impl Emulator {
             graphs: Cell::default(),
             precision: Precision::F32,
             size,
+            group: None,
+            beside: RefCell::default(),
         }
     }
 
@@ -93,6 +107,47 @@ impl Emulator {
     pub fn graphs(&self) -> usize {
         self.graphs.get()
     }
+
+    /// The same as one of a group.
+    fn in_group(self, meeting: Arc<Meeting>, rank: usize) -> Self {
+        Self {
+            group: Some((meeting, rank)),
+            ..self
+        }
+    }
+
+    fn sum(&self, values: Vec<f64>) -> Result<Vec<f64>> {
+        let (meeting, rank) = self.group.as_ref().context("it is in no group")?;
+        let len = values.len();
+        let sums = meeting.sum(*rank, values)?;
+        ensure!(sums.len() == len, "the machines brought unlike many values");
+        Ok(sums)
+    }
+
+    fn sum_floats(&self, values: &mut [f32]) -> Result<()> {
+        let sums = self.sum(values.iter().map(|&value| value.into()).collect())?;
+        values
+            .iter_mut()
+            .zip(sums)
+            .for_each(|(value, sum)| *value = sum as f32);
+        Ok(())
+    }
+}
+
+/// A group of emulators, each in its thread behind a queue, as GPUs are; `machine` makes that of a
+/// rank.
+///
+/// # Errors
+/// Where they are not alike.
+pub fn group(
+    ranks: usize,
+    machine: impl Fn(usize) -> Emulator + Send + Sync + 'static,
+) -> Result<Group> {
+    let meeting = Arc::new(Meeting::new(ranks));
+    Group::on(ranks, move |rank| {
+        let machine = machine(rank).in_group(Arc::clone(&meeting), rank);
+        Ok(Rc::new(Queue::new(machine)))
+    })
 }
 
 impl Machine for Emulator {
@@ -141,6 +196,46 @@ impl Machine for Emulator {
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
         // SAFETY: the caller's promise: so many bytes of a piece of memory begin there.
         unsafe { (from as *const u8).copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    unsafe fn reduce(&self, address: u64, len: usize, number: Number) -> Result<()> {
+        // SAFETY: the caller's promise: so many values of a piece of memory begin there, whose lines
+        // are aligned for both kinds; nobody else works on them.
+        unsafe {
+            match number {
+                Number::Float => self.sum_floats(slice::from_raw_parts_mut(address as _, len)),
+                Number::Double => {
+                    let values: &mut [f64] = slice::from_raw_parts_mut(address as _, len);
+                    values.copy_from_slice(&self.sum(values.to_vec())?);
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    unsafe fn reduce_beside(&self, address: u64, len: usize) -> Result<()> {
+        // SAFETY: as in `reduce`.
+        let values: &mut [f32] = unsafe { slice::from_raw_parts_mut(address as _, len) };
+        let mut kept = vec![f32::NAN; len];
+        kept.swap_with_slice(values);
+        self.beside.borrow_mut().push((address, kept));
+        Ok(())
+    }
+
+    fn join(&self) -> Result<()> {
+        for (address, mut kept) in self.beside.take() {
+            self.sum_floats(&mut kept)?;
+            let len = kept.len();
+            // SAFETY: `reduce_beside` was promised that they lie there, and that nothing touches
+            // them or gives them back before this.
+            let values: &mut [f32] = unsafe { slice::from_raw_parts_mut(address as _, len) };
+            ensure!(
+                values.iter().all(|value| value.is_nan()),
+                "values were written while they were being added up"
+            );
+            values.copy_from_slice(&kept);
+        }
         Ok(())
     }
 

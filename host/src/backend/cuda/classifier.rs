@@ -10,6 +10,7 @@ use super::network::{Gradients, Memory, Network, Pass};
 use super::ops::Gpu;
 use super::pack::Pack;
 use super::plan::Plan;
+use super::share::Share;
 use crate::backend::checks;
 use crate::backend::work::{Size, Work};
 use crate::backend::{Batch, Classifier, Outcome, Pending, Target, Update, Weights};
@@ -47,23 +48,25 @@ impl ClassifierNetwork {
         Model::new(gpu, network, pack, weights)
     }
 
-    /// The memory that it takes for that work.
+    /// The memory that it takes of each of `ranks` machines for that work.
     pub fn plan(
         architecture: &'static Architecture,
         head: Head,
         classes: usize,
         work: &Work,
+        ranks: usize,
     ) -> Result<Plan> {
         let (network, pack) = Self::new(architecture, head, classes)?;
         let Size { count, side } = work.answers;
         let mut passes = vec![Arena::default()];
-        network.lay_out(&mut passes[0], count, Shape::plane(side, side, 3))?;
+        let images = Shape::plane(side, side, 3);
+        network.lay_out(&mut passes[0], Share::most(count, ranks), images)?;
         if let Some(steps) = work.steps {
             let Size { count, side } = steps.batch;
             let images = Shape::plane(side, side, 3);
             network.fits(images)?;
             let mut arena = Arena::default();
-            Step::new(&network, &mut arena, count, images)?;
+            Step::new(&network, &mut arena, Share::most(count, ranks), images)?;
             passes.push(arena);
         }
         Ok(Plan::new(&pack, work.steps, passes))
@@ -82,13 +85,14 @@ impl ClassifierNetwork {
         Ok(())
     }
 
-    fn lay_out(&self, arena: &mut Arena, count: usize, shape: Shape) -> Result<ClassifierPass> {
+    fn lay_out(&self, arena: &mut Arena, share: Share, shape: Shape) -> Result<ClassifierPass> {
+        let count = share.count;
         let arrival = Arrival::new(arena, count);
         let images = arena.place(count * shape.len());
         Ok(ClassifierPass {
             arrival,
             images,
-            layers: self.0.lay_out(arena, count, shape, images)?,
+            layers: self.0.lay_out(arena, share, shape, images)?,
         })
     }
 }
@@ -121,10 +125,11 @@ impl Step {
     fn new(
         network: &ClassifierNetwork,
         arena: &mut Arena,
-        count: usize,
+        share: Share,
         shape: Shape,
     ) -> Result<Self> {
-        let pass = network.lay_out(arena, count, shape)?;
+        let pass = network.lay_out(arena, share, shape)?;
+        let count = share.count;
         Ok(Self {
             targets: arena.place(3 * count),
             outcomes: arena.place_doubles(2 * count),
@@ -139,33 +144,31 @@ impl CudaClassifier {
         let network = &self.networks.0;
         let shape = self.networks.checked(batch)?;
         let mut arena = Arena::default();
-        let pass = (self.networks).lay_out(&mut arena, batch.count, shape)?;
+        let pass = (self.networks).lay_out(&mut arena, Share::whole(batch.count), shape)?;
         self.pass(values, arena, |memory| {
             pass.bring(memory, batch)?.show(memory.gpu)?;
             network.infer(memory, &pass.layers)?;
             memory.at(pass.layers.output).download()
         })
     }
-}
 
-impl Classifier for CudaClassifier {
-    fn learn(
+    /// A step on a share of a batch, and its outcomes.
+    pub fn learn_share(
         &mut self,
+        share: Share,
         batch: &Batch,
         targets: &[Target],
         update: &Update,
     ) -> Result<Pending<Vec<Outcome>>> {
         let shape = self.networks.checked(batch)?;
-        let classes = self.networks.0.output.len();
-        checks::targets(targets, batch, classes)?;
         let mut arena = Arena::default();
-        let step = Step::new(&self.networks, &mut arena, batch.count, shape)?;
+        let step = Step::new(&self.networks, &mut arena, share, shape)?;
         let (pass, slots) = (&step.pass.layers, step.gradients);
         // A class is a small whole number, which f32 holds exactly.
         let numbers: Vec<f32> = (targets.iter())
             .flat_map(|target| [target.class as f32, target.smoothing, target.weight])
             .collect();
-        let kept = self.step(arena, slots, update, |networks, memory, backward| {
+        let kept = self.step(share, arena, slots, update, |networks, memory, backward| {
             let network = &networks.0;
             let images = step.pass.bring(memory, batch)?;
             memory.at(step.targets).upload(&numbers)?;
@@ -189,6 +192,19 @@ impl Classifier for CudaClassifier {
             let outcomes = kept.whole().download_doubles()?;
             Ok(outcomes.chunks_exact(2).map(outcome).collect())
         }))
+    }
+}
+
+impl Classifier for CudaClassifier {
+    fn learn(
+        &mut self,
+        batch: &Batch,
+        targets: &[Target],
+        update: &Update,
+    ) -> Result<Pending<Vec<Outcome>>> {
+        checks::images(batch)?;
+        checks::targets(targets, batch, self.networks.0.output.len())?;
+        self.learn_share(Share::whole(batch.count), batch, targets, update)
     }
 
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {

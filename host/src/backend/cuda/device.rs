@@ -1,5 +1,6 @@
 //! The GPU itself, through its driver: one stream, on which all work is done in its order.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::fmt;
@@ -13,7 +14,8 @@ use cudarc::nvrtc::Ptx;
 use super::graph::Graph;
 use super::kernels;
 use super::launches::Launches;
-use super::machine::{Argument, Launch, Machine, Room, pointers};
+use super::machine::{Argument, Launch, Machine, Number, Room, pointers};
+use super::nccl::Communicator;
 use super::program::Compiler;
 use super::queue::Graphs;
 use super::staging::Staging;
@@ -39,7 +41,20 @@ pub struct Device {
     functions: HashMap<&'static str, CudaFunction>,
     driver: c_int,
     precision: Precision,
-    name: String,
+    number: usize,
+    model: String,
+    team: Option<Team>,
+}
+
+/// What joins a GPU to others.
+struct Team {
+    /// For sums that later work waits for.
+    along: Communicator,
+    /// For sums beside it, on a stream of their own.
+    beside: Communicator,
+    stream: Arc<CudaStream>,
+    /// Whether there may be sums on that stream for which the other has not waited yet.
+    apart: Cell<bool>,
 }
 
 impl Device {
@@ -50,23 +65,10 @@ impl Device {
     /// Without such a GPU, or what its kernels need; a [`TooOld`] where the precision is one that
     /// it lacks.
     pub fn open(ordinal: usize, precision: Option<Precision>) -> Result<Self> {
-        // Calls of a library that is not there would panic.
-        // SAFETY: loading the driver runs nothing but its own start.
-        let present = unsafe { sys::is_culib_present() };
-        ensure!(
-            present,
-            "NVIDIA's driver cannot be loaded: there is no libcuda in the library path"
-        );
+        let gpus = count()?;
         let driver = driver_version()?;
         ensure!(
-            driver >= OLDEST_DRIVER,
-            "NVIDIA's driver is of CUDA {}; {} or later is needed",
-            release(driver),
-            release(OLDEST_DRIVER)
-        );
-        let gpus = CudaContext::device_count().map_err(|error| refusal("finds no GPU", error))?;
-        ensure!(
-            i32::try_from(ordinal).is_ok_and(|ordinal| ordinal < gpus),
+            ordinal < gpus,
             "there is no GPU number {ordinal}: the driver finds {gpus}, counted from 0"
         );
         let context = CudaContext::new(ordinal)
@@ -87,8 +89,30 @@ impl Device {
             functions,
             driver,
             precision,
-            name: format!("GPU {ordinal}, {model}"),
+            number: ordinal,
+            model,
+            team: None,
         })
+    }
+
+    /// The same GPU in a group, of whose two sets of communicators it has one each. All of the group
+    /// launch their sums in one order, so that those of both sets may run at the same time.
+    pub fn joined(self, along: Communicator, beside: Communicator) -> Result<Self> {
+        let stream = self.stream.context().new_stream()?;
+        let team = Team {
+            along,
+            beside,
+            stream,
+            apart: Cell::new(false),
+        };
+        Ok(Self {
+            team: Some(team),
+            ..self
+        })
+    }
+
+    fn team(&self) -> Result<&Team> {
+        self.team.as_ref().context("this GPU is in no group")
     }
 
     fn asynchronous(&self) -> bool {
@@ -101,6 +125,30 @@ impl Device {
             .with_context(|| format!("no {kernel}"))?
             .cu_function())
     }
+}
+
+/// How many GPUs there are: one at least.
+///
+/// # Errors
+/// Without a driver that is new enough, or where it finds none.
+pub fn count() -> Result<usize> {
+    // Calls of a library that is not there would panic.
+    // SAFETY: loading the driver runs nothing but its own start.
+    let present = unsafe { sys::is_culib_present() };
+    ensure!(
+        present,
+        "NVIDIA's driver cannot be loaded: there is no libcuda in the library path"
+    );
+    let driver = driver_version()?;
+    ensure!(
+        driver >= OLDEST_DRIVER,
+        "NVIDIA's driver is of CUDA {}; {} or later is needed",
+        release(driver),
+        release(OLDEST_DRIVER)
+    );
+    let gpus = CudaContext::device_count().map_err(|error| refusal("finds no GPU", error))?;
+    let gpus = usize::try_from(gpus).ok().filter(|&gpus| gpus > 0);
+    gpus.context("NVIDIA's driver finds no GPU")
 }
 
 /// A GPU lacks the precision that it was asked for.
@@ -197,7 +245,11 @@ fn refusal(what: &str, error: DriverError) -> anyhow::Error {
 
 impl Machine for Device {
     fn name(&self) -> String {
-        self.name.clone()
+        format!("GPU {}, {}", self.number, self.model)
+    }
+
+    fn model(&self) -> String {
+        self.model.clone()
     }
 
     fn precision(&self) -> Precision {
@@ -238,6 +290,7 @@ impl Machine for Device {
     }
 
     unsafe fn free(&self, address: u64) {
+        self.join().ok();
         let freed = if self.asynchronous() {
             // SAFETY: the caller's promise; it was allocated on this stream.
             unsafe { result::free_async(address, self.stream.cu_stream()) }
@@ -284,6 +337,28 @@ impl Machine for Device {
             )
         }
         .map_err(|error| refusal(&format!("does not start {kernel}"), error))
+    }
+
+    unsafe fn reduce(&self, address: u64, len: usize, number: Number) -> Result<()> {
+        // SAFETY: the caller's promise of the address; memory is given back on this stream, so after
+        // the sum.
+        unsafe { (self.team()?.along).reduce(address, len, number, self.stream.cu_stream()) }
+    }
+
+    unsafe fn reduce_beside(&self, address: u64, len: usize) -> Result<()> {
+        let team = self.team()?;
+        (team.stream.join(&self.stream)).map_err(|error| refusal("does not fork work", error))?;
+        team.apart.set(true);
+        // SAFETY: the caller's promise of the address; memory is given back after `join`.
+        unsafe { (team.beside).reduce(address, len, Number::Float, team.stream.cu_stream()) }
+    }
+
+    fn join(&self) -> Result<()> {
+        match &self.team {
+            Some(team) if team.apart.replace(false) => (self.stream.join(&team.stream))
+                .map_err(|error| refusal("does not join work", error)),
+            _ => Ok(()),
+        }
     }
 }
 

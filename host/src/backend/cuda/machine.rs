@@ -5,7 +5,7 @@
 
 use std::ffi::c_void;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bytemuck::{NoUninit, bytes_of, bytes_of_mut, cast_slice};
 
 use super::memory::Span;
@@ -22,6 +22,15 @@ pub struct Launch {
     pub block: [u32; 3],
 }
 
+/// What values are that are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// f32.
+    Float,
+    /// f64.
+    Double,
+}
+
 /// How much memory there is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -35,6 +44,11 @@ pub struct Room {
 pub trait Machine {
     /// What it is, in a few words for the user.
     fn name(&self) -> String;
+
+    /// The kind of machine that it is, which gives the same bits as others of its kind.
+    fn model(&self) -> String {
+        self.name()
+    }
 
     /// Which of the kernels' programs it runs.
     fn precision(&self) -> Precision;
@@ -74,6 +88,31 @@ pub trait Machine {
     /// The arguments must be values of the kernel's parameters, one each, in their order; the
     /// kernel must find memory wherever it reads or writes.
     unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()>;
+
+    /// Adds up values over all machines of a group, each of which gets the sums. Every machine must
+    /// ask for the same sums in the same order, as for those [beside](Self::reduce_beside).
+    ///
+    /// # Safety
+    /// So many values of that kind must lie within one piece of allocated memory.
+    unsafe fn reduce(&self, address: u64, len: usize, number: Number) -> Result<()> {
+        let _ = (address, len, number);
+        bail!("{} is in no group", self.name())
+    }
+
+    /// The same of f32, of what work asked for before has made, while work asked for later goes on:
+    /// the sums are there after [`join`](Self::join), and nothing may touch the values before.
+    ///
+    /// # Safety
+    /// As for [`reduce`](Self::reduce).
+    unsafe fn reduce_beside(&self, address: u64, len: usize) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { self.reduce(address, len, Number::Float) }
+    }
+
+    /// Work asked for after this begins when the sums beside are done.
+    fn join(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Starts what was asked for, so that the machine works while the program goes on.
     fn flush(&self) -> Result<()> {

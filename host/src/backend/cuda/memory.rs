@@ -5,7 +5,7 @@ use std::rc::Rc;
 use anyhow::Result;
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::machine::Machine;
+use super::machine::{Machine, Number};
 
 /// Slots begin at multiples of this many values: 256 bytes.
 const ALIGNMENT: usize = 64;
@@ -175,6 +175,28 @@ impl Span<'_> {
         assert_eq!(values.len(), self.len());
         // SAFETY: `Buffer::at` has seen that the slot lies in the buffer; it holds as many bytes.
         unsafe { (self.buffer.machine).upload(cast_slice(values), self.address()) }
+    }
+
+    /// Adds its values up over all machines of a group.
+    #[allow(unsafe_code)]
+    pub fn reduce(&self) -> Result<()> {
+        // SAFETY: `Buffer::at` has seen that the slot lies in the buffer.
+        unsafe { (self.buffer.machine).reduce(self.address(), self.len(), Number::Float) }
+    }
+
+    /// The same of values that are f64.
+    #[allow(unsafe_code)]
+    pub fn reduce_doubles(&self) -> Result<()> {
+        // SAFETY: the same; half as many f64 take no more room.
+        unsafe { (self.buffer.machine).reduce(self.address(), self.len() / 2, Number::Double) }
+    }
+
+    /// Adds its values up while other work goes on, which must leave them alone until the machine
+    /// has joined.
+    #[allow(unsafe_code)]
+    pub fn reduce_beside(&self) -> Result<()> {
+        // SAFETY: as in `reduce`.
+        unsafe { (self.buffer.machine).reduce_beside(self.address(), self.len()) }
     }
 
     /// A copy of its values.

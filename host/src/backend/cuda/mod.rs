@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! vae, classifier ─▶ network, images ─▶ ops ─▶ machine ◀─ queue ◀─ device ─▶ program ─▶ kernels
-//!        └─▶ model ─▶ optimiser ─────────┘└▶ resident ┘               └───▶ staging, graph
+//!   ▲    └─▶ model ─▶ optimiser ─────────┘└▶ resident ┘               └───▶ staging, graph, nccl
+//! group
 //! ```
 //! `queue` gathers `launches`, and starts those of a step by one call where they are the same as in
 //! an earlier step.
@@ -15,12 +16,16 @@
 //! A step brings what it reads before it launches anything. Images come as bytes, of which views are
 //! made there, and stay (`resident`): all learners on a machine share them, and they give way where
 //! a learner needs their memory. Noise is made there of the numbers that the processor would draw.
+//!
+//! A step is of a `share` of a batch: the whole of it on one GPU, and a part on each of a `group`,
+//! which add up what the batch has in common.
 
 mod classifier;
 #[allow(unsafe_code)]
 mod device;
 #[allow(unsafe_code)]
 mod graph;
+pub mod group;
 mod images;
 pub mod kernels;
 pub mod launches;
@@ -28,6 +33,8 @@ pub mod launches;
 pub mod machine;
 pub mod memory;
 mod model;
+#[allow(unsafe_code)]
+mod nccl;
 mod network;
 pub mod ops;
 mod optimiser;
@@ -38,6 +45,7 @@ pub mod program;
 #[allow(unsafe_code)]
 pub mod queue;
 pub mod resident;
+mod share;
 #[allow(unsafe_code)]
 mod staging;
 #[cfg(test)]
@@ -95,25 +103,17 @@ impl Cuda {
     }
 }
 
-impl Backend for Cuda {
-    fn name(&self) -> String {
-        format!("{}, in {}", self.machine.name(), self.precision())
-    }
-
-    fn precision(&self) -> Precision {
-        self.machine.precision()
-    }
-
-    /// Itself, if its memory does, of which images that stay there give back what the work takes;
-    /// else the error is a [`TooLittle`].
-    fn suited_to(&self, work: &Work) -> Result<&dyn Backend> {
+impl Cuda {
+    /// Sees to it that there is memory for that work, which `ranks` machines share; images that stay
+    /// there give back what it takes.
+    fn make_room(&self, work: &Work, ranks: usize) -> Result<()> {
         let plan = match work.network {
-            Network::Vae(autoencoder) => VaeNetworks::plan(autoencoder, work),
+            Network::Vae(autoencoder) => VaeNetworks::plan(autoencoder, work, ranks),
             Network::Classifier {
                 architecture,
                 head,
                 classes,
-            } => ClassifierNetwork::plan(architecture, head, classes, work),
+            } => ClassifierNetwork::plan(architecture, head, classes, work, ranks),
         };
         let wanted = plan?.bytes();
         let mut room = self.machine.room()?;
@@ -129,6 +129,23 @@ impl Backend for Cuda {
                 room
             }
         );
+        Ok(())
+    }
+}
+
+impl Backend for Cuda {
+    fn name(&self) -> String {
+        format!("{}, in {}", self.machine.name(), self.precision())
+    }
+
+    fn precision(&self) -> Precision {
+        self.machine.precision()
+    }
+
+    /// Itself, if its memory does, of which images that stay there give back what the work takes;
+    /// else the error is a [`TooLittle`].
+    fn suited_to(&self, work: &Work) -> Result<&dyn Backend> {
+        self.make_room(work, 1)?;
         Ok(self)
     }
 

@@ -9,6 +9,7 @@ use super::network::{Backward, Gradients, Memory};
 use super::ops::Gpu;
 use super::optimiser::{State, scratch};
 use super::pack::Pack;
+use super::share::Share;
 use crate::backend::checks;
 use crate::backend::{Form, Learner, Update, Weights};
 
@@ -73,10 +74,12 @@ impl<N> Model<N> {
         result
     }
 
-    /// Runs a step of training: `run` leaves the gradients of what it learns, and gives what
-    /// becomes of the step; then the weights move. The machine has begun when this is back.
+    /// Runs a step of training on a share of a batch: `run` leaves the gradients of what it learns,
+    /// and gives what becomes of the step; then the weights move. The machine has begun when this is
+    /// back.
     pub fn step<T>(
         &mut self,
+        share: Share,
         mut arena: Arena,
         slots: Gradients,
         update: &Update,
@@ -96,6 +99,9 @@ impl<N> Model<N> {
                 learned: Vec::new(),
             };
             let result = run(&self.networks, memory, &mut backward)?;
+            if !share.is_whole() {
+                memory.gpu.join()?;
+            }
             state.step(memory, &gradients, &backward.learned, update)?;
             Ok(result)
         });

@@ -6,10 +6,11 @@ use vae96::{Activation, Layer, Op, Shape};
 
 use super::memory::{Arena, Buffer, Slot, Span};
 use super::ops::maps::{Map, Operands};
-use super::ops::norm::{Kept, Norm};
+use super::ops::norm::{Kept, Meeting, Norm, meeting};
 use super::ops::pools::Pool;
 use super::ops::{Columns, Gpu, MOMENTS};
 use super::pack::{Index, Pack};
+use super::share::Share;
 use crate::backend::LayerRates;
 use crate::backend::description::Described;
 
@@ -48,7 +49,7 @@ struct NormTensors {
 #[derive(Clone, Debug)]
 pub struct Pass {
     frames: Vec<Frame>,
-    count: usize,
+    share: Share,
     /// Where the last layer's values lie.
     pub output: Slot,
     /// The shape of each image's.
@@ -75,6 +76,7 @@ enum Aside {
         statistics: Slot,
         affine: Slot,
         slopes: Slot,
+        meeting: Option<Slot>,
     },
     /// The taps of maxima, i32.
     Winners(Slot),
@@ -182,30 +184,31 @@ impl Network {
         blocks.try_fold(input, |shape, block| block.description.output(shape))
     }
 
-    /// Lays out a pass over `count` inputs of shape `input` that lie in `from`.
+    /// Lays out a pass over a share of a batch, inputs of shape `input` that lie in `from`.
     pub fn lay_out(
         &self,
         arena: &mut Arena,
-        count: usize,
+        share: Share,
         input: Shape,
         from: Slot,
     ) -> Result<Pass> {
         let (mut shape, mut slot) = (input, from);
         let mut frames = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            let frame = block.lay_out(arena, count, shape, slot)?;
+            let frame = block.lay_out(arena, share, shape, slot)?;
             (shape, slot) = (frame.output, frame.to);
             frames.push(frame);
         }
         Ok(Pass {
             frames,
-            count,
+            share,
             output: slot,
             shape,
         })
     }
 
-    /// All layers in training: BatchNorm by the batch's statistics, which move the running ones.
+    /// All layers in training: BatchNorm by the statistics of the whole batch, which move the running
+    /// ones.
     pub fn train(&self, memory: Memory, pass: &Pass) -> Result<()> {
         self.forward(memory, pass, true)
     }
@@ -217,7 +220,7 @@ impl Network {
 
     fn forward(&self, memory: Memory, pass: &Pass, training: bool) -> Result<()> {
         let mut layers = self.blocks.iter().zip(&pass.frames);
-        layers.try_for_each(|(block, frame)| block.forward(memory, frame, pass.count, training))
+        layers.try_for_each(|(block, frame)| block.forward(memory, frame, pass.share, training))
     }
 
     /// The layers backwards, from the gradient of the output down to the first that learns, or to
@@ -246,7 +249,7 @@ impl Network {
             } else {
                 to
             };
-            gradient = block.backward(memory, frame, pass.count, backward, gradient, to)?;
+            gradient = block.backward(memory, frame, pass.share, backward, gradient, to)?;
         }
         Ok(())
     }
@@ -294,8 +297,9 @@ impl Block {
         self.tensors.is_some() && rates.of(self.description.layer.name) != 0.0
     }
 
-    fn lay_out(&self, arena: &mut Arena, count: usize, input: Shape, from: Slot) -> Result<Frame> {
+    fn lay_out(&self, arena: &mut Arena, share: Share, input: Shape, from: Slot) -> Result<Frame> {
         let output = self.description.output(input)?;
+        let count = share.count;
         let len = count * output.len();
         let (rows, channels) = (len / output.channels, output.channels);
         if let Some(map) = Map::new(self.op(), input, output, count) {
@@ -308,6 +312,7 @@ impl Block {
                 statistics: arena.place_doubles(2 * channels),
                 affine: arena.place(2 * channels),
                 slopes: arena.place(2 * channels),
+                meeting: (!share.is_whole()).then(|| arena.place(meeting(share, channels))),
             },
             Op::MaxPool { .. } => Aside::Winners(arena.place(len)),
             _ => Aside::Nothing,
@@ -326,8 +331,8 @@ impl Block {
         })
     }
 
-    fn forward(&self, memory: Memory, frame: &Frame, count: usize, training: bool) -> Result<()> {
-        let gpu = memory.gpu;
+    fn forward(&self, memory: Memory, frame: &Frame, share: Share, training: bool) -> Result<()> {
+        let (gpu, count) = (memory.gpu, share.count);
         let (from, inner, to) = (
             memory.at(frame.from),
             memory.at(frame.inner),
@@ -356,7 +361,7 @@ impl Block {
         )?;
         let activation = self.activation();
         let bias = tensors.bias.map(|bias| memory.tensor(bias));
-        let (Some(norm), Some(kept)) = (&tensors.norm, kept(memory, frame)) else {
+        let (Some(norm), Some(kept)) = (&tensors.norm, kept(memory, frame, share)) else {
             return gpu.finish(inner, channels, bias, activation);
         };
         let norm = Norm {
@@ -400,12 +405,12 @@ impl Block {
         &self,
         memory: Memory,
         frame: &Frame,
-        count: usize,
+        share: Share,
         backward: &mut Backward,
         gradient: Slot,
         to: Option<(Slot, bool)>,
     ) -> Result<Slot> {
-        let gpu = memory.gpu;
+        let (gpu, count) = (memory.gpu, share.count);
         let map = Map::new(self.op(), frame.input, frame.output, count);
         let (Some(map), Some(tensors)) = (map, &self.tensors) else {
             return self.backward_without_weights(memory, frame, count, gradient, to);
@@ -415,7 +420,7 @@ impl Block {
         let gradients = backward.gradients;
         let of = |index| gradients.at(memory.pack.get(index).slot);
         let scratch = memory.scratch();
-        match (&tensors.norm, kept(memory, frame)) {
+        match (&tensors.norm, kept(memory, frame, share)) {
             (Some(norm), Some(kept)) => {
                 let both = [of(norm.scale), of(norm.shift)];
                 let inner = memory.at(frame.inner);
@@ -432,6 +437,7 @@ impl Block {
                     && rate != 0.0
                 {
                     gpu.column_sums(values, of(bias), scratch)?;
+                    add_up(share, of(bias))?;
                     backward.learn(bias, rate);
                 }
             }
@@ -445,6 +451,7 @@ impl Block {
                 moments: None,
             };
             map.weight_gradient(gpu, operands)?;
+            add_up(share, of(tensors.weight))?;
             backward.learn(tensors.weight, rate);
         }
         let Some((to, add)) = to else {
@@ -483,16 +490,29 @@ impl Block {
     }
 }
 
-fn kept<'a>(memory: Memory<'a>, frame: &Frame) -> Option<Kept<'a>> {
+/// Adds a gradient up over all machines that share the batch, while the backward pass goes on.
+fn add_up(share: Share, gradient: Span) -> Result<()> {
+    match share.is_whole() {
+        true => Ok(()),
+        false => gradient.reduce_beside(),
+    }
+}
+
+fn kept<'a>(memory: Memory<'a>, frame: &Frame, share: Share) -> Option<Kept<'a>> {
     match frame.aside {
         Aside::Norm {
             statistics,
             affine,
             slopes,
+            meeting,
         } => Some(Kept {
             statistics: memory.at(statistics),
             affine: memory.at(affine),
             slopes: memory.at(slopes),
+            meeting: meeting.map(|slot| Meeting {
+                share,
+                table: memory.at(slot),
+            }),
         }),
         _ => None,
     }

@@ -7,7 +7,7 @@ use std::mem;
 use anyhow::{Error, Result};
 
 use super::launches::Launches;
-use super::machine::{Argument, Launch, Machine, Room};
+use super::machine::{Argument, Launch, Machine, Number, Room};
 use crate::backend::Precision;
 
 /// Fewer launches are started one by one: a graph would save nothing.
@@ -83,6 +83,10 @@ impl<M: Graphs> Machine for Queue<M> {
         self.machine.name()
     }
 
+    fn model(&self) -> String {
+        self.machine.model()
+    }
+
     fn precision(&self) -> Precision {
         self.machine.precision()
     }
@@ -120,6 +124,23 @@ impl<M: Graphs> Machine for Queue<M> {
     unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()> {
         self.pending.borrow_mut().push(launch, arguments);
         Ok(())
+    }
+
+    unsafe fn reduce(&self, address: u64, len: usize, number: Number) -> Result<()> {
+        self.flush()?;
+        // SAFETY: the caller's promise.
+        unsafe { self.machine.reduce(address, len, number) }
+    }
+
+    unsafe fn reduce_beside(&self, address: u64, len: usize) -> Result<()> {
+        self.flush()?;
+        // SAFETY: the caller's promise.
+        unsafe { self.machine.reduce_beside(address, len) }
+    }
+
+    fn join(&self) -> Result<()> {
+        self.flush()?;
+        self.machine.join()
     }
 
     fn flush(&self) -> Result<()> {
@@ -243,6 +264,9 @@ mod tests {
         Free,
         Upload,
         Download,
+        Reduce,
+        ReduceBeside,
+        Join,
         Launch,
         Build,
         Update,
@@ -297,6 +321,18 @@ mod tests {
 
         unsafe fn download(&self, _: u64, _: &mut [u8]) -> Result<()> {
             self.put(Done::Download)
+        }
+
+        unsafe fn reduce(&self, _: u64, _: usize, _: Number) -> Result<()> {
+            self.put(Done::Reduce)
+        }
+
+        unsafe fn reduce_beside(&self, _: u64, _: usize) -> Result<()> {
+            self.put(Done::ReduceBeside)
+        }
+
+        fn join(&self) -> Result<()> {
+            self.put(Done::Join)
         }
 
         unsafe fn launch(&self, launch: &Launch, arguments: &[Argument]) -> Result<()> {
@@ -371,11 +407,18 @@ mod tests {
     fn launches_wait_for_what_must_come_after_them() {
         let queue = queue();
         // SAFETY: nothing touches memory.
-        let all: [(Done, Call); 4] = unsafe {
+        let all: [(Done, Call); 7] = unsafe {
             [
                 (Done::Room, &|queue| drop(queue.room())),
                 (Done::Upload, &|queue| queue.upload(&[], 0).unwrap()),
                 (Done::Download, &|queue| queue.download(0, &mut []).unwrap()),
+                (Done::Reduce, &|queue| {
+                    queue.reduce(0, 0, Number::Float).unwrap()
+                }),
+                (Done::ReduceBeside, &|queue| {
+                    queue.reduce_beside(0, 0).unwrap()
+                }),
+                (Done::Join, &|queue| queue.join().unwrap()),
                 (Done::Free, &|queue| queue.free(0)),
             ]
         };

@@ -17,6 +17,7 @@ use super::ops::Gpu;
 use super::ops::images::VIEW;
 use super::ops::optimiser::{Move, Moved};
 use super::pack::Pack;
+use super::share::Share;
 use super::vae::VaeNetworks;
 use super::{Cuda, kernels};
 use crate::backend::parameters::{self, Parameter};
@@ -211,7 +212,7 @@ fn plans_are_what_trainings_take() -> Result<()> {
         }
         vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
         drop(vae);
-        let plan = VaeNetworks::plan(autoencoder, &work(work::Network::Vae(autoencoder)))?;
+        let plan = VaeNetworks::plan(autoencoder, &work(work::Network::Vae(autoencoder)), 1)?;
         let more = machine.most.take() - size_of::<f32>() * plan.values();
         assert!(more <= LOSSES, "{more} bytes");
 
@@ -228,7 +229,7 @@ fn plans_are_what_trainings_take() -> Result<()> {
             head,
             classes: 10,
         };
-        let plan = ClassifierNetwork::plan(architecture, head, 10, &work(network))?;
+        let plan = ClassifierNetwork::plan(architecture, head, 10, &work(network), 1)?;
         let more = machine.most.take() - size_of::<f32>() * plan.values();
         assert!(more <= LOSSES, "{more} bytes");
         assert!(machine.held.borrow().is_empty());
@@ -463,7 +464,7 @@ fn activations_are_laid_out_one_after_the_other() -> Result<()> {
     let network = Network::new(&EDGE.encoder[..1], INPUT, 0, &mut pack)?;
     let mut arena = Arena::default();
     let images = arena.place(2 * INPUT.len());
-    let pass = network.lay_out(&mut arena, 2, INPUT, images)?;
+    let pass = network.lay_out(&mut arena, Share::whole(2), INPUT, images)?;
     assert_eq!(pass.output.len, 2 * 48 * 48 * 16);
     let (len, scratch) = arena.finish();
     // Images, values, statistics of 16 channels in f64, two pairs of f32 in 64 each, scratch.

@@ -10,10 +10,11 @@ use super::memory::{Arena, Slot};
 use super::model::Model;
 use super::network::{Backward, Gradients, Memory, Network, Pass};
 use super::ops::Gpu;
-use super::ops::losses::{Comparison, Latents, PART};
+use super::ops::losses::{Comparison, Divergences, Latents, PART};
 use super::ops::pools::Pool;
 use super::pack::Pack;
 use super::plan::Plan;
+use super::share::Share;
 use crate::backend::checks;
 use crate::backend::work::{Size, Steps, Work};
 use crate::backend::{
@@ -70,12 +71,14 @@ impl VaeNetworks {
         Model::new(gpu, networks, pack, weights)
     }
 
-    /// The memory that it takes for that work.
-    pub fn plan(autoencoder: &'static Autoencoder, work: &Work) -> Result<Plan> {
+    /// The memory that it takes of each of `ranks` machines for that work.
+    pub fn plan(autoencoder: &'static Autoencoder, work: &Work, ranks: usize) -> Result<Plan> {
         let (networks, pack) = Self::new(autoencoder)?;
         let Size { count, side } = work.answers;
         let mut passes = [(); 2].map(|()| Arena::default()).to_vec();
-        networks.lay_out_encoder(&mut passes[0], count, Shape::plane(side, side, 3), count)?;
+        let share = Share::most(count, ranks);
+        let images = Shape::plane(side, side, 3);
+        networks.lay_out_encoder(&mut passes[0], share, images, share.count)?;
         networks.lay_out_decoder(&mut passes[1], count)?;
         if let Some(Steps {
             batch: Size { count, side },
@@ -87,7 +90,8 @@ impl VaeNetworks {
             networks.fits(images)?;
             let mut arena = Arena::default();
             // Where targets are others than the inputs, these are no views.
-            Step::new(&networks, &mut arena, [count; 2], images, contrast)?;
+            let share = Share::most(count, ranks);
+            Step::new(&networks, &mut arena, share, share.count, images, contrast)?;
             passes.push(arena);
         }
         Ok(Plan::new(&pack, work.steps, passes))
@@ -109,24 +113,24 @@ impl VaeNetworks {
         Ok(())
     }
 
-    /// A pass of `count` images; `views` come for it at most.
+    /// A pass of a share of a batch; `views` come for it at most.
     fn lay_out_encoder(
         &self,
         arena: &mut Arena,
-        count: usize,
+        share: Share,
         shape: Shape,
         views: usize,
     ) -> Result<EncoderPass> {
         let arrival = Arrival::new(arena, views);
-        let images = arena.place(count * shape.len());
-        let encoder = self.encoder.lay_out(arena, count, shape, images)?;
-        let bottleneck = (self.bottleneck).lay_out(arena, count, encoder.shape, encoder.output)?;
+        let images = arena.place(share.count * shape.len());
+        let encoder = self.encoder.lay_out(arena, share, shape, images)?;
+        let bottleneck = (self.bottleneck).lay_out(arena, share, encoder.shape, encoder.output)?;
         let features = (bottleneck.shape, bottleneck.output);
         Ok(EncoderPass {
             arrival,
             images,
-            mean: self.mean.lay_out(arena, count, features.0, features.1)?,
-            log_variance: (self.log_variance).lay_out(arena, count, features.0, features.1)?,
+            mean: self.mean.lay_out(arena, share, features.0, features.1)?,
+            log_variance: (self.log_variance).lay_out(arena, share, features.0, features.1)?,
             encoder,
             bottleneck,
         })
@@ -136,7 +140,7 @@ impl VaeNetworks {
     fn lay_out_decoder(&self, arena: &mut Arena, count: usize) -> Result<(Slot, Pass)> {
         let latent = self.mean.output;
         let code = arena.place(count * latent.len());
-        let pass = self.decoder.lay_out(arena, count, latent, code)?;
+        let pass = (self.decoder).lay_out(arena, Share::whole(count), latent, code)?;
         Ok((code, pass))
     }
 }
@@ -162,11 +166,12 @@ enum Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    fn new(inputs: &Batch, targets: &'a Batch, objective: &VaeObjective) -> Self {
-        match objective.decodes() {
-            false => Self::None,
-            true if std::ptr::eq(inputs, targets) => Self::Inputs,
-            true => Self::Others(targets),
+    /// Those that a step decodes, if there are others than the inputs.
+    fn new(others: Option<&'a Batch>, objective: &VaeObjective) -> Self {
+        match (objective.decodes(), others) {
+            (false, _) => Self::None,
+            (true, None) => Self::Inputs,
+            (true, Some(targets)) => Self::Others(targets),
         }
     }
 
@@ -184,10 +189,12 @@ impl<'a> Targets<'a> {
 
 /// A step's slots.
 struct Step {
-    count: usize,
+    share: Share,
     encoder: EncoderPass,
     noise: Slot,
     losses: Losses,
+    /// Each dimension's divergence over the whole batch, in f64.
+    divergence: Slot,
     code: Slot,
     decoder: Pass,
     /// The targets, as the decoder is to make them.
@@ -206,12 +213,12 @@ struct Losses {
     reconstruction: Slot,
     /// Each dimension's divergence.
     divergence: Slot,
-    /// Each view's loss; none without a contrastive term.
+    /// The loss of each view of the whole batch; none without a contrastive term.
     contrast: Slot,
 }
 
 impl Losses {
-    /// Of `latent` dimensions and `views` views.
+    /// Of `latent` dimensions and `views` views of the whole batch.
     fn new(arena: &mut Arena, latent: usize, views: usize) -> Self {
         let all = arena.place_doubles(1 + latent + views);
         Self {
@@ -249,19 +256,21 @@ struct Wanted {
 }
 
 impl Step {
-    /// Of `count` images; `views` come for it at most.
+    /// Of a share of a batch; `views` come for it at most.
     fn new(
         networks: &VaeNetworks,
         arena: &mut Arena,
-        [count, views]: [usize; 2],
+        share: Share,
+        views: usize,
         shape: Shape,
         contrast: bool,
     ) -> Result<Self> {
-        let encoder = networks.lay_out_encoder(arena, count, shape, views)?;
+        let count = share.count;
+        let encoder = networks.lay_out_encoder(arena, share, shape, views)?;
         let latent = networks.mean.output;
         let vectors = count * latent.len();
         let code = arena.place(vectors);
-        let decoder = networks.decoder.lay_out(arena, count, latent, code)?;
+        let decoder = networks.decoder.lay_out(arena, share, latent, code)?;
         let targets = arena.place(decoder.output.len);
         let factor = checks::shrink(networks.decoder.output, shape)?;
         let shrunk = match factor {
@@ -273,11 +282,15 @@ impl Step {
         };
         arena.need(2 * decoder.output.len.div_ceil(PART));
         let mean = arena.place(vectors);
-        let losses = Losses::new(arena, latent.len(), if contrast { count } else { 0 });
+        let losses = Losses::new(arena, latent.len(), if contrast { share.total } else { 0 });
+        let divergence = match share.is_whole() {
+            true => losses.divergence,
+            false => arena.place_doubles(latent.len()),
+        };
         let (contrast, views) = if contrast {
             let from = encoder.mean.output;
-            let pass = networks.projector.lay_out(arena, count, latent, from)?;
-            let comparison = Comparison::new(arena, count, pass.shape.len(), losses.contrast);
+            let pass = networks.projector.lay_out(arena, share, latent, from)?;
+            let comparison = Comparison::new(arena, share, pass.shape.len(), losses.contrast);
             let views = match networks.projector.is_empty() {
                 true => mean,
                 false => arena.place(pass.output.len),
@@ -295,9 +308,10 @@ impl Step {
         let projector = contrast.as_ref().map(|(pass, _)| pass);
         let layers = Gradients::new(arena, passes.into_iter().chain(projector));
         Ok(Self {
-            count,
+            share,
             noise: arena.place(vectors),
             losses,
+            divergence,
             code,
             decoder,
             targets,
@@ -318,7 +332,7 @@ impl Step {
 
     fn latents<'a>(&self, memory: Memory<'a>) -> Latents<'a> {
         Latents {
-            count: self.count,
+            count: self.share.count,
             mean: memory.at(self.encoder.mean.output),
             log_variance: memory.at(self.encoder.log_variance.output),
             noise: memory.at(self.noise),
@@ -387,6 +401,11 @@ impl Step {
         networks.log_variance.train(memory, &pass.log_variance)?;
         let code = memory.at(self.code);
         memory.gpu.sample(self.latents(memory), code)?;
+        if !self.share.is_whole() {
+            let all = memory.at(self.divergence);
+            memory.gpu.copy(memory.at(self.losses.divergence), all)?;
+            all.reduce_doubles()?;
+        }
         if let Some((pass, _)) = &self.contrast {
             networks.projector.train(memory, pass)?;
         }
@@ -417,7 +436,11 @@ impl Step {
         if wanted.code {
             let both = [memory.at(slots.mean), memory.at(slots.log_variance)];
             let code = memory.at(slots.code);
-            gpu.sample_backward(self.latents(memory), code, objective, compared, both)?;
+            let all = Divergences {
+                count: self.share.total,
+                each: memory.at(self.divergence),
+            };
+            gpu.sample_backward(self.latents(memory), code, all, objective, compared, both)?;
         }
         let pass = &self.encoder;
         let to = |add| wanted.features.then_some((slots.features, add));
@@ -490,15 +513,19 @@ impl Step {
         Ok(wanted.mean)
     }
 
-    /// The losses, which lie side by side.
+    /// This share's part of the losses, which lie side by side.
     fn loss(&self, memory: Memory) -> Result<Pending<VaeLoss>> {
         let kept = memory.gpu.keep(memory.at(self.losses.all))?;
         let Losses {
             all,
             reconstruction,
             divergence,
-            contrast,
+            mut contrast,
         } = self.losses;
+        if self.contrast.is_some() {
+            let own = self.share.values(2);
+            contrast = contrast.part(own.start, own.len());
+        }
         Ok(Pending::later(move || {
             let values = kept.whole().download_doubles()?;
             let sum = |slot: Slot| -> f64 {
@@ -534,6 +561,59 @@ impl Wanted {
     }
 }
 
+/// A VAE's step on a share of a batch: what it learns from, and how.
+pub struct Lesson<'a> {
+    /// The share.
+    pub share: Share,
+    /// Its inputs.
+    pub inputs: &'a Batch,
+    /// What they are to become; none where this is the inputs themselves.
+    pub targets: Option<&'a Batch>,
+    /// Its noise.
+    pub noise: Noise<'a>,
+    /// What is learnt, of the whole batch.
+    pub objective: VaeObjective,
+    /// How weights move.
+    pub update: &'a Update,
+}
+
+impl CudaVae {
+    /// A step on a share of a batch, and its part of the losses.
+    pub fn learn_share(&mut self, lesson: &Lesson) -> Result<Pending<VaeLoss>> {
+        let &Lesson {
+            share,
+            inputs,
+            noise,
+            objective,
+            update,
+            ..
+        } = lesson;
+        let networks = &self.networks;
+        let shape = networks.checked(inputs)?;
+        let targets = Targets::new(lesson.targets, &objective);
+        let mut arena = Arena::default();
+        let views = inputs.count + targets.views();
+        let contrast = objective.contrast.is_some();
+        let mut step = Step::new(networks, &mut arena, share, views, shape, contrast)?;
+        if matches!(targets, Targets::Inputs) && step.shrunk.is_none() {
+            step.targets = step.encoder.images;
+        }
+        let slots = step.gradients.layers;
+        self.step(share, arena, slots, update, |networks, memory, backward| {
+            let images = step.bring(memory, inputs, &targets, noise)?;
+            step.prepare(memory, images, &targets, noise)?;
+            step.forward(networks, memory, &objective)?;
+            step.backward(networks, memory, backward, &objective)?;
+            step.loss(memory)
+        })
+    }
+
+    /// The length of a latent vector.
+    pub fn latent(&self) -> usize {
+        self.networks.mean.output.len()
+    }
+}
+
 impl Vae for CudaVae {
     fn learn(
         &mut self,
@@ -543,25 +623,15 @@ impl Vae for CudaVae {
         objective: VaeObjective,
         update: &Update,
     ) -> Result<Pending<VaeLoss>> {
-        let networks = &self.networks;
-        let shape = networks.checked(inputs)?;
-        let latent = networks.mean.output.len();
-        checks::vae_step(inputs, targets, noise, latent, &objective)?;
-        let targets = Targets::new(inputs, targets, &objective);
-        let mut arena = Arena::default();
-        let counts = [inputs.count, inputs.count + targets.views()];
-        let contrast = objective.contrast.is_some();
-        let mut step = Step::new(networks, &mut arena, counts, shape, contrast)?;
-        if matches!(targets, Targets::Inputs) && step.shrunk.is_none() {
-            step.targets = step.encoder.images;
-        }
-        let slots = step.gradients.layers;
-        self.step(arena, slots, update, |networks, memory, backward| {
-            let images = step.bring(memory, inputs, &targets, noise)?;
-            step.prepare(memory, images, &targets, noise)?;
-            step.forward(networks, memory, &objective)?;
-            step.backward(networks, memory, backward, &objective)?;
-            step.loss(memory)
+        checks::images(inputs)?;
+        checks::vae_step(inputs, targets, noise, self.latent(), &objective)?;
+        self.learn_share(&Lesson {
+            share: Share::whole(inputs.count),
+            inputs,
+            targets: (!std::ptr::eq(inputs, targets)).then_some(targets),
+            noise,
+            objective,
+            update,
         })
     }
 
@@ -569,7 +639,8 @@ impl Vae for CudaVae {
         let networks = &self.networks;
         let shape = networks.checked(batch)?;
         let mut arena = Arena::default();
-        let pass = networks.lay_out_encoder(&mut arena, batch.count, shape, batch.count)?;
+        let share = Share::whole(batch.count);
+        let pass = networks.lay_out_encoder(&mut arena, share, shape, batch.count)?;
         self.pass(&self.values, arena, |memory| {
             let images = [(&batch.pixels, pass.images)];
             let images = pass.arrival.bring(memory, batch.side, &images)?;

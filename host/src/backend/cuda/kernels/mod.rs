@@ -23,7 +23,7 @@ const ALWAYS: [Source; 10] = [
 ];
 
 /// The kernels that every program has.
-const NAMES: [&str; 45] = [
+const NAMES: [&str; 47] = [
     "adam",
     "approach",
     "average_pool",
@@ -46,11 +46,13 @@ const NAMES: [&str; 45] = [
     "gather_tall",
     "max_pool",
     "max_pool_backward",
+    "merge_moments",
     "moments",
     "moments_parts",
     "norm_backward",
     "norm_gradients",
     "norm_parts",
+    "norm_sums",
     "normal",
     "normalise",
     "running_affine",

@@ -57,20 +57,23 @@ struct ChaCha {
     }
 };
 
-// Box and Muller's transform of a stream's numbers: a thread makes the values of a block.
-KERNEL normal(Stream stream, int len, float *out) {
-    FOR_EACH(block, (len + 7) / 8) {
-        const ChaCha drawn(stream, block);
+// Box and Muller's transform of a stream's numbers, the values from `start` on: a thread makes those of
+// a block, of which the first may be cut off.
+KERNEL normal(Stream stream, int start, int len, float *out) {
+    const int first = start / 8, before = start % 8;
+    FOR_EACH(block, (before + len + 7) / 8) {
+        const ChaCha drawn(stream, first + block);
+        const int place = 8 * block - before;
 #pragma unroll
         for (int i = 0; i < 8; i += 2) {
             // 1 − u lies in (0, 1], where the logarithm is finite.
             const double radius = sqrt(-2.0 * log(1.0 - drawn.number(i)));
             const double angle = 6.283185307179586 * drawn.number(i + 1);
-            if (8 * block + i < len) {
-                out[8 * block + i] = radius * cos(angle);
+            if (0 <= place + i && place + i < len) {
+                out[place + i] = radius * cos(angle);
             }
-            if (8 * block + i + 1 < len) {
-                out[8 * block + i + 1] = radius * sin(angle);
+            if (0 <= place + i + 1 && place + i + 1 < len) {
+                out[place + i + 1] = radius * sin(angle);
             }
         }
     }

@@ -52,13 +52,10 @@ __device__ inline double shared_sum_of_rows(double mine) {
     return sums[threadIdx.x];
 }
 
-// Merges the parts: the mean of all means, then the deviations about it; moves the running
-// statistics. `statistics` gets means and deviations, `affine` factors and offsets. The bias of the
-// map, which the values are without, is part of the running mean.
-KERNEL moments(const Moments *parts, int count, int rows, int channels, const float *gamma,
-               const float *beta, const float *bias, float *running_mean,
-               float *running_variance, double *statistics, float *affine) {
-    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+// The mean of a channel's `rows` values, and Σ (x − mean)², from the moments of its parts: the mean of
+// all means, then the deviations about it. All threads of a channel get them.
+__device__ inline Moments merged(const Moments *parts, int count, int rows, int channels,
+                                 int channel) {
     const int first = channel < channels ? threadIdx.y : count;
     double sum = 0.0;
     for (int part = first; part < count; part += blockDim.y) {
@@ -71,17 +68,36 @@ KERNEL moments(const Moments *parts, int count, int rows, int channels, const fl
         const Moments some = parts[part * channels + channel];
         sum += some.square + some.count * (some.mean - mean) * (some.mean - mean);
     }
-    const double square = shared_sum_of_rows(sum);
+    return {(double)rows, mean, shared_sum_of_rows(sum)};
+}
+
+// The parts as one: what this machine adds to the moments of a batch that several share.
+KERNEL merge_moments(const Moments *parts, int count, int rows, int channels, Moments *out) {
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    const Moments all = merged(parts, count, rows, channels, channel);
     if (threadIdx.y == 0 && channel < channels) {
-        const double unbiased = square / max(rows - 1, 1);
-        const double shifted = mean + (bias ? bias[channel] : 0.0f);
+        out[channel] = all;
+    }
+}
+
+// The moments of all parts; moves the running statistics. `statistics` gets means and deviations,
+// `affine` factors and offsets. The bias of the map, which the values are without, is part of the
+// running mean.
+KERNEL moments(const Moments *parts, int count, int rows, int channels, const float *gamma,
+               const float *beta, const float *bias, float *running_mean,
+               float *running_variance, double *statistics, float *affine) {
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    const Moments all = merged(parts, count, rows, channels, channel);
+    if (threadIdx.y == 0 && channel < channels) {
+        const double unbiased = all.square / max(rows - 1, 1);
+        const double shifted = all.mean + (bias ? bias[channel] : 0.0f);
         running_mean[channel] = (1.0 - MOMENTUM) * running_mean[channel] + MOMENTUM * shifted;
         running_variance[channel] =
             (1.0 - MOMENTUM) * running_variance[channel] + MOMENTUM * unbiased;
-        const double deviation = sqrt(square / rows + EPSILON);
-        statistics[channel] = mean;
+        const double deviation = sqrt(all.square / rows + EPSILON);
+        statistics[channel] = all.mean;
         statistics[channels + channel] = deviation;
-        set_affine(affine, channels, channel, gamma[channel], beta[channel], mean, deviation);
+        set_affine(affine, channels, channel, gamma[channel], beta[channel], all.mean, deviation);
     }
 }
 
@@ -189,6 +205,15 @@ __device__ inline Pair sum_of_parts(const Pair *parts, int count, int channels, 
         }
     }
     return sum_of_rows(mine);
+}
+
+// The parts as one: what this machine adds to the sums over a batch that several share.
+KERNEL norm_sums(const Pair *parts, int count, int channels, Pair *out) {
+    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+    const Pair total = sum_of_parts(parts, count, channels, channel);
+    if (threadIdx.y == 0 && channel < channels) {
+        out[channel] = total;
+    }
 }
 
 // The gradients of γ and β, and slope and constant of

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::maps::{Map, Operands};
 use super::{Columns, Gpu, check, int};
 use crate::backend::cuda::memory::{Arena, Slot, Span};
+use crate::backend::cuda::share::Share;
 use crate::backend::{Contrast, VaeObjective};
 
 /// Values of a part of a long sum.
@@ -21,8 +22,17 @@ pub struct Latents<'a> {
     pub log_variance: Span<'a>,
     /// ε.
     pub noise: Span<'a>,
-    /// Each dimension's divergence over the batch, in f64.
+    /// Each dimension's divergence over these images, in f64.
     pub divergence: Span<'a>,
+}
+
+/// What free bits are measured by.
+#[derive(Clone, Copy)]
+pub struct Divergences<'a> {
+    /// Images of the whole batch.
+    pub count: usize,
+    /// Each dimension's divergence over them, in f64.
+    pub each: Span<'a>,
 }
 
 impl Latents<'_> {
@@ -35,11 +45,14 @@ impl Latents<'_> {
     }
 }
 
-/// Where the contrastive term's values lie.
+/// Where the contrastive term's values lie. Machines that share a batch compare all of its views,
+/// each for itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison {
-    count: usize,
+    share: Share,
     dimensions: usize,
+    /// The views of all machines and their gradients, if there are others.
+    all: Option<[Slot; 2]>,
     units: Slot,
     lengths: Slot,
     similarities: Slot,
@@ -49,25 +62,28 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Lays them out for `count` views of `dimensions` values, whose losses go to `losses`.
-    pub fn new(arena: &mut Arena, count: usize, dimensions: usize, losses: Slot) -> Self {
-        let all = Self {
-            count,
+    /// Lays them out for views of `dimensions` values, the losses of all of which go to `losses`.
+    pub fn new(arena: &mut Arena, share: Share, dimensions: usize, losses: Slot) -> Self {
+        let count = share.total;
+        let shared = !share.is_whole();
+        let this = Self {
+            share,
             dimensions,
+            all: shared.then(|| [(); 2].map(|()| arena.place(count * dimensions))),
             units: arena.place(count * dimensions),
             lengths: arena.place(count),
             similarities: arena.place(count * count),
             pairs: arena.place(count * count),
             losses,
         };
-        all.map().need(arena);
-        all
+        this.map().need(arena);
+        this
     }
 
     /// The map from units to similarities, whose weights are the units themselves. Its input
     /// gradient sums all units, each as much as its pair of similarities says.
     fn map(&self) -> Map {
-        Map::exact(self.dimensions, self.count, self.count)
+        Map::exact(self.dimensions, self.share.total, self.share.total)
     }
 }
 
@@ -107,6 +123,7 @@ impl Gpu {
         &self,
         latents: Latents,
         gradient: Span,
+        all: Divergences,
         objective: &VaeObjective,
         add: bool,
         [by_mean, by_log]: [Span; 2],
@@ -115,8 +132,9 @@ impl Gpu {
         for span in [gradient, by_mean, by_log] {
             check(span, latents.mean.len());
         }
+        check(all.each, 2 * dimensions);
         let weight = (objective.scale * objective.beta) as f32;
-        let least = objective.free_bits * latents.count as f64;
+        let least = objective.free_bits * all.count as f64;
         self.each(
             "sample_backward",
             gradient.len(),
@@ -127,7 +145,7 @@ impl Gpu {
                 latents.noise.into(),
                 int(gradient.len())?,
                 int(dimensions)?,
-                latents.divergence.into(),
+                all.each.into(),
                 weight.into(),
                 least.into(),
                 add.into(),
@@ -196,23 +214,33 @@ impl Gpu {
         )
     }
 
-    /// The losses of telling each view's partner, and the gradient of the views, `weight` times.
-    /// `at` finds the comparison's slots.
+    /// The losses of telling each view's partner, of all machines' views, and the gradient of this
+    /// one's, `weight` times. `at` finds the comparison's slots.
     pub fn contrast<'a>(
         &self,
         comparison: &Comparison,
         at: impl Fn(Slot) -> Span<'a>,
-        [views, gradient]: [Span; 2],
+        [views, gradient]: [Span<'a>; 2],
         term: Contrast,
         weight: f32,
         scratch: Span,
     ) -> Result<()> {
         let Comparison {
-            count, dimensions, ..
+            share, dimensions, ..
         } = *comparison;
-        check(views, count * dimensions);
+        let count = share.total;
+        check(views, share.count * dimensions);
         check(gradient, views.len());
         int(count * count)?;
+        let own = |span: Span<'a>| span.part(share.start * dimensions, share.count * dimensions);
+        let (own_views, own_gradient) = (views, gradient);
+        let all = comparison.all.map(|slots| slots.map(&at));
+        let [views, gradient] = all.unwrap_or([views, gradient]);
+        if all.is_some() {
+            self.fill(views, 0.0)?;
+            self.copy(own_views, own(views))?;
+            views.reduce()?;
+        }
         let temperature = term.temperature as f32;
         let losses = at(comparison.losses);
         check(losses, 2 * count);
@@ -258,6 +286,10 @@ impl Gpu {
                 (weight / temperature).into(),
                 gradient.into(),
             ],
-        )
+        )?;
+        match all {
+            Some(_) => self.copy(own(gradient), own_gradient),
+            None => Ok(()),
+        }
     }
 }

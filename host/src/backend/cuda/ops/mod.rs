@@ -118,6 +118,11 @@ impl Gpu {
         )
     }
 
+    /// Work asked for after this begins when sums beside it are done.
+    pub fn join(&self) -> Result<()> {
+        self.machine.join()
+    }
+
     /// Starts what was asked for.
     pub fn flush(&self) -> Result<()> {
         self.machine.flush()

@@ -24,8 +24,10 @@ fn words(stream: &Stream) -> [u32; 10] {
 impl Gpu {
     /// A stream's values of N(0, 1): [`Stream::normal`] but for the rounding of its functions.
     pub fn normal(&self, stream: &Stream, out: Span) -> Result<()> {
-        let threads = out.len().div_ceil(MADE);
+        let threads = (stream.start % MADE + out.len()).div_ceil(MADE);
+        let start = int(stream.start)?;
         let stream = Argument::value(words(stream));
-        self.each("normal", threads, &[stream, int(out.len())?, out.into()])
+        let len = int(out.len())?;
+        self.each("normal", threads, &[stream, start, len, out.into()])
     }
 }

@@ -7,6 +7,10 @@ use super::divisor::Divisor;
 use super::{Columns, Gpu, MOMENTS, check, int};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::Span;
+use crate::backend::cuda::share::Share;
+
+/// Values that the kernels' `Pair` takes.
+const PAIR: usize = 4;
 
 /// BatchNorm's tensors.
 #[derive(Clone, Copy)]
@@ -32,6 +36,29 @@ pub struct Kept<'a> {
     pub affine: Span<'a>,
     /// Slopes and constants of the gradient.
     pub slopes: Span<'a>,
+    /// Where the sums of all machines meet that share the batch, if there are others.
+    pub meeting: Option<Meeting<'a>>,
+}
+
+/// Where machines that share a batch lay their moments side by side, and add up other sums.
+#[derive(Clone, Copy)]
+pub struct Meeting<'a> {
+    /// The machine's share.
+    pub share: Share,
+    /// [`meeting`] values.
+    pub table: Span<'a>,
+}
+
+/// Values of a [`Meeting`]'s table.
+pub fn meeting(share: Share, channels: usize) -> usize {
+    MOMENTS * share.ranks * channels
+}
+
+impl Meeting<'_> {
+    /// The rows of all machines, where this one has `rows`.
+    fn rows(&self, rows: usize) -> usize {
+        rows / self.share.count * self.share.total
+    }
 }
 
 impl Kept<'_> {
@@ -39,6 +66,9 @@ impl Kept<'_> {
         check(self.statistics, 4 * channels);
         check(self.affine, 2 * channels);
         check(self.slopes, 2 * channels);
+        if let Some(Meeting { share, table }) = self.meeting {
+            check(table, meeting(share, channels));
+        }
     }
 }
 
@@ -63,8 +93,9 @@ fn function<'a>(activation: Activation) -> Argument<'a> {
 }
 
 impl Gpu {
-    /// The moments of a map's values; they move the running ones. Those of `tiles` tiles lie in the
-    /// scratch memory already, if there are any.
+    /// The moments of a map's values, and of those of the other machines that share the batch; they
+    /// move the running ones. Those of `tiles` tiles lie in the scratch memory already, if there are
+    /// any.
     pub fn moments(
         &self,
         values: Span,
@@ -79,7 +110,7 @@ impl Gpu {
         check(values, columns.rows * channels);
         let parts = tiles.unwrap_or(columns.parts());
         assert!(MOMENTS * parts * channels <= scratch.len());
-        let (rows, part) = (int(columns.rows)?, int(columns.part)?);
+        let (rows, part) = (columns.rows, int(columns.part)?);
         let width = int(channels)?;
         int(values.len())?;
         if tiles.is_none() {
@@ -87,18 +118,35 @@ impl Gpu {
                 "moments_parts",
                 columns.grid(),
                 columns.block(),
-                &[values.into(), rows, width, part, scratch.into()],
+                &[values.into(), int(rows)?, width, part, scratch.into()],
             )?;
         }
+        let mut all = (scratch, parts, rows);
+        if let Some(meeting) = kept.meeting {
+            let Meeting { share, table } = meeting;
+            self.fill(table, 0.0)?;
+            let own = table.part(share.rank * MOMENTS * channels, MOMENTS * channels);
+            let [grid, block] = columns.whole(parts);
+            self.launch(
+                "merge_moments",
+                grid,
+                block,
+                &[scratch.into(), int(parts)?, int(rows)?, width, own.into()],
+            )?;
+            // Of each place all machines but one have 0.
+            table.reduce_doubles()?;
+            all = (table, share.ranks, meeting.rows(rows));
+        }
+        let (from, parts, rows) = all;
         let [grid, block] = columns.whole(parts);
         self.launch(
             "moments",
             grid,
             block,
             &[
-                scratch.into(),
+                from.into(),
                 int(parts)?,
-                rows,
+                int(rows)?,
                 width,
                 norm.scale.into(),
                 norm.shift.into(),
@@ -156,7 +204,7 @@ impl Gpu {
     }
 
     /// Turns the gradient of BatchNorm's outputs into that of its inputs, and gives those of γ and
-    /// β.
+    /// β, of the whole batch where machines share it.
     pub fn norm_backward(
         &self,
         values: Span,
@@ -173,7 +221,7 @@ impl Gpu {
         let columns = Columns::new(values.len() / channels, channels);
         check(values, columns.rows * channels);
         assert!(columns.scratch() <= scratch.len());
-        let (rows, part) = (int(columns.rows)?, int(columns.part)?);
+        let (rows, part) = (columns.rows, int(columns.part)?);
         let width = int(channels)?;
         let len = int(values.len())?;
         self.launch(
@@ -183,7 +231,7 @@ impl Gpu {
             &[
                 values.into(),
                 gradient.into(),
-                rows,
+                int(rows)?,
                 width,
                 part,
                 kept.statistics.into(),
@@ -192,15 +240,29 @@ impl Gpu {
                 scratch.into(),
             ],
         )?;
-        let [grid, block] = columns.whole(columns.parts());
+        let mut all = (scratch, columns.parts(), rows);
+        if let Some(meeting) = kept.meeting {
+            let sums = meeting.table.part(0, PAIR * channels);
+            let [grid, block] = columns.whole(columns.parts());
+            self.launch(
+                "norm_sums",
+                grid,
+                block,
+                &[scratch.into(), int(columns.parts())?, width, sums.into()],
+            )?;
+            sums.reduce_doubles()?;
+            all = (sums, 1, meeting.rows(rows));
+        }
+        let (from, parts, rows) = all;
+        let [grid, block] = columns.whole(parts);
         self.launch(
             "norm_gradients",
             grid,
             block,
             &[
-                scratch.into(),
-                int(columns.parts())?,
-                rows,
+                from.into(),
+                int(parts)?,
+                int(rows)?,
                 width,
                 kept.statistics.into(),
                 kept.affine.into(),
