@@ -1,5 +1,6 @@
 //! What the tests share: random weights and images.
 
+pub mod corruption;
 pub mod emulator;
 pub mod frames;
 #[cfg(feature = "gpu")]

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::parameters;
 use host::backend::{
-    Backend, Batch, Classifier, Contrast, Form, Latent, LayerRates, Learner, Noise, Optimiser,
-    Outcome, Precision, Tensor, Update, Vae, VaeLoss, VaeObjective, Weights,
+    Backend, Batch, Classifier, Contrast, Corruption, Form, Latent, LayerRates, Learner, Noise,
+    Optimiser, Outcome, Precision, Tensor, Update, Vae, VaeLoss, VaeObjective, Weights,
 };
 use host::data::Images;
 use host::data::loader::{Drawing, Loader, Samples, Source};
@@ -719,8 +719,8 @@ pub fn averages(gpu: &dyn Backend) -> Result<()> {
 }
 
 /// Steps and answers on views and noise that the GPU makes, and those on values that the loader and
-/// the processor make of the same draws, where targets are the inputs and where they are other views. A batch of two parts has
-/// views of the images of both.
+/// the processor make of the same draws: where targets are the inputs, where they are other views, and
+/// where inputs are corrupted. A batch of two parts has views of the images of both.
 pub fn steps_on_views(gpu: &dyn Backend) -> Result<()> {
     let images = Images::from_bytes(scenes(8, 1).concat());
     let settings = Pretrain::defaults(Recipe::Default, Depth::Deep);
@@ -753,6 +753,17 @@ pub fn steps_on_views(gpu: &dyn Backend) -> Result<()> {
     let [mut found, mut expected] = vaes(gpu, DEEP)?;
     let loss = run(&mut *found, &told[1], &told[2])?;
     let other = run(&mut *expected, &made[1], &made[2])?;
+    near_losses(loss, other, TOLERANCE)?;
+    near_learners(&*found, &*expected, TOLERANCE)?;
+    // Targets are what the inputs were before they were corrupted.
+    let corruption = Corruption {
+        mask: 0.4,
+        noise: 0.1,
+    };
+    let [mut found, mut expected] = vaes(gpu, DEEP)?;
+    let corrupted = |batch| corruption.apply(batch, 1, 2);
+    let loss = run(&mut *found, &corrupted(&told[1]), &told[1])?;
+    let other = run(&mut *expected, &corrupted(&made[1]), &made[1])?;
     near_losses(loss, other, TOLERANCE)?;
     near_learners(&*found, &*expected, TOLERANCE)?;
 

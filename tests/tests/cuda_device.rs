@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use host::backend::Precision;
-use tests::{gpu, noise, products, views};
+use tests::{corruption, gpu, noise, products, views};
 
 tests::parity_tests!(gpu::first(Precision::F32));
 
@@ -33,6 +33,14 @@ fn products_in_each_precision() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn corruption_is_that_of_the_processor() -> Result<()> {
+    match gpu::first(Precision::F32)? {
+        Some(gpu) => corruption::is_drawn_alike(&gpu.gpu()),
+        None => Ok(()),
+    }
 }
 
 #[test]

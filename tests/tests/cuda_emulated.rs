@@ -9,7 +9,7 @@ use host::backend::cuda::queue::Queue;
 use host::backend::cuda::{Cuda, kernels};
 use host::backend::{Backend, Precision, Weights, parameters};
 use tests::emulator::Emulator;
-use tests::{noise, parity, views};
+use tests::{corruption, noise, parity, views};
 use vae96::EDGE;
 
 /// Behind a queue, as a GPU is.
@@ -66,6 +66,11 @@ fn steps_start_as_graphs() -> Result<()> {
 #[test]
 fn views_are_those_of_the_loader() -> Result<()> {
     views::are_made_alike(&Gpu::new(Rc::new(Emulator::default())))
+}
+
+#[test]
+fn corruption_is_that_of_the_processor() -> Result<()> {
+    corruption::is_drawn_alike(&Gpu::new(Rc::new(Emulator::default())))
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Result, bail, ensure};
 use vae96::SIDE;
 
-use super::Picture;
+use super::{Picture, Stream};
 
 /// A batch of images.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,9 @@ pub enum Pixels {
     Values(Vec<f32>),
     /// A view for each image, from which a machine makes the values.
     Views(Vec<Viewed>),
+    /// The same, and how the values are corrupted then. The stream is the first image's; each next
+    /// one has the [next](Stream::numbered).
+    Corrupted(Vec<Viewed>, Corruption, Stream),
 }
 
 /// The forms of [`Pixels`].
@@ -93,6 +96,19 @@ pub struct Square {
     pub top: f32,
 }
 
+/// What is done to the values of images. In which order, and by which random numbers, says
+/// [`Corruption::apply`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Corruption {
+    /// Share of the image's patches that are hidden, in [0, 1].
+    pub mask: f64,
+    /// Standard deviation of the uniform noise added to each value.
+    pub noise: f64,
+}
+
+/// Edge of the patches that are hidden or shown, in pixels.
+pub const PATCH: usize = 8;
+
 /// What hidden pixels hold: nothing that an image is likely to say.
 pub const HIDDEN: f32 = 0.5;
 
@@ -144,7 +160,9 @@ impl Batch {
     pub fn values(&self) -> Result<&[f32]> {
         match &self.pixels {
             Pixels::Values(values) => Ok(values),
-            Pixels::Views(_) => bail!("a batch of views has no values before a GPU has made them"),
+            Pixels::Views(_) | Pixels::Corrupted(..) => {
+                bail!("a batch of views has no values before a GPU has made them")
+            }
         }
     }
 
@@ -162,6 +180,10 @@ impl Batch {
                     Pixels::Values(values[images.start * image..images.end * image].to_vec())
                 }
                 Pixels::Views(views) => Pixels::Views(views[images].to_vec()),
+                Pixels::Corrupted(views, corruption, stream) => {
+                    let stream = stream.numbered(images.start);
+                    Pixels::Corrupted(views[images].to_vec(), *corruption, stream)
+                }
             },
         }
     }
@@ -169,7 +191,7 @@ impl Batch {
     /// Adds images of the same size.
     ///
     /// # Errors
-    /// Where they are of another size, or told in another form.
+    /// Where they are of another size, or told in another form; where any are corrupted.
     pub fn append(&mut self, images: Self) -> Result<()> {
         ensure!(
             images.side == self.side,
@@ -180,7 +202,7 @@ impl Batch {
         match (&mut self.pixels, images.pixels) {
             (Pixels::Values(values), Pixels::Values(more)) => values.extend(more),
             (Pixels::Views(views), Pixels::Views(more)) => views.extend(more),
-            _ => bail!("values and views cannot be one batch"),
+            _ => bail!("values, views and corrupted views cannot be one batch"),
         }
         self.count += images.count;
         Ok(())

@@ -59,7 +59,7 @@ pub fn images(batch: &Batch) -> Result<Shape> {
             count * shape.len(),
             values.len()
         ),
-        Pixels::Views(views) => ensure!(
+        Pixels::Views(views) | Pixels::Corrupted(views, ..) => ensure!(
             views.len() == count,
             "a batch of {count} images holds {count} views, not {}",
             views.len()

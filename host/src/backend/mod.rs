@@ -26,7 +26,7 @@ use vae96::{Architecture, Autoencoder, Head};
 
 use self::work::Work;
 
-pub use batch::{Batch, Crop, Form, HIDDEN, Pixels, Square, View, Viewed};
+pub use batch::{Batch, Corruption, Crop, Form, HIDDEN, PATCH, Pixels, Square, View, Viewed};
 pub use choice::{Auto, Device, choose};
 pub use noise::{Noise, Stream};
 pub use pending::Pending;

@@ -57,6 +57,14 @@ impl Stream {
         rng
     }
 
+    /// The stream `number` nonces on.
+    pub fn numbered(self, number: usize) -> Self {
+        Self {
+            nonce: self.nonce.wrapping_add(number as u64),
+            ..self
+        }
+    }
+
     /// What is left of it after `len` numbers.
     pub fn after(self, len: usize) -> Self {
         Self {

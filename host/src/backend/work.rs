@@ -49,6 +49,8 @@ pub struct Steps {
     pub batch: Size,
     /// Whether the loss has a contrastive term.
     pub contrast: bool,
+    /// Whether inputs are other views than their targets.
+    pub corrupts: bool,
     /// Whether weights are averaged.
     pub averages: bool,
 }

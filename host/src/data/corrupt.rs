@@ -1,25 +1,11 @@
 //! Images hidden in part or made noisy, from which an auto-encoder is to make the whole ones
 //! (denoising auto-encoders, Vincent et al., 2008; masked ones, He et al., 2022).
 
-use anyhow::Result;
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::augment::HIDDEN;
-use super::random::{Purpose, rng};
-use crate::backend::Batch;
-
-/// Edge of the squares that are hidden or shown, in pixels.
-const PATCH: usize = 8;
-
-/// What is done to images.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Corruption {
-    /// Share of the image's 8×8 patches that are hidden.
-    pub mask: f64,
-    /// Standard deviation of the uniform noise added to each value.
-    pub noise: f64,
-}
+use super::random::{Purpose, stream};
+use crate::backend::{Batch, Corruption, HIDDEN, PATCH, Pixels, Stream};
 
 impl Corruption {
     /// Whether it changes nothing.
@@ -27,32 +13,47 @@ impl Corruption {
         self.mask == 0.0 && self.noise == 0.0
     }
 
-    /// The images of training step `step`, corrupted.
-    ///
-    /// # Errors
-    /// Where they have no values yet.
-    pub fn apply(&self, batch: &Batch, seed: u64, step: u64) -> Result<Batch> {
+    /// How far apart the least and the greatest noise are.
+    pub fn reach(&self) -> f32 {
+        (self.noise * 12f64.sqrt()) as f32
+    }
+
+    /// The images of training step `step`, corrupted. Of views it is told, for a machine that makes
+    /// their values to do the same.
+    pub fn apply(&self, batch: &Batch, seed: u64, step: u64) -> Batch {
         let side = batch.side;
-        let mut values = batch.values()?.to_vec();
-        (values.par_chunks_mut(side * side * 3).enumerate()).for_each(|(index, image)| {
-            let mut rng = rng(seed, Purpose::Corruption, step, index as u64);
-            if self.noise > 0.0 {
-                let reach = (self.noise * 12f64.sqrt()) as f32;
-                for value in image.iter_mut() {
-                    *value += reach * (rng.random::<f32>() - 0.5);
-                }
+        let first = stream(seed, Purpose::Corruption, step, 0);
+        let pixels = match &batch.pixels {
+            Pixels::Values(values) => {
+                let mut values = values.clone();
+                let images = values.par_chunks_mut(side * side * 3).enumerate();
+                images.for_each(|(index, image)| self.corrupt(image, side, first.numbered(index)));
+                Pixels::Values(values)
             }
-            if self.mask > 0.0 {
-                for top in (0..side).step_by(PATCH) {
-                    for left in (0..side).step_by(PATCH) {
-                        if rng.random_bool(self.mask) {
-                            hide(image, side, top, left);
-                        }
+            Pixels::Views(views) | Pixels::Corrupted(views, ..) => {
+                Pixels::Corrupted(views.clone(), *self, first)
+            }
+        };
+        Batch { pixels, ..*batch }
+    }
+
+    fn corrupt(&self, image: &mut [f32], side: usize, stream: Stream) {
+        let mut rng = stream.rng();
+        if self.noise > 0.0 {
+            let reach = self.reach();
+            for value in image.iter_mut() {
+                *value += reach * (rng.random::<f32>() - 0.5);
+            }
+        }
+        if self.mask > 0.0 {
+            for top in (0..side).step_by(PATCH) {
+                for left in (0..side).step_by(PATCH) {
+                    if rng.random_bool(self.mask) {
+                        hide(image, side, top, left);
                     }
                 }
             }
-        });
-        Ok(Batch::new(batch.count, side, values))
+        }
     }
 }
 
@@ -79,8 +80,7 @@ mod tests {
             mask: 0.6,
             noise: 0.0,
         }
-        .apply(&whole, 1, 2)
-        .unwrap();
+        .apply(&whole, 1, 2);
         let (mut hidden, mut patches) = (0, 0);
         for (masked, whole) in
             (masked.values().unwrap().chunks(1200)).zip(whole.values().unwrap().chunks(1200))
@@ -108,7 +108,7 @@ mod tests {
             noise: 0.1,
         };
         let whole = batch(4, 32);
-        let apply = |seed, step| corruption.apply(&whole, seed, step).unwrap();
+        let apply = |seed, step| corruption.apply(&whole, seed, step);
         let noisy = apply(1, 2);
         let squares = noisy.values().unwrap().iter().zip(whole.values().unwrap());
         let mean = squares.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / 12288.0;

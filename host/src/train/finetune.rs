@@ -159,6 +159,7 @@ pub fn work(
                 side: settings.side,
             },
             contrast: false,
+            corrupts: false,
             averages: settings.average > 0.0,
         }),
         answers: evaluate::BATCH,

@@ -127,7 +127,7 @@ pub fn train(
             batch,
             side: settings.side,
             views: settings.views(),
-            form: form(settings, &*task.vae),
+            form: task.vae.form(),
             seed,
             streams: Drawing::MAIN,
         },
@@ -150,15 +150,6 @@ fn values(held_out: Samples) -> Result<Vec<Batch>> {
         .collect()
 }
 
-/// The form in which the images of a step come to what learns of them.
-pub fn form(settings: &Pretrain, learner: &dyn Learner) -> Form {
-    match settings.corruption().is_none() {
-        true => learner.form(),
-        // Values are corrupted here.
-        false => Form::Values,
-    }
-}
-
 /// What a training asks of a machine, `images` images a step.
 pub fn work(autoencoder: &'static Autoencoder, settings: &Pretrain, images: usize) -> Work {
     Work {
@@ -169,6 +160,7 @@ pub fn work(autoencoder: &'static Autoencoder, settings: &Pretrain, images: usiz
                 side: settings.side,
             },
             contrast: settings.contrast > 0.0,
+            corrupts: !settings.corruption().is_none(),
             averages: false,
         }),
         answers: Size {
@@ -212,9 +204,8 @@ impl Task for PretrainTask<'_> {
         let count = targets.count;
         let objective = settings.objective(step, self.steps, count);
         let corruption = settings.corruption();
-        let corrupted = (!corruption.is_none())
-            .then(|| corruption.apply(targets, seed, step as u64))
-            .transpose()?;
+        let corrupted =
+            (!corruption.is_none()).then(|| corruption.apply(targets, seed, step as u64));
         let inputs = corrupted.as_ref().unwrap_or(targets);
         let noise = Noise::Drawn(self.noise(Purpose::Noise, step));
         let update = (self.optimisation).update(step, self.steps, LayerRates::default());

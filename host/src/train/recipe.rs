@@ -7,9 +7,8 @@ use vae96::Autoencoder;
 
 use super::schedule::{Schedule, ramp};
 use super::settings::settings;
-use crate::backend::{self, Contrast, LayerRates, Target, Update, VaeObjective};
+use crate::backend::{self, Contrast, Corruption, LayerRates, Target, Update, VaeObjective};
 use crate::data::augment::Augmentation;
-use crate::data::corrupt::Corruption;
 
 /// A set of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::network::Memory;
 use super::ops::Gpu;
 use super::ops::images::{LUMAS, Told, VIEW};
 use super::resident::{IMAGE, Place, bytes};
-use crate::backend::{Identity, Pixels, Viewed};
+use crate::backend::{Corruption, Identity, Pixels, Stream, Viewed};
 
 /// Where the table of a step's views lies, with those of their images that do not stay on the GPU and
 /// with what is summed up of views while they are made.
@@ -27,8 +27,18 @@ pub struct Arrival {
 pub struct Brought<'a> {
     told: Option<Told<'a>>,
     lumas: Span<'a>,
-    /// The first view of each batch, and where the values go.
-    batches: Vec<(usize, Span<'a>)>,
+    batches: Vec<Shown<'a>>,
+}
+
+/// A batch of views.
+struct Shown<'a> {
+    /// Its first view.
+    first: usize,
+    /// Where the values go.
+    to: Span<'a>,
+    /// The edge of its images, in pixels.
+    side: usize,
+    corruption: Option<(Corruption, Stream)>,
 }
 
 impl Arrival {
@@ -57,13 +67,23 @@ impl Arrival {
         };
         for &(pixels, to) in batches {
             let to = memory.at(to);
-            match pixels {
-                Pixels::Values(values) => to.upload(values)?,
-                Pixels::Views(views) => {
-                    brought.batches.push((all.len(), to));
-                    all.extend(views);
+            let (views, corruption) = match pixels {
+                Pixels::Values(values) => {
+                    to.upload(values)?;
+                    continue;
                 }
-            }
+                Pixels::Views(views) => (views, None),
+                Pixels::Corrupted(views, corruption, stream) => {
+                    (views, Some((*corruption, *stream)))
+                }
+            };
+            brought.batches.push(Shown {
+                first: all.len(),
+                to,
+                side,
+                corruption,
+            });
+            all.extend(views);
         }
         if !all.is_empty() {
             let places = self.places(memory, &all)?;
@@ -102,12 +122,17 @@ impl Arrival {
 }
 
 impl Brought<'_> {
-    /// Makes the views.
+    /// Makes the views, and corrupts those that are to be.
     pub fn show(self, gpu: &Gpu) -> Result<()> {
         let Some(told) = self.told else {
             return Ok(());
         };
-        (self.batches.into_iter())
-            .try_for_each(|(first, to)| gpu.views(&told, first, to, self.lumas))
+        for shown in self.batches {
+            gpu.views(&told, shown.first, shown.to, self.lumas)?;
+            if let Some((corruption, stream)) = shown.corruption {
+                gpu.corrupt(corruption, &stream, shown.side, shown.to)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -189,6 +189,7 @@ fn plans_are_what_trainings_take() -> Result<()> {
         let steps = Some(Steps {
             batch: Size { count, side: SIDE },
             contrast: false,
+            corrupts: false,
             averages,
         });
         let work = |network| Work {

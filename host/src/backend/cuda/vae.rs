@@ -83,15 +83,16 @@ impl VaeNetworks {
         if let Some(Steps {
             batch: Size { count, side },
             contrast,
+            corrupts,
             ..
         }) = work.steps
         {
             let images = Shape::plane(side, side, 3);
             networks.fits(images)?;
             let mut arena = Arena::default();
-            // Where targets are others than the inputs, these are no views.
             let share = Share::most(count, ranks);
-            Step::new(&networks, &mut arena, share, share.count, images, contrast)?;
+            let views = if corrupts { 2 } else { 1 } * share.count;
+            Step::new(&networks, &mut arena, share, views, images, contrast)?;
             passes.push(arena);
         }
         Ok(Plan::new(&pack, work.steps, passes))
@@ -179,7 +180,7 @@ impl<'a> Targets<'a> {
     fn views(&self) -> usize {
         match self {
             Self::Others(Batch {
-                pixels: Pixels::Views(views),
+                pixels: Pixels::Views(views) | Pixels::Corrupted(views, ..),
                 ..
             }) => views.len(),
             _ => 0,

@@ -213,7 +213,7 @@ fn vae(of: &Reproduction<'_>) -> Result<Pace> {
         batch,
         side: settings.side,
         views: settings.views(),
-        form: pretrain::form(settings, &*vae),
+        form: vae.form(),
         seed: config.seed,
         streams: Drawing::MAIN,
     };

@@ -9,12 +9,13 @@ pub type Source = (&'static str, &'static str);
 pub const INSTRUCTIONS: Source = ("mma.cu", include_str!("mma.cu"));
 
 /// What every program has, in the order in which it is compiled.
-const ALWAYS: [Source; 10] = [
+const ALWAYS: [Source; 11] = [
     ("common.cu", include_str!("common.cu")),
     ("product.cu", include_str!("product.cu")),
     ("maps.cu", include_str!("maps.cu")),
     ("images.cu", include_str!("images.cu")),
     ("noise.cu", include_str!("noise.cu")),
+    ("corrupt.cu", include_str!("corrupt.cu")),
     ("norm.cu", include_str!("norm.cu")),
     ("pools.cu", include_str!("pools.cu")),
     ("losses.cu", include_str!("losses.cu")),
@@ -23,8 +24,9 @@ const ALWAYS: [Source; 10] = [
 ];
 
 /// The kernels that every program has.
-const NAMES: [&str; 47] = [
+const NAMES: [&str; 49] = [
     "adam",
+    "add_noise",
     "approach",
     "average_pool",
     "average_pool_backward",
@@ -44,6 +46,7 @@ const NAMES: [&str; 47] = [
     "gather_flat",
     "gather_square",
     "gather_tall",
+    "hide_patches",
     "max_pool",
     "max_pool_backward",
     "merge_moments",

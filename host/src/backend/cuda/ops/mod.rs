@@ -1,6 +1,7 @@
 //! The kernels' launches, one family a file: each function knows the geometry and checks that its
 //! spans are as long as the kernel takes them to be.
 
+mod corrupt;
 mod direct;
 mod divisor;
 pub mod images;

@@ -11,7 +11,7 @@ use crate::backend::cuda::memory::Span;
 const MADE: usize = 8;
 
 /// The kernel's `Stream`: key and nonce.
-fn words(stream: &Stream) -> [u32; 10] {
+pub(super) fn words(stream: &Stream) -> [u32; 10] {
     let mut words = [0; 10];
     let (key, nonce) = words.split_at_mut(8);
     for (word, bytes) in key.iter_mut().zip(stream.key.as_chunks().0) {

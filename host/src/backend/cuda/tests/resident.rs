@@ -195,6 +195,7 @@ fn images_give_way_to_what_needs_their_memory() -> Result<()> {
         steps: Some(Steps {
             batch: Size { count, side: SIDE },
             contrast: false,
+            corrupts: false,
             averages: false,
         }),
         answers: Size {
