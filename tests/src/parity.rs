@@ -110,6 +110,7 @@ macro_rules! parity_tests {
             steps_of_the_convolutional_classifier,
             steps_of_the_dense_classifier,
             steps_of_the_paper_classifier,
+            steps_that_move_large_layers,
             equal_runs_are_equal_to_the_bit,
             a_resumed_run_is_equal_to_the_bit,
         }
@@ -124,6 +125,7 @@ macro_rules! parity_tests {
             steps_of_the_convolutional_classifier,
             steps_of_the_dense_classifier,
             steps_of_the_paper_classifier,
+            steps_that_move_large_layers,
             frozen_layers_and_rates_of_layers,
             a_step_with_each_rule_and_clipping,
             twenty_steps_of_a_vae,
@@ -382,6 +384,35 @@ fn classifier_steps(
 /// The shallow VAE of `edge`.
 pub fn steps_of_the_shallow_vae(gpu: &dyn Backend) -> Result<()> {
     vae_steps(gpu, &EDGE.vae, [3, SIDE], OBJECTIVE)
+}
+
+/// The shallow VAE of `edge` by Adam without clipping: the weights of its linear layers are so many that
+/// a GPU moves them while it makes their gradient. With a limit that no norm reaches it makes all
+/// gradients first.
+pub fn steps_that_move_large_layers(gpu: &dyn Backend) -> Result<()> {
+    let [mut found, mut expected] = vaes(gpu, &EDGE.vae)?;
+    let [mut later, _] = vaes(gpu, &EDGE.vae)?;
+    let sizes = [3, SIDE, EDGE.vae.latent()];
+    let at_once = update(CALM_ADAMW);
+    let limited = Update {
+        clip_norm: Some(1e12),
+        ..at_once.clone()
+    };
+    let run = |vae: &mut dyn Vae, update, seed| step(vae, sizes, OBJECTIVE, update, seed);
+    let loss = run(&mut *found, &at_once, 1)?;
+    near_losses(loss, run(&mut *expected, &at_once, 1)?, tolerance(gpu))?;
+    match gpu.precision() {
+        Precision::F32 => near_learners(&*found, &*expected, TOLERANCE_OF_MANY)?,
+        _ => near_after_a_step(gpu, &*found, &*expected)?,
+    }
+    run(&mut *later, &limited, 1)?;
+    near_learners(&*found, &*later, 1e-6)?;
+    // By the weights and moments that those before have left.
+    for seed in [11, 21] {
+        let loss = run(&mut *found, &at_once, seed)?;
+        near_losses(loss, run(&mut *later, &limited, seed)?, TOLERANCE)?;
+    }
+    Ok(())
 }
 
 /// The deep VAE of `edge`, whose targets are shrunk, with views told apart and free bits.

@@ -36,6 +36,7 @@ fn these_comparisons_launch_every_kernel() -> Result<()> {
     parity::steps_of_the_paper_vae(&gpu)?;
     parity::steps_of_the_deep_vae_with_contrast(&gpu)?;
     parity::steps_of_the_dense_classifier(&gpu)?;
+    parity::steps_that_move_large_layers(&gpu)?;
     parity::a_step_with_each_rule_and_clipping(&gpu)?;
     parity::averages(&gpu)?;
     parity::steps_on_views(&gpu)?;

@@ -93,7 +93,8 @@ impl<N> Model<N> {
         let mut state = std::mem::take(&mut self.state);
         let result = self.pass(&self.values, arena, |memory| {
             let mut backward = Backward {
-                rates: &update.layer_rates,
+                update,
+                state: &mut state,
                 gradients: &gradients,
                 slots,
                 learned: Vec::new(),
@@ -102,7 +103,8 @@ impl<N> Model<N> {
             if !share.is_whole() {
                 memory.gpu.join()?;
             }
-            state.step(memory, &gradients, &backward.learned, update)?;
+            let learned = backward.learned;
+            state.step(memory, &gradients, &learned, update)?;
             Ok(result)
         });
         self.state = state;

@@ -1,7 +1,7 @@
 //! A sequence of layers: their tensors, where their values lie in a pass over a batch, and the
 //! launches of the pass.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use vae96::{Activation, Layer, Op, Shape};
 
 use super::memory::{Arena, Buffer, Slot, Span};
@@ -9,10 +9,11 @@ use super::ops::maps::{Map, Operands};
 use super::ops::norm::{Kept, Meeting, Norm, meeting};
 use super::ops::pools::Pool;
 use super::ops::{Columns, Gpu, MOMENTS};
+use super::optimiser::State;
 use super::pack::{Index, Pack};
 use super::share::Share;
-use crate::backend::LayerRates;
 use crate::backend::description::Described;
+use crate::backend::{LayerRates, Optimiser, Update};
 
 /// Layers, one after the other.
 #[derive(Clone, Debug)]
@@ -139,8 +140,10 @@ impl<'a> Memory<'a> {
 
 /// A backward pass: what it learns.
 pub struct Backward<'a> {
-    /// The factors of the layers' rates.
-    pub rates: &'a LayerRates,
+    /// How weights move.
+    pub update: &'a Update,
+    /// What the rules remember.
+    pub state: &'a mut State,
     /// The gradients of the model's tensors.
     pub gradients: &'a Buffer,
     /// The slots of gradients on their way.
@@ -150,6 +153,21 @@ pub struct Backward<'a> {
 }
 
 impl Backward<'_> {
+    /// The factors of the layers' rates.
+    pub fn rates(&self) -> &LayerRates {
+        &self.update.layer_rates
+    }
+
+    /// Whether a tensor may move before all gradients are there.
+    fn moves_at_once(&self, share: Share) -> bool {
+        let Update {
+            optimiser,
+            clip_norm,
+            ..
+        } = self.update;
+        share.is_whole() && clip_norm.is_none() && matches!(optimiser, Optimiser::AdamW { .. })
+    }
+
     fn learn(&mut self, index: Index, rate: f64) {
         if rate != 0.0 {
             self.learned.push((index, rate));
@@ -233,7 +251,7 @@ impl Network {
         gradient: Slot,
         to: Option<(Slot, bool)>,
     ) -> Result<()> {
-        let learns = |block: &Block| block.learns(backward.rates);
+        let learns = |block: &Block| block.learns(backward.rates());
         let first = match to {
             Some(_) => 0,
             None => match self.blocks.iter().position(learns) {
@@ -415,7 +433,7 @@ impl Block {
         let (Some(map), Some(tensors)) = (map, &self.tensors) else {
             return self.backward_without_weights(memory, frame, count, gradient, to);
         };
-        let rate = backward.rates.of(self.description.layer.name);
+        let rate = backward.rates().of(self.description.layer.name);
         let values = memory.at(gradient);
         let gradients = backward.gradients;
         let of = |index| gradients.at(memory.pack.get(index).slot);
@@ -442,9 +460,11 @@ impl Block {
                 }
             }
         }
-        if rate != 0.0 {
+        let factors = [memory.at(frame.from), values];
+        let at_once = map.moves_weights(gpu.precision()) && backward.moves_at_once(share);
+        if rate != 0.0 && !at_once {
             let operands = Operands {
-                factors: [memory.at(frame.from), values],
+                factors,
                 out: of(tensors.weight),
                 add: false,
                 scratch,
@@ -454,18 +474,24 @@ impl Block {
             add_up(share, of(tensors.weight))?;
             backward.learn(tensors.weight, rate);
         }
-        let Some((to, add)) = to else {
-            return Ok(gradient);
-        };
-        let operands = Operands {
-            factors: [values, memory.tensor(tensors.weight)],
-            out: memory.at(to),
-            add,
-            scratch,
-            moments: None,
-        };
-        map.input_gradient(gpu, operands)?;
-        Ok(to)
+        if let Some((to, add)) = to {
+            let operands = Operands {
+                factors: [values, memory.tensor(tensors.weight)],
+                out: memory.at(to),
+                add,
+                scratch,
+                moments: None,
+            };
+            map.input_gradient(gpu, operands)?;
+        }
+        // The input's gradient is by the weights as they were.
+        if rate != 0.0 && at_once {
+            let (weight, update) = (tensors.weight, backward.update);
+            let moving = backward.state.moving(memory, weight, rate, update)?;
+            let moving = moving.context("no rule that moves weights at once")?;
+            map.move_weights(gpu, factors, moving)?;
+        }
+        Ok(to.map_or(gradient, |(to, _)| to))
     }
 
     fn backward_without_weights(

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::memory::Buffer;
 use super::network::Memory;
 use super::ops::Gpu;
-use super::ops::optimiser::{Adam, Move, Moved, norm_scratch};
+use super::ops::optimiser::{Adam, Move, Moved, Moving, norm_scratch};
 use super::pack::{Index, Pack};
 use crate::backend::checks;
 use crate::backend::{Optimiser, Tensor, Update, Weights};
@@ -48,12 +48,78 @@ impl Moments {
     }
 }
 
+/// How a tensor moves whose layer has that factor of the rate.
+fn a_move(memory: Memory, index: Index, factor: f64, update: &Update) -> Move {
+    let variable = memory.pack.get(index);
+    let rate = factor * update.rate;
+    let decay = match variable.decays {
+        true => rate * update.weight_decay,
+        false => 0.0,
+    };
+    Move {
+        slot: variable.slot,
+        keep: (1.0 - decay) as f32,
+        rate,
+    }
+}
+
 /// Values of scratch memory that a step needs: the clipping's scale, and parts of the norm.
 pub fn scratch(pack: &Pack) -> usize {
     2 + norm_scratch(pack.iter().map(|(_, variable)| variable.slot.len))
 }
 
 impl State {
+    /// The moments of all tensors, once there are any.
+    fn moments(&mut self, memory: Memory) -> Result<&Moments> {
+        let moments = match self.moments.take() {
+            Some(moments) => moments,
+            None => Moments::new(memory.gpu, memory.pack)?,
+        };
+        Ok(self.moments.insert(moments))
+    }
+
+    /// Which step of a tensor by Adam the next one is, from 1; what another rule has left of its
+    /// moments is forgotten.
+    fn next_step(&mut self, memory: Memory, index: Index) -> Result<u64> {
+        let before = match self.rules.get(&index) {
+            Some(Rule::Adam { steps }) => *steps,
+            Some(Rule::Sgd) => {
+                let slot = memory.pack.get(index).slot;
+                let Moments { first, second } = self.moments(memory)?;
+                memory.gpu.fill(first.at(slot), 0.0)?;
+                memory.gpu.fill(second.at(slot), 0.0)?;
+                0
+            }
+            None => 0,
+        };
+        Ok(before + 1)
+    }
+
+    /// How a tensor moves by a gradient that nobody keeps; its step is counted.
+    pub fn moving<'a>(
+        &'a mut self,
+        memory: Memory<'a>,
+        index: Index,
+        factor: f64,
+        update: &Update,
+    ) -> Result<Option<Moving<'a>>> {
+        let Optimiser::AdamW { betas, epsilon } = update.optimiser else {
+            return Ok(None);
+        };
+        let steps = self.next_step(memory, index)?;
+        self.rules.insert(index, Rule::Adam { steps });
+        let Move { slot, keep, rate } = a_move(memory, index, factor, update);
+        let Moments { first, second } = self.moments(memory)?;
+        Ok(Some(Moving {
+            values: memory.values.at(slot),
+            moments: [first.at(slot), second.at(slot)],
+            keep,
+            rate,
+            steps,
+            rule: Adam { betas, epsilon },
+        }))
+    }
+
     /// Moves each tensor that got a gradient, at its own rate.
     pub fn step(
         &mut self,
@@ -64,19 +130,7 @@ impl State {
     ) -> Result<()> {
         let gpu = memory.gpu;
         let moves: Vec<_> = (learned.iter())
-            .map(|&(index, factor)| {
-                let variable = memory.pack.get(index);
-                let rate = factor * update.rate;
-                let decay = match variable.decays {
-                    true => rate * update.weight_decay,
-                    false => 0.0,
-                };
-                Move {
-                    slot: variable.slot,
-                    keep: (1.0 - decay) as f32,
-                    rate,
-                }
-            })
+            .map(|&(index, factor)| a_move(memory, index, factor, update))
             .collect();
         let gradients = gradients.whole();
         let scale = match update.clip_norm {
@@ -95,39 +149,28 @@ impl State {
             gradients,
             scale,
         };
-        let moments = match self.moments.take() {
-            Some(moments) => moments,
-            None => Moments::new(gpu, memory.pack)?,
-        };
-        let Moments { first, second } = self.moments.insert(moments);
-        let both = [first.whole(), second.whole()];
         match update.optimiser {
             Optimiser::AdamW { betas, epsilon } => {
                 let mut steps = Vec::with_capacity(moves.len());
                 for (&(index, _), &step) in learned.iter().zip(&moves) {
-                    let before = match self.rules.get(&index) {
-                        Some(Rule::Adam { steps }) => *steps,
-                        Some(Rule::Sgd) => {
-                            gpu.fill(first.at(step.slot), 0.0)?;
-                            gpu.fill(second.at(step.slot), 0.0)?;
-                            0
-                        }
-                        None => 0,
-                    };
-                    steps.push((step, before + 1));
+                    steps.push((step, self.next_step(memory, index)?));
                 }
+                let Moments { first, second } = self.moments(memory)?;
+                let both = [first.whole(), second.whole()];
                 gpu.adam(moved, both, &steps, Adam { betas, epsilon })?;
                 let rules = (learned.iter().zip(steps))
                     .map(|(&(index, _), (_, steps))| (index, Rule::Adam { steps }));
                 self.rules.extend(rules);
             }
             Optimiser::Sgd { momentum } => {
-                for (index, _) in learned {
-                    if let Some(Rule::Adam { .. }) = self.rules.get(index) {
-                        gpu.fill(first.at(memory.pack.get(*index).slot), 0.0)?;
+                for &(index, _) in learned {
+                    if let Some(Rule::Adam { .. }) = self.rules.get(&index) {
+                        let slot = memory.pack.get(index).slot;
+                        gpu.fill(self.moments(memory)?.first.at(slot), 0.0)?;
                     }
                 }
-                gpu.sgd(moved, both[0], &moves, momentum)?;
+                let velocity = self.moments(memory)?.first.whole();
+                gpu.sgd(moved, velocity, &moves, momentum)?;
                 let rules = learned.iter().map(|&(index, _)| (index, Rule::Sgd));
                 self.rules.extend(rules);
             }

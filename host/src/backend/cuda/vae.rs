@@ -545,7 +545,7 @@ impl Step {
 
 impl Wanted {
     fn new(networks: &VaeNetworks, backward: &Backward) -> Self {
-        let learns = |network: &Network| network.learns(backward.rates);
+        let learns = |network: &Network| network.learns(backward.rates());
         let encoded = learns(&networks.encoder);
         let features = encoded || learns(&networks.bottleneck);
         let mean = features || learns(&networks.mean);

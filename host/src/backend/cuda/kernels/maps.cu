@@ -86,11 +86,9 @@ __device__ inline Quad quad_of_row(const float *from, bool inside, int place, in
 }
 
 // Results that lie row by row.
-struct Rows {
+struct Rows : Written {
     float *values;
     int columns;
-    bool pairs;
-    int add;
     Moments *moments;
 
     __device__ float *row(int row) const { return values + (long long)row * columns; }
@@ -173,8 +171,9 @@ __device__ void gather(const Windows &windows, const float *plane, const float *
     const Place place(columns_first(whole));
     const Seen left = {windows, plane, first_whole(whole)};
     const Kernels right = {windows, weights, second_whole(whole)};
-    const Rows to = {out + (long long)blockIdx.z * rows * columns, columns,
-                     pairs_whole(whole), add,
+    const Rows to = {{pairs_whole(whole), add},
+                     out + (long long)blockIdx.z * rows * columns,
+                     columns,
                      moments ? moments + (long long)place.row * columns : nullptr};
     tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns,
                               windows.kernel * windows.run.value, blockIdx.z, parts);
@@ -252,12 +251,10 @@ struct Weights {
 };
 
 // Results that lie at the pixels of a phase.
-struct Pixels {
+struct Pixels : Written {
     const Windows &windows;
     float *plane;
     const Phase &rows, &columns;
-    bool pairs;
-    int add;
     Moments *moments;
 
     __device__ float *row(int pixel) const {
@@ -295,7 +292,8 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
     const Seeing left = {windows, grid, first_whole(whole), vertical, horizontal};
     const Weights right = {windows, weights, second_whole(whole), vertical, horizontal};
     float *to = out + (long long)part * windows.count * windows.plane();
-    const Pixels pixels = {windows, to, vertical, horizontal, pairs_whole(whole), add, moments};
+    const Pixels pixels = {
+        {pairs_whole(whole), add}, windows, to, vertical, horizontal, moments};
     tile<Unit, ROWS, COLUMNS>(left, right, pixels, place, rows, columns,
                               vertical.taps * horizontal.run.value, part, parts);
 }
@@ -333,12 +331,10 @@ struct Sights {
     }
 };
 
-// Results that are weights: a row for each channel of the grid, in it run by run.
-struct Runs {
+// Results that are weights, or their gradients: a row for each channel of the grid, in it run by run.
+template <class Put> struct Runs : Put {
     const Windows &windows;
     float *weights;
-    bool pairs;
-    int add;
     Moments *moments;
 
     __device__ float *row(int channel) const {
@@ -351,17 +347,32 @@ struct Runs {
     }
 };
 
+template <class Unit, int ROWS, int COLUMNS, class Put>
+__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const float *plane,
+                         const float *grid, int whole, int parts) {
+    const Results left = {windows, grid, second_whole(whole)};
+    const Sights right = {{windows, plane, first_whole(whole)}};
+    tile<Unit, ROWS, COLUMNS>(left, right, to, Place(columns_first(whole)), windows.grid_channels,
+                              windows.kernel * windows.run.value,
+                              windows.count * windows.places.value, blockIdx.z, parts);
+}
+
 template <class Unit, int ROWS, int COLUMNS>
 __device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out,
                       int whole, int parts, int add, Moments *) {
     const int rows = windows.grid_channels, seen = windows.kernel * windows.seen();
-    const Results left = {windows, grid, second_whole(whole)};
-    const Sights right = {{windows, plane, first_whole(whole)}};
-    const Runs to = {windows, out + (long long)blockIdx.z * rows * seen, pairs_whole(whole), add,
-                     nullptr};
-    tile<Unit, ROWS, COLUMNS>(left, right, to, Place(columns_first(whole)), rows,
-                              windows.kernel * windows.run.value,
-                              windows.count * windows.places.value, blockIdx.z, parts);
+    float *const part = out + (long long)blockIdx.z * rows * seen;
+    const Runs<Written> to = {{pairs_whole(whole), add}, windows, part, nullptr};
+    weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, parts);
+}
+
+// The weights' gradient, which moves them at once.
+template <class Unit, int ROWS, int COLUMNS>
+__device__ void move(const Windows &windows, const float *plane, const float *grid, float *weights,
+                     float *mean, float *square, const Adam &adam, int whole) {
+    const Moving put = {pairs_whole(whole), weights, mean, square, adam};
+    const Runs<Moving> to = {put, windows, weights, nullptr};
+    weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, 1);
 }
 
 // Each in three shapes of tile: results with few columns, neither, with few rows. Two blocks at a
@@ -372,6 +383,12 @@ __device__ void weigh(const Windows &windows, const float *plane, const float *g
                float *out, int whole, int parts, int add, Moments *moments) {                      \
         name<unit, rows, columns>(windows, first, second, out, whole, parts, add, moments);        \
     }
+#define MOVE(kernel, unit)                                                                         \
+    KERNEL __launch_bounds__(THREADS, 2)                                                           \
+        kernel(const __grid_constant__ Windows windows, const float *plane, const float *grid,     \
+               float *weights, float *mean, float *square, Adam adam, int whole) {                 \
+        move<unit, 128, 64>(windows, plane, grid, weights, mean, square, adam, whole);             \
+    }
 #define MAPS(name, kernel, unit)                                                                   \
     MAP(name, kernel##_tall, unit, 256, 16)                                                        \
     MAP(name, kernel##_square, unit, 128, 64)                                                      \
@@ -380,3 +397,4 @@ __device__ void weigh(const Windows &windows, const float *plane, const float *g
 MAPS(gather, gather, Fma)
 MAPS(scatter, scatter, Fma)
 MAPS(weigh, weigh, Fma)
+MOVE(move_square, Fma)

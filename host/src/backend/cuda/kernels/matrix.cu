@@ -137,3 +137,4 @@ struct Mma {
 MAPS(gather, gather_mma, Mma)
 MAPS(scatter, scatter_mma, Mma)
 MAPS(weigh, weigh_mma, Mma)
+MOVE(move_mma_square, Mma)

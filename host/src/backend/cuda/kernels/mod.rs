@@ -9,8 +9,9 @@ pub type Source = (&'static str, &'static str);
 pub const INSTRUCTIONS: Source = ("mma.cu", include_str!("mma.cu"));
 
 /// What every program has, in the order in which it is compiled.
-const ALWAYS: [Source; 11] = [
+const ALWAYS: [Source; 12] = [
     ("common.cu", include_str!("common.cu")),
+    ("adam.cu", include_str!("adam.cu")),
     ("product.cu", include_str!("product.cu")),
     ("maps.cu", include_str!("maps.cu")),
     ("images.cu", include_str!("images.cu")),
@@ -24,7 +25,7 @@ const ALWAYS: [Source; 11] = [
 ];
 
 /// The kernels that every program has.
-const NAMES: [&str; 49] = [
+const NAMES: [&str; 50] = [
     "adam",
     "add_noise",
     "approach",
@@ -52,6 +53,7 @@ const NAMES: [&str; 49] = [
     "merge_moments",
     "moments",
     "moments_parts",
+    "move_square",
     "norm_backward",
     "norm_gradients",
     "norm_parts",
@@ -91,10 +93,11 @@ const DIRECT_NAMES: [&str; 10] = [
 ];
 
 /// Those of layers on matrix cores.
-const MATRIX_NAMES: [&str; 9] = [
+const MATRIX_NAMES: [&str; 10] = [
     "gather_mma_flat",
     "gather_mma_square",
     "gather_mma_tall",
+    "move_mma_square",
     "scatter_mma_flat",
     "scatter_mma_square",
     "scatter_mma_tall",

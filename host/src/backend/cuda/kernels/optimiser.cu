@@ -63,21 +63,21 @@ KERNEL clip(const double *parts, int count, double limit, float *scale) {
     }
 }
 
-// Adam (Kingma and Ba, 2015), the decay apart from the gradient (Loshchilov and Hutter, 2019).
+// Adam, whose numbers are those of all tensors but for a segment's own.
 KERNEL adam(Segments segments, float *values, const float *gradient, float *mean, float *square,
-            const float *clip_scale, float beta1, float beta2, float rest1, float rest2,
-            float epsilon) {
+            const float *clip_scale, Adam numbers) {
     const float scale = clip_scale ? *clip_scale : 1.0f;
     const Stretch stretch(segments);
+    numbers.keep = stretch.keep;
+    numbers.rate = stretch.rate;
+    numbers.root = stretch.root;
 #pragma unroll 4
     for (int i = stretch.begin + threadIdx.x; i < stretch.end; i += THREADS) {
-        const float g = gradient[i] * scale;
-        const float m = beta1 * mean[i] + rest1 * g;
-        const float v = beta2 * square[i] + rest2 * g * g;
+        float value = values[i], m = mean[i], v = square[i];
+        numbers.move(value, gradient[i] * scale, m, v);
         mean[i] = m;
         square[i] = v;
-        values[i] =
-            values[i] * stretch.keep - stretch.rate * m / (sqrtf(v) / stretch.root + epsilon);
+        values[i] = value;
     }
 }
 

@@ -2,7 +2,7 @@
 // Σ left(row, k) · right(column, k) over part `part` of `parts` of the depth, panel by panel.
 //
 // Factors and results lie as their types say (`maps.cu` has them). A result knows where it goes, if
-// anywhere, whether it is added to what is there, and where the moments of the tile's columns go. A
+// anywhere, what becomes of it there, and where the moments of the tile's columns go. A
 // factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the four
 // values, neighbours in memory, that begin where the two meet: they are ALONG_DEPTH or across the
 // lines.
@@ -120,6 +120,101 @@ template <class Share> __device__ inline void fetch(Share &share, int begin, int
     }
 }
 
+// What becomes of a row's results, two of which are neighbours each; those whose place is −1 are none.
+// `pairs` can be written at once. They are written down, or added to what is there.
+struct Written {
+    bool pairs;
+    int add;
+
+    template <int COUNT>
+    __device__ void put(float *row, const int (&places)[COUNT],
+                        const float (&values)[COUNT]) const {
+#pragma unroll
+        for (int i = 0; i < COUNT; i += 2) {
+            float pair[2] = {values[i], values[i + 1]};
+            if (pairs && places[i] >= 0) {
+                float2 *const both = (float2 *)(row + places[i]);
+                if (add) {
+                    pair[0] += both->x;
+                    pair[1] += both->y;
+                }
+                *both = {pair[0], pair[1]};
+            } else if (!pairs) {
+#pragma unroll
+                for (int one = 0; one < 2; ++one) {
+                    if (places[i + one] >= 0) {
+                        float &single = row[places[i + one]];
+                        single = add ? single + pair[one] : pair[one];
+                    }
+                }
+            }
+        }
+    }
+};
+
+// They are gradients by which Adam moves what is there, and go nowhere else.
+struct Moving {
+    bool pairs;
+    // The first value, and its moments.
+    float *values, *mean, *square;
+    Adam adam;
+
+    template <int COUNT>
+    __device__ void put(float *row, const int (&places)[COUNT],
+                        const float (&gradients)[COUNT]) const {
+        if (pairs) {
+            move<2>(row - values, places, gradients);
+        } else {
+            move<1>(row - values, places, gradients);
+        }
+    }
+
+    // VALUES at once. All is read before anything is written, so that no read waits for another.
+    template <int VALUES, int COUNT>
+    __device__ void move(long long row, const int (&places)[COUNT],
+                         const float (&gradients)[COUNT]) const {
+        float w[COUNT], m[COUNT], v[COUNT];
+#pragma unroll
+        for (int i = 0; i < COUNT; i += VALUES) {
+            if (places[i] >= 0) {
+                const long long place = row + places[i];
+                get<VALUES>(w + i, values + place);
+                get<VALUES>(m + i, mean + place);
+                get<VALUES>(v + i, square + place);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < COUNT; i += VALUES) {
+            if (places[i] >= 0) {
+#pragma unroll
+                for (int one = i; one < i + VALUES; ++one) {
+                    adam.move(w[one], gradients[one], m[one], v[one]);
+                }
+                const long long place = row + places[i];
+                set<VALUES>(values + place, w + i);
+                set<VALUES>(mean + place, m + i);
+                set<VALUES>(square + place, v + i);
+            }
+        }
+    }
+    template <int VALUES> static __device__ void get(float *to, const float *from) {
+        if constexpr (VALUES == 2) {
+            const float2 pair = *(const float2 *)from;
+            to[0] = pair.x;
+            to[1] = pair.y;
+        } else {
+            *to = *from;
+        }
+    }
+    template <int VALUES> static __device__ void set(float *to, const float *from) {
+        if constexpr (VALUES == 2) {
+            *(float2 *)to = {from[0], from[1]};
+        } else {
+            *to = *from;
+        }
+    }
+};
+
 // Ends a tile: writes its results, and the moments of its columns where they are asked for, summed
 // about the first row, so that nothing is lost where a mean is far from zero. A thread has results
 // in HELD rows and OWN columns, two of which are neighbours each; GROUPS threads share the results
@@ -141,27 +236,12 @@ __device__ void finish_tile(const Results &results, const Out &out, Place place,
         if (row >= rows) {
             continue;
         }
-        float *const to = out.row(row);
+        float values[Results::OWN];
 #pragma unroll
-        for (int own = 0; own < Results::OWN; own += 2) {
-            float pair[2] = {results.value(held, own), results.value(held, own + 1)};
-            if (out.pairs && places[own] >= 0) {
-                float2 *const both = (float2 *)(to + places[own]);
-                if (out.add) {
-                    pair[0] += both->x;
-                    pair[1] += both->y;
-                }
-                *both = {pair[0], pair[1]};
-            } else if (!out.pairs) {
-#pragma unroll
-                for (int one = 0; one < 2; ++one) {
-                    if (places[own + one] >= 0) {
-                        float &single = to[places[own + one]];
-                        single = out.add ? single + pair[one] : pair[one];
-                    }
-                }
-            }
+        for (int own = 0; own < Results::OWN; ++own) {
+            values[own] = results.value(held, own);
         }
+        out.put(out.row(row), places, values);
     }
     if (!out.moments) {
         return;

@@ -5,6 +5,7 @@ use vae96::{Op, Shape, Window};
 
 use super::direct::Direct;
 use super::divisor::Divisor;
+use super::optimiser::Moving;
 use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
@@ -65,6 +66,9 @@ const DEPTH: usize = 16;
 
 /// Blocks that keep a large GPU busy.
 const ENOUGH_BLOCKS: usize = 256;
+
+/// Weights of which it is worth a kernel of its own to keep the gradient from memory.
+const LARGE: usize = 1 << 20;
 
 /// The greatest stride, as the kernels have it.
 const MOST_PHASES: usize = 4;
@@ -340,14 +344,7 @@ impl Map {
         let to = if parts == 1 { out } else { scratch };
         let [first, second] = factors.map(Argument::from);
         let windows = self.windows()?;
-        // Along the axis of more tiles last: what blocks at the same time share stays in the cache.
-        let [down, across, deep] = grid;
-        let columns_first = across > 1 && down > across && down < FEWER_BLOCKS;
-        let grid = match columns_first {
-            true => [across, down, deep],
-            false => grid,
-        };
-        let whole = self.whole(product, factors, to) | i32::from(columns_first) << 3;
+        let (grid, whole) = self.placed(product, grid, factors, to);
         let added = (add && parts == 1).into();
         let matrix = !self.exact && gpu.precision() != Precision::F32;
         gpu.launch(
@@ -369,6 +366,73 @@ impl Map {
             gpu.sum_parts(scratch, parts, out, add)?;
         }
         Ok(())
+    }
+
+    /// Whether [`move_weights`](Self::move_weights) can be asked for in place of the weights'
+    /// gradient, and gains by it.
+    pub fn moves_weights(&self, precision: Precision) -> bool {
+        let Tiling { shape, parts, .. } = self.tiling(Product::Weigh);
+        let (weights, _) = self.sizes(Product::Weigh);
+        let tiled = Direct::new(self, Product::Weigh, precision).is_none();
+        weights >= LARGE && shape == TileShape::Square && parts == 1 && tiled
+    }
+
+    /// Moves the weights by their gradient, from inputs and the gradient of the outputs: it never
+    /// goes to memory.
+    pub fn move_weights(&self, gpu: &Gpu, mut factors: [Span; 2], moving: Moving) -> Result<()> {
+        assert!(self.moves_weights(gpu.precision()));
+        if self.transposed {
+            factors.reverse();
+        }
+        let (weights, _) = self.sizes(Product::Weigh);
+        super::check(factors[0], self.count * self.plane.len());
+        super::check(factors[1], self.count * self.grid.len());
+        let [mean, square] = moving.moments;
+        for span in [moving.values, mean, square] {
+            super::check(span, weights);
+        }
+        let windows = self.windows()?;
+        let Tiling { grid, .. } = self.tiling(Product::Weigh);
+        let (grid, whole) = self.placed(Product::Weigh, grid, factors, moving.values);
+        let kernel = match self.exact || gpu.precision() == Precision::F32 {
+            true => "move_square",
+            false => "move_mma_square",
+        };
+        let [first, second] = factors.map(Argument::from);
+        gpu.launch(
+            kernel,
+            grid,
+            [super::THREADS, 1, 1],
+            &[
+                Argument::words(&windows),
+                first,
+                second,
+                moving.values.into(),
+                mean.into(),
+                square.into(),
+                Argument::value(moving.numbers()),
+                whole.into(),
+            ],
+        )
+    }
+
+    /// The blocks of a product, and how its values are read and written.
+    fn placed(
+        &self,
+        product: Product,
+        grid: [usize; 3],
+        factors: [Span; 2],
+        out: Span,
+    ) -> ([usize; 3], i32) {
+        // Along the axis of more tiles last: what blocks at the same time share stays in the cache.
+        let [down, across, deep] = grid;
+        let columns_first = across > 1 && down > across && down < FEWER_BLOCKS;
+        let grid = match columns_first {
+            true => [across, down, deep],
+            false => grid,
+        };
+        let whole = self.whole(product, factors, out) | i32::from(columns_first) << 3;
+        (grid, whole)
     }
 
     /// Which of a product's factors lie so that quads of them can be read at once, and whether pairs

@@ -47,6 +47,48 @@ pub struct Adam {
     pub epsilon: f64,
 }
 
+/// A tensor that moves by Adam while its gradient is made.
+#[derive(Clone, Copy)]
+pub struct Moving<'a> {
+    /// The values.
+    pub values: Span<'a>,
+    /// Their moments.
+    pub moments: [Span<'a>; 2],
+    /// What decay leaves of the values.
+    pub keep: f32,
+    /// Learning rate.
+    pub rate: f64,
+    /// Which step of the tensor it is, from 1.
+    pub steps: u64,
+    /// The rule.
+    pub rule: Adam,
+}
+
+impl Moving<'_> {
+    /// The kernels' `Adam`.
+    pub(super) fn numbers(&self) -> [f32; 8] {
+        let [rate, root] = self.rule.corrected(self.rate, self.steps);
+        self.rule.numbers([self.keep, rate, root])
+    }
+}
+
+impl Adam {
+    /// A rate, and what the root of the second moment is divided by, at that step of a tensor.
+    fn corrected(&self, rate: f64, steps: u64) -> [f32; 2] {
+        let correction = self.betas.map(|beta| 1.0 - beta.powf(steps as f64));
+        [(rate / correction[0]) as f32, correction[1].sqrt() as f32]
+    }
+
+    /// The kernels' `Adam`, whose first numbers are a tensor's own.
+    fn numbers(&self, own: [f32; 3]) -> [f32; 8] {
+        let [keep, rate, root] = own;
+        let [beta1, beta2] = self.betas.map(|beta| beta as f32);
+        let [rest1, rest2] = self.betas.map(|beta| (1.0 - beta) as f32);
+        let epsilon = self.epsilon as f32;
+        [keep, rate, root, beta1, beta2, rest1, rest2, epsilon]
+    }
+}
+
 /// The kernels' `Segments`.
 struct Segments {
     words: Vec<i32>,
@@ -126,20 +168,20 @@ impl Gpu {
         rule: Adam,
     ) -> Result<()> {
         let segment = |&(step, steps): &(Move, u64)| {
-            let correction = rule.betas.map(|beta| 1.0 - beta.powf(steps as f64));
+            let [rate, root] = rule.corrected(step.rate, steps);
             Segment {
                 slot: step.slot,
                 keep: step.keep,
-                rate: (step.rate / correction[0]) as f32,
-                root: correction[1].sqrt() as f32,
+                rate,
+                root,
             }
         };
         let segments: Vec<_> = moves.iter().map(segment).collect();
         for span in [moved.gradients, mean, square] {
             check(span, moved.values.len());
         }
-        let [beta1, beta2] = rule.betas.map(|beta| beta as f32);
-        let [rest1, rest2] = rule.betas.map(|beta| (1.0 - beta) as f32);
+        // Each segment has its own.
+        let numbers = Argument::value(rule.numbers([0.0; 3]));
         self.each_segment("adam", moved.values, &segments, MOVED, |_| {
             vec![
                 moved.values.into(),
@@ -147,11 +189,7 @@ impl Gpu {
                 mean.into(),
                 square.into(),
                 moved.scale.into(),
-                beta1.into(),
-                beta2.into(),
-                rest1.into(),
-                rest2.into(),
-                (rule.epsilon as f32).into(),
+                numbers,
             ]
         })
     }
