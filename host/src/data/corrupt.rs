@@ -18,8 +18,9 @@ impl Corruption {
         (self.noise * 12f64.sqrt()) as f32
     }
 
-    /// The images of training step `step`, corrupted. Of views it is told, for a machine that makes
-    /// their values to do the same.
+    /// The images of training step `step`, corrupted: first each value gets its noise, by 24 bits of
+    /// a word, then each patch is hidden or not, by 64 bits. Each image has a stream of its own. Of
+    /// views it is told, for a machine that makes their values to do the same.
     pub fn apply(&self, batch: &Batch, seed: u64, step: u64) -> Batch {
         let side = batch.side;
         let first = stream(seed, Purpose::Corruption, step, 0);
@@ -30,6 +31,7 @@ impl Corruption {
                 images.for_each(|(index, image)| self.corrupt(image, side, first.numbered(index)));
                 Pixels::Values(values)
             }
+            // What has been told of them before is forgotten.
             Pixels::Views(views) | Pixels::Corrupted(views, ..) => {
                 Pixels::Corrupted(views.clone(), *self, first)
             }

@@ -177,6 +177,10 @@ impl Machine for Emulator {
     }
 
     unsafe fn free(&self, address: u64) {
+        // As a GPU waits for them.
+        if !std::thread::panicking() {
+            self.join().ok();
+        }
         let lines = self.memory.borrow_mut().remove(&address);
         let guards = lines.and_then(|lines| Some((*lines.first()?, *lines.last()?)));
         if !std::thread::panicking() {

@@ -1,4 +1,5 @@
-//! The GPU itself, through its driver: one stream, on which all work is done in its order.
+//! The GPU itself, through its driver: one stream, on which all work is done in its order, and in a group
+//! another for sums beside it.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -36,6 +37,8 @@ const OLDEST_GRAPHS: c_int = 12_000;
 
 /// A GPU.
 pub struct Device {
+    /// It goes first: a sum that never ends would be waited for.
+    team: Option<Team>,
     staging: Staging,
     stream: Arc<CudaStream>,
     functions: HashMap<&'static str, CudaFunction>,
@@ -43,18 +46,15 @@ pub struct Device {
     precision: Precision,
     number: usize,
     model: String,
-    team: Option<Team>,
 }
 
-/// What joins a GPU to others.
+/// What joins a GPU to others. Sums wait for each other, as those of one communicator must.
 struct Team {
-    /// For sums that later work waits for.
-    along: Communicator,
-    /// For sums beside it, on a stream of their own.
-    beside: Communicator,
-    stream: Arc<CudaStream>,
-    /// Whether there may be sums on that stream for which the other has not waited yet.
-    apart: Cell<bool>,
+    communicator: Communicator,
+    /// The stream of sums beside other work.
+    beside: Arc<CudaStream>,
+    /// Whether there may be sums on it that the GPU's own stream has not waited for.
+    unjoined: Cell<bool>,
 }
 
 impl Device {
@@ -84,6 +84,7 @@ impl Device {
         let precision = supported(&model, (major, minor), precision)?;
         let functions = load(&context, &format!("sm_{major}{minor}"), precision, driver)?;
         Ok(Self {
+            team: None,
             staging: Staging::default(),
             stream: context.new_stream()?,
             functions,
@@ -91,19 +92,18 @@ impl Device {
             precision,
             number: ordinal,
             model,
-            team: None,
         })
     }
 
-    /// The same GPU in a group, of whose two sets of communicators it has one each. All of the group
-    /// launch their sums in one order, so that those of both sets may run at the same time.
-    pub fn joined(self, along: Communicator, beside: Communicator) -> Result<Self> {
-        let stream = self.stream.context().new_stream()?;
+    /// The same GPU in a group.
+    ///
+    /// # Errors
+    /// Where it has no stream for the group's sums.
+    pub fn joined(self, communicator: Communicator) -> Result<Self> {
         let team = Team {
-            along,
-            beside,
-            stream,
-            apart: Cell::new(false),
+            communicator,
+            beside: self.stream.context().new_stream()?,
+            unjoined: Cell::new(false),
         };
         Ok(Self {
             team: Some(team),
@@ -266,7 +266,8 @@ impl Machine for Device {
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
         let address = if self.asynchronous() {
-            // SAFETY: the stream is alive, and all work on this memory is done on it. Its content
+            // SAFETY: the stream is alive, and all work on this memory is done on it, or joined before
+            // it is given back. Its content
             // is anything, which is what is promised.
             unsafe { result::malloc_async(self.stream.cu_stream(), bytes) }
         } else {
@@ -290,7 +291,10 @@ impl Machine for Device {
     }
 
     unsafe fn free(&self, address: u64) {
-        self.join().ok();
+        if self.join().is_err() {
+            // Sums may still go on there: it is not given back.
+            return;
+        }
         let freed = if self.asynchronous() {
             // SAFETY: the caller's promise; it was allocated on this stream.
             unsafe { result::free_async(address, self.stream.cu_stream()) }
@@ -340,23 +344,30 @@ impl Machine for Device {
     }
 
     unsafe fn reduce(&self, address: u64, len: usize, number: Number) -> Result<()> {
+        self.join()?;
+        let stream = self.stream.cu_stream();
         // SAFETY: the caller's promise of the address; memory is given back on this stream, so after
         // the sum.
-        unsafe { (self.team()?.along).reduce(address, len, number, self.stream.cu_stream()) }
+        unsafe { (self.team()?.communicator).reduce(address, len, number, stream) }
     }
 
     unsafe fn reduce_beside(&self, address: u64, len: usize) -> Result<()> {
         let team = self.team()?;
-        (team.stream.join(&self.stream)).map_err(|error| refusal("does not fork work", error))?;
-        team.apart.set(true);
+        (team.beside.join(&self.stream)).map_err(|error| refusal("does not fork work", error))?;
+        team.unjoined.set(true);
+        let stream = team.beside.cu_stream();
         // SAFETY: the caller's promise of the address; memory is given back after `join`.
-        unsafe { (team.beside).reduce(address, len, Number::Float, team.stream.cu_stream()) }
+        unsafe { (team.communicator).reduce(address, len, Number::Float, stream) }
     }
 
     fn join(&self) -> Result<()> {
         match &self.team {
-            Some(team) if team.apart.replace(false) => (self.stream.join(&team.stream))
-                .map_err(|error| refusal("does not join work", error)),
+            Some(team) if team.unjoined.get() => {
+                (self.stream.join(&team.beside))
+                    .map_err(|error| refusal("does not join work", error))?;
+                team.unjoined.set(false);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -80,8 +80,8 @@ pub trait Machine {
     /// So many bytes must lie within one piece of allocated memory.
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
 
-    /// Asks for a kernel. It starts at the latest when a copy or the room is asked for, memory is
-    /// given back, or [`flush`](Self::flush) is called; that it cannot start may be an error of the
+    /// Asks for a kernel. It starts at the latest when a copy, a sum, a join or the room is asked for,
+    /// memory is given back, or [`flush`](Self::flush) is called; that it cannot start may be an error of the
     /// next of these.
     ///
     /// # Safety

@@ -75,8 +75,9 @@ impl<N> Model<N> {
     }
 
     /// Runs a step of training on a share of a batch: `run` leaves the gradients of what it learns,
-    /// and gives what becomes of the step; then the weights move. The machine has begun when this is
-    /// back.
+    /// and gives what becomes of the step; then the weights move, but for those that have moved while
+    /// their gradient was made. The machine has begun when this is back. After an error the learner is
+    /// of no use.
     pub fn step<T>(
         &mut self,
         share: Share,
@@ -99,10 +100,11 @@ impl<N> Model<N> {
                 slots,
                 learned: Vec::new(),
             };
-            let result = run(&self.networks, memory, &mut backward)?;
+            let result = run(&self.networks, memory, &mut backward);
             if !share.is_whole() {
                 memory.gpu.join()?;
             }
+            let result = result?;
             let learned = backward.learned;
             state.step(memory, &gradients, &learned, update)?;
             Ok(result)

@@ -54,7 +54,7 @@ impl Nccl {
                  {NAME} in the library path; --device cuda:N trains on one GPU without it"
             )
         })?;
-        // SAFETY: the types are those of NCCL's header, unchanged since its version 2.0; an
+        // SAFETY: the types are those of the header of every NCCL 2 that has all of them; an
         // enumeration is an int there.
         unsafe {
             Ok(Arc::new(Self {
@@ -111,6 +111,9 @@ unsafe impl Send for Communicator {}
 
 impl Communicator {
     /// Adds up values in place over all GPUs of the set, when the work before on the stream is done.
+    ///
+    /// # Errors
+    /// What NCCL says.
     ///
     /// # Safety
     /// So many values of that kind must lie at the address, in memory of the communicator's GPU, on

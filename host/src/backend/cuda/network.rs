@@ -1,12 +1,13 @@
 //! A sequence of layers: their tensors, where their values lie in a pass over a batch, and the
 //! launches of the pass.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use vae96::{Activation, Layer, Op, Shape};
 
 use super::memory::{Arena, Buffer, Slot, Span};
 use super::ops::maps::{Map, Operands};
 use super::ops::norm::{Kept, Meeting, Norm, meeting};
+use super::ops::optimiser::Adam;
 use super::ops::pools::Pool;
 use super::ops::{Columns, Gpu, MOMENTS};
 use super::optimiser::State;
@@ -158,14 +159,15 @@ impl Backward<'_> {
         &self.update.layer_rates
     }
 
-    /// Whether a tensor may move before all gradients are there.
-    fn moves_at_once(&self, share: Share) -> bool {
-        let Update {
-            optimiser,
-            clip_norm,
-            ..
-        } = self.update;
-        share.is_whole() && clip_norm.is_none() && matches!(optimiser, Optimiser::AdamW { .. })
+    /// The rule by which a tensor may move before all gradients are there, and known to all
+    /// machines.
+    fn at_once(&self, share: Share) -> Option<Adam> {
+        match (self.update.optimiser, self.update.clip_norm) {
+            (Optimiser::AdamW { betas, epsilon }, None) if share.is_whole() => {
+                Some(Adam { betas, epsilon })
+            }
+            _ => None,
+        }
     }
 
     fn learn(&mut self, index: Index, rate: f64) {
@@ -461,8 +463,9 @@ impl Block {
             }
         }
         let factors = [memory.at(frame.from), values];
-        let at_once = map.moves_weights(gpu.precision()) && backward.moves_at_once(share);
-        if rate != 0.0 && !at_once {
+        let rule = backward.at_once(share);
+        let rule = rule.filter(|_| map.moves_weights(gpu.precision()));
+        if rate != 0.0 && rule.is_none() {
             let operands = Operands {
                 factors,
                 out: of(tensors.weight),
@@ -485,11 +488,12 @@ impl Block {
             map.input_gradient(gpu, operands)?;
         }
         // The input's gradient is by the weights as they were.
-        if rate != 0.0 && at_once {
+        if let Some(rule) = rule
+            && rate != 0.0
+        {
             let (weight, update) = (tensors.weight, backward.update);
-            let moving = backward.state.moving(memory, weight, rate, update)?;
-            let moving = moving.context("no rule that moves weights at once")?;
-            map.move_weights(gpu, factors, moving)?;
+            let step = backward.state.moving(memory, weight, rate, update, rule)?;
+            map.move_weights(gpu, factors, step)?;
         }
         Ok(to.map_or(gradient, |(to, _)| to))
     }

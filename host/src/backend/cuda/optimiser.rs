@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::memory::Buffer;
 use super::network::Memory;
 use super::ops::Gpu;
-use super::ops::optimiser::{Adam, Move, Moved, Moving, norm_scratch};
+use super::ops::optimiser::{Adam, AdamMove, Move, Moved, norm_scratch};
 use super::pack::{Index, Pack};
 use crate::backend::checks;
 use crate::backend::{Optimiser, Tensor, Update, Weights};
@@ -49,7 +49,7 @@ impl Moments {
 }
 
 /// How a tensor moves whose layer has that factor of the rate.
-fn a_move(memory: Memory, index: Index, factor: f64, update: &Update) -> Move {
+fn move_of(memory: Memory, index: Index, factor: f64, update: &Update) -> Move {
     let variable = memory.pack.get(index);
     let rate = factor * update.rate;
     let decay = match variable.decays {
@@ -78,9 +78,9 @@ impl State {
         Ok(self.moments.insert(moments))
     }
 
-    /// Which step of a tensor by Adam the next one is, from 1; what another rule has left of its
+    /// Counts a step of a tensor by Adam: its number, from 1. What another rule has left of its
     /// moments is forgotten.
-    fn next_step(&mut self, memory: Memory, index: Index) -> Result<u64> {
+    fn count(&mut self, memory: Memory, index: Index) -> Result<u64> {
         let before = match self.rules.get(&index) {
             Some(Rule::Adam { steps }) => *steps,
             Some(Rule::Sgd) => {
@@ -92,32 +92,30 @@ impl State {
             }
             None => 0,
         };
-        Ok(before + 1)
+        let steps = before + 1;
+        self.rules.insert(index, Rule::Adam { steps });
+        Ok(steps)
     }
 
-    /// How a tensor moves by a gradient that nobody keeps; its step is counted.
+    /// How a tensor moves by a gradient that nobody keeps, by that rule; its step is counted.
     pub fn moving<'a>(
         &'a mut self,
         memory: Memory<'a>,
         index: Index,
         factor: f64,
         update: &Update,
-    ) -> Result<Option<Moving<'a>>> {
-        let Optimiser::AdamW { betas, epsilon } = update.optimiser else {
-            return Ok(None);
-        };
-        let steps = self.next_step(memory, index)?;
-        self.rules.insert(index, Rule::Adam { steps });
-        let Move { slot, keep, rate } = a_move(memory, index, factor, update);
+        rule: Adam,
+    ) -> Result<AdamMove<'a>> {
+        let steps = self.count(memory, index)?;
+        let step = move_of(memory, index, factor, update);
         let Moments { first, second } = self.moments(memory)?;
-        Ok(Some(Moving {
-            values: memory.values.at(slot),
-            moments: [first.at(slot), second.at(slot)],
-            keep,
-            rate,
+        Ok(AdamMove {
+            values: memory.values.whole(),
+            moments: [first.whole(), second.whole()],
+            step,
             steps,
-            rule: Adam { betas, epsilon },
-        }))
+            rule,
+        })
     }
 
     /// Moves each tensor that got a gradient, at its own rate.
@@ -130,7 +128,7 @@ impl State {
     ) -> Result<()> {
         let gpu = memory.gpu;
         let moves: Vec<_> = (learned.iter())
-            .map(|&(index, factor)| a_move(memory, index, factor, update))
+            .map(|&(index, factor)| move_of(memory, index, factor, update))
             .collect();
         let gradients = gradients.whole();
         let scale = match update.clip_norm {
@@ -153,14 +151,11 @@ impl State {
             Optimiser::AdamW { betas, epsilon } => {
                 let mut steps = Vec::with_capacity(moves.len());
                 for (&(index, _), &step) in learned.iter().zip(&moves) {
-                    steps.push((step, self.next_step(memory, index)?));
+                    steps.push((step, self.count(memory, index)?));
                 }
                 let Moments { first, second } = self.moments(memory)?;
                 let both = [first.whole(), second.whole()];
                 gpu.adam(moved, both, &steps, Adam { betas, epsilon })?;
-                let rules = (learned.iter().zip(steps))
-                    .map(|(&(index, _), (_, steps))| (index, Rule::Adam { steps }));
-                self.rules.extend(rules);
             }
             Optimiser::Sgd { momentum } => {
                 for &(index, _) in learned {

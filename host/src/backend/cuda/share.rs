@@ -46,11 +46,12 @@ impl Share {
         }
     }
 
-    /// The most that a machine of `ranks` takes of so many images.
+    /// The most that a machine of `ranks`, one or more, takes of so many images or fewer.
     pub fn most(total: usize, ranks: usize) -> Self {
-        let all = (0..ranks).map(|rank| Self::of(total, rank, ranks));
-        let most = all.max_by_key(|share| share.count);
-        most.unwrap_or(Self::whole(total))
+        // The last one has the longest share; of a batch with too few images each has all.
+        let last = Self::of(total, ranks - 1, ranks);
+        let few = Self::whole(total.min(ranks - 1));
+        if few.count > last.count { few } else { last }
     }
 
     /// Whether there is nothing to ask of other machines.
@@ -83,7 +84,7 @@ mod tests {
                 let most = Share::most(total, ranks);
                 if total < ranks {
                     assert_eq!(shares, vec![Share::whole(total); ranks]);
-                    assert_eq!(most, Share::whole(total));
+                    assert_eq!(most.count, total);
                     continue;
                 }
                 let images: Vec<_> = shares.iter().flat_map(Share::images).collect();
@@ -93,7 +94,7 @@ mod tests {
                     assert_eq!((share.ranks, share.total), (ranks, total));
                     assert_eq!(share.is_whole(), ranks == 1);
                 }
-                assert_eq!(most.count, total.div_ceil(ranks));
+                assert_eq!(most.count, total.div_ceil(ranks).max(ranks - 1));
             }
         }
     }

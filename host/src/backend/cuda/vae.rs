@@ -79,7 +79,7 @@ impl VaeNetworks {
         let share = Share::most(count, ranks);
         let images = Shape::plane(side, side, 3);
         networks.lay_out_encoder(&mut passes[0], share, images, share.count)?;
-        networks.lay_out_decoder(&mut passes[1], count)?;
+        networks.lay_out_decoder(&mut passes[1], share.count)?;
         if let Some(Steps {
             batch: Size { count, side },
             contrast,

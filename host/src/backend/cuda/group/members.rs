@@ -4,7 +4,6 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -98,24 +97,36 @@ impl Members {
         T: Send + 'static,
         F: FnOnce(&mut Member) -> Result<T> + Send + 'static,
     {
-        self.some(0..self.ranks(), of)
+        self.ask((0..self.ranks()).map(of).collect(), None)
+    }
+
+    /// The same of a question that may have no answer.
+    ///
+    /// # Errors
+    /// Where there is none for so long, too.
+    pub fn each_within<T, F>(&self, patience: Duration, of: impl Fn(usize) -> F) -> Result<Vec<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Member) -> Result<T> + Send + 'static,
+    {
+        self.ask((0..self.ranks()).map(of).collect(), Some(patience))
     }
 
     /// What the first of them answers.
+    ///
+    /// # Errors
+    /// What it said.
     pub fn first<T, F>(&self, run: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Member) -> Result<T> + Send + 'static,
     {
-        let run = Cell::new(Some(run));
-        let answers = self.some(0..1, |_| {
-            let run = run.take();
-            move |member: &mut Member| run.context("asked twice")?(member)
-        })?;
+        let answers = self.ask(vec![run], None)?;
         answers.into_iter().next().context("nobody answered")
     }
 
-    fn some<T, F>(&self, ranks: Range<usize>, of: impl Fn(usize) -> F) -> Result<Vec<T>>
+    /// Asks the first of them one question each.
+    fn ask<T, F>(&self, questions: Vec<F>, patience: Option<Duration>) -> Result<Vec<T>>
     where
         T: Send + 'static,
         F: FnOnce(&mut Member) -> Result<T> + Send + 'static,
@@ -124,9 +135,10 @@ impl Members {
             !self.apart.get(),
             "a GPU of the group has failed before, and the others cannot go on without it"
         );
+        let asked = questions.len();
         let (sender, answers) = mpsc::channel();
-        for rank in ranks.clone() {
-            let (sender, run) = (sender.clone(), of(rank));
+        for (rank, run) in questions.into_iter().enumerate() {
+            let sender = sender.clone();
             // Where the thread is gone, there is no answer either.
             let task = move |member: &mut Member| drop(sender.send((rank, run(member))));
             self.tasks[rank].send(Box::new(task)).ok();
@@ -134,22 +146,33 @@ impl Members {
         drop(sender);
         let mut good = Vec::new();
         let mut failed: Vec<(usize, Error)> = Vec::new();
-        while let Some((rank, answer)) = next(&answers, failed.is_empty()) {
+        loop {
+            // For ever, as long as nobody has failed.
+            let patience = if failed.is_empty() {
+                patience
+            } else {
+                Some(GRACE)
+            };
+            let answer = match patience {
+                None => answers.recv().ok(),
+                Some(patience) => answers.recv_timeout(patience).ok(),
+            };
             match answer {
-                Ok(answer) => good.push((rank, answer)),
-                Err(error) => failed.push((rank, error)),
+                Some((rank, Ok(answer))) => good.push((rank, answer)),
+                Some((rank, Err(error))) => failed.push((rank, error)),
+                None => break,
             }
         }
-        if good.len() == ranks.len() {
+        if good.len() == asked {
             good.sort_by_key(|&(rank, _)| rank);
             return Ok(good.into_iter().map(|(_, answer)| answer).collect());
         }
-        self.apart.set(failed.len() < ranks.len());
+        self.apart.set(failed.len() < asked);
         let first = failed.into_iter().min_by_key(|&(rank, _)| rank);
         Err(match first {
             Some((_, error)) if !self.apart.get() => error,
             Some((rank, error)) => error.context(format!("GPU {rank} of the group")),
-            None => anyhow!("a GPU's thread has ended"),
+            None => anyhow!("a GPU's thread has ended, or waits for another in vain"),
         })
     }
 
@@ -175,14 +198,6 @@ impl Members {
             }
         })?;
         Ok(held)
-    }
-}
-
-/// The next answer: for ever waited for as long as nobody has failed.
-fn next<T>(answers: &Receiver<T>, patient: bool) -> Option<T> {
-    match patient {
-        true => answers.recv().ok(),
-        false => answers.recv_timeout(GRACE).ok(),
     }
 }
 

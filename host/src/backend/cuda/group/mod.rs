@@ -11,23 +11,30 @@
 mod learners;
 mod members;
 
+pub use super::device::count as gpus;
+
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use bytemuck::cast_slice;
 use vae96::{Architecture, Autoencoder, Head};
 
 use self::learners::Alike;
 use self::members::{Member, Members};
 use super::classifier::ClassifierNetwork;
-use super::device::{self, Device};
+use super::device::Device;
 use super::machine::Machine;
-use super::nccl::{Communicator, Nccl};
+use super::nccl::Nccl;
 use super::ops::Gpu;
 use super::queue::Queue;
 use super::vae::VaeNetworks;
 use crate::backend::work::Work;
 use crate::backend::{Backend, Classifier, Precision, Vae, Weights};
+
+/// How long the first sums may take; NCCL makes its connections for them.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Machines that learn together.
 pub struct Group {
@@ -43,17 +50,13 @@ impl Group {
     /// # Errors
     /// Without a driver, NVRTC or NCCL, or where the GPUs are not all of one kind.
     pub fn of_gpus(gpus: usize, precision: Option<Precision>) -> Result<Self> {
-        let nccl = Nccl::find()?;
-        let sets = [nccl.communicators(gpus)?, nccl.communicators(gpus)?];
-        let [along, beside] = sets.map(|set| Mutex::new(set.into_iter().map(Some).collect()));
+        let communicators = Nccl::find()?.communicators(gpus)?;
+        let communicators = Mutex::new(communicators.into_iter().map(Some).collect::<Vec<_>>());
         Self::on(gpus, move |rank| {
-            let take = |set: &Mutex<Vec<Option<Communicator>>>| {
-                let set = set.lock().ok();
-                set.and_then(|mut set| set.get_mut(rank)?.take())
-                    .context("no communicator")
-            };
+            let mine = communicators.lock().ok();
+            let mine = mine.and_then(|mut all| all.get_mut(rank)?.take());
             let device = Device::open(rank, precision)?;
-            let device = device.joined(take(&along)?, take(&beside)?)?;
+            let device = device.joined(mine.context("no communicator")?)?;
             Ok(Rc::new(Queue::new(device)))
         })
     }
@@ -82,7 +85,8 @@ impl Group {
                 kind.1
             );
         }
-        members.each(|_| move |member: &mut Member| sums_are_right(&member.cuda.gpu, ranks))?;
+        let check = |_| move |member: &mut Member| sums_are_right(&member.cuda.gpu, ranks);
+        (members.each_within(PATIENCE, check)).context("the GPUs do not work together")?;
         let (model, precision) = kinds.into_iter().next().context("nobody answered")?;
         Ok(Self {
             members,
@@ -96,28 +100,21 @@ impl Group {
 /// a training than seen in it.
 fn sums_are_right(gpu: &Gpu, ranks: usize) -> Result<()> {
     let ones = || gpu.filled(64, 1.0);
-    let (floats, beside, doubles) = (ones()?, ones()?, gpu.filled(64, 0.0)?);
-    beside.whole().reduce_beside()?;
-    floats.whole().reduce()?;
-    // 0 as f64, too.
-    doubles.whole().reduce_doubles()?;
+    let (floats, beside, doubles) = (ones()?, ones()?, gpu.buffer(64)?);
+    let (floats, beside, doubles) = (floats.whole(), beside.whole(), doubles.whole());
+    doubles.upload(cast_slice(&[1.0f64; 32]))?;
+    beside.reduce_beside()?;
+    floats.reduce()?;
+    doubles.reduce_doubles()?;
     gpu.join()?;
-    for (buffer, wanted) in [(floats, ranks), (beside, ranks), (doubles, 0)] {
-        let found = buffer.whole().download()?;
-        let wrong = found.iter().find(|&&sum| sum != wanted as f32);
-        if let Some(sum) = wrong {
-            bail!("{ranks} GPUs add up to {sum} where each has one, and not to {wanted}");
-        }
+    let mut sums = doubles.download_doubles()?;
+    for span in [floats, beside] {
+        sums.extend(span.download()?.into_iter().map(f64::from));
     }
-    Ok(())
-}
-
-/// How many GPUs there are.
-///
-/// # Errors
-/// Without a driver that finds one.
-pub fn gpus() -> Result<usize> {
-    device::count()
+    match sums.into_iter().find(|&sum| sum != ranks as f64) {
+        Some(sum) => bail!("where each of {ranks} has a 1, their sum is {sum}"),
+        None => Ok(()),
+    }
 }
 
 impl Backend for Group {

@@ -1,5 +1,5 @@
 // Images hidden in part or made noisy: what `host/src/data/corrupt.rs` does to the values of images, by
-// the same random numbers. Image `blockIdx.y` has the stream of the next nonce for each.
+// the same random numbers. Image `blockIdx.y` has the stream that many nonces on.
 
 // Edge of the squares that are hidden or shown, and threads of a block along each side of one.
 constexpr int PATCH = 8;

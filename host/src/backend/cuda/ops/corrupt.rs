@@ -21,6 +21,10 @@ impl Gpu {
         side: usize,
         images: Span,
     ) -> Result<()> {
+        assert_eq!(
+            stream.start, 0,
+            "its first numbers are those of the first values"
+        );
         let len = side * side * 3;
         let count = images.len() / len;
         check(images, count * len);

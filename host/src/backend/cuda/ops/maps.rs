@@ -5,7 +5,7 @@ use vae96::{Op, Shape, Window};
 
 use super::direct::Direct;
 use super::divisor::Divisor;
-use super::optimiser::Moving;
+use super::optimiser::AdamMove;
 use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
@@ -346,9 +346,8 @@ impl Map {
         let windows = self.windows()?;
         let (grid, whole) = self.placed(product, grid, factors, to);
         let added = (add && parts == 1).into();
-        let matrix = !self.exact && gpu.precision() != Precision::F32;
         gpu.launch(
-            kernel(product, shape, matrix),
+            kernel(product, shape, self.on_matrix_cores(gpu)),
             grid,
             [super::THREADS, 1, 1],
             &[
@@ -379,7 +378,7 @@ impl Map {
 
     /// Moves the weights by their gradient, from inputs and the gradient of the outputs: it never
     /// goes to memory.
-    pub fn move_weights(&self, gpu: &Gpu, mut factors: [Span; 2], moving: Moving) -> Result<()> {
+    pub fn move_weights(&self, gpu: &Gpu, mut factors: [Span; 2], step: AdamMove) -> Result<()> {
         assert!(self.moves_weights(gpu.precision()));
         if self.transposed {
             factors.reverse();
@@ -387,18 +386,17 @@ impl Map {
         let (weights, _) = self.sizes(Product::Weigh);
         super::check(factors[0], self.count * self.plane.len());
         super::check(factors[1], self.count * self.grid.len());
-        let [mean, square] = moving.moments;
-        for span in [moving.values, mean, square] {
-            super::check(span, weights);
-        }
+        let moved = step.spans();
+        moved.iter().for_each(|&span| super::check(span, weights));
         let windows = self.windows()?;
         let Tiling { grid, .. } = self.tiling(Product::Weigh);
-        let (grid, whole) = self.placed(Product::Weigh, grid, factors, moving.values);
-        let kernel = match self.exact || gpu.precision() == Precision::F32 {
-            true => "move_square",
-            false => "move_mma_square",
+        let (grid, whole) = self.placed(Product::Weigh, grid, factors, moved[0]);
+        let kernel = match self.on_matrix_cores(gpu) {
+            true => "move_mma_square",
+            false => "move_square",
         };
         let [first, second] = factors.map(Argument::from);
+        let [values, mean, square] = moved.map(Argument::from);
         gpu.launch(
             kernel,
             grid,
@@ -407,13 +405,17 @@ impl Map {
                 Argument::words(&windows),
                 first,
                 second,
-                moving.values.into(),
-                mean.into(),
-                square.into(),
-                Argument::value(moving.numbers()),
+                values,
+                mean,
+                square,
+                Argument::value(step.numbers()),
                 whole.into(),
             ],
         )
+    }
+
+    fn on_matrix_cores(&self, gpu: &Gpu) -> bool {
+        !self.exact && gpu.precision() != Precision::F32
     }
 
     /// The blocks of a product, and how its values are read and written.

@@ -47,28 +47,33 @@ pub struct Adam {
     pub epsilon: f64,
 }
 
-/// A tensor that moves by Adam while its gradient is made.
+/// The move by Adam of a tensor that moves while its gradient is made.
 #[derive(Clone, Copy)]
-pub struct Moving<'a> {
-    /// The values.
+pub struct AdamMove<'a> {
+    /// The values of all tensors.
     pub values: Span<'a>,
     /// Their moments.
     pub moments: [Span<'a>; 2],
-    /// What decay leaves of the values.
-    pub keep: f32,
-    /// Learning rate.
-    pub rate: f64,
+    /// Which of them moves, and how.
+    pub step: Move,
     /// Which step of the tensor it is, from 1.
     pub steps: u64,
     /// The rule.
     pub rule: Adam,
 }
 
-impl Moving<'_> {
+impl<'a> AdamMove<'a> {
+    /// The tensor's values and their two moments.
+    pub(super) fn spans(&self) -> [Span<'a>; 3] {
+        let Slot { start, len } = self.step.slot;
+        let [mean, square] = self.moments;
+        [self.values, mean, square].map(|span| span.part(start, len))
+    }
+
     /// The kernels' `Adam`.
     pub(super) fn numbers(&self) -> [f32; 8] {
-        let [rate, root] = self.rule.corrected(self.rate, self.steps);
-        self.rule.numbers([self.keep, rate, root])
+        let [rate, root] = self.rule.corrected(self.step.rate, self.steps);
+        self.rule.numbers([self.step.keep, rate, root])
     }
 }
 
