@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use vae96::Shape;
 
 use super::members::Held;
 use crate::backend::checks;
@@ -14,7 +15,6 @@ use crate::backend::{
     Batch, Classifier, Form, Latent, Learner, Noise, Outcome, Pending, Stream, Target, Update, Vae,
     VaeLoss, VaeObjective, Weights,
 };
-use vae96::Shape;
 
 /// A learner at each machine.
 pub struct Alike<N> {
@@ -44,7 +44,7 @@ impl<N: 'static> Alike<N> {
 
     /// Begins a step on each machine's share; what `join` makes of the shares' answers. Few images
     /// are everyone's, and the first one's answer is that of all.
-    fn learn<U, V, F>(
+    fn begin<U, V, F>(
         &self,
         count: usize,
         of: impl Fn(Share) -> F,
@@ -168,7 +168,7 @@ impl Vae for Alike<VaeNetworks> {
                 })
             }
         };
-        Alike::learn(self, inputs.count, of, |losses| {
+        self.begin(inputs.count, of, |losses| {
             let sum = |of: fn(&VaeLoss) -> f64| losses.iter().map(of).sum();
             VaeLoss {
                 reconstruction: sum(|loss| loss.reconstruction),
@@ -237,7 +237,7 @@ impl Classifier for Alike<ClassifierNetwork> {
                 model.learn_share(share, &batch, &targets, &update)
             }
         };
-        Alike::learn(self, batch.count, of, |outcomes| outcomes.concat())
+        self.begin(batch.count, of, |outcomes| outcomes.concat())
     }
 
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {
