@@ -7,23 +7,18 @@ use host::backend::cuda::group::{Group, gpus};
 
 /// The first GPU in that precision; without one it says why, and the test that asked is skipped.
 pub fn first(precision: Precision) -> Result<Option<Cuda>> {
-    match Cuda::new(0, Some(precision)) {
-        Ok(gpu) => Ok(Some(gpu)),
-        Err(error) => {
-            println!("skipped: {error:#}");
-            Ok(None)
-        }
-    }
+    Ok(or_skip(Cuda::new(0, Some(precision))))
 }
 
 /// All GPUs in that precision, as a group even where there is one; without NCCL it says so, and the
 /// test that asked is skipped.
 pub fn all(precision: Precision) -> Result<Option<Group>> {
-    match gpus().and_then(|gpus| Group::of_gpus(gpus, Some(precision))) {
-        Ok(group) => Ok(Some(group)),
-        Err(error) => {
-            println!("skipped: {error:#}");
-            Ok(None)
-        }
-    }
+    let group = gpus().and_then(|gpus| Group::of_gpus(gpus, Some(precision)));
+    Ok(or_skip(group))
+}
+
+fn or_skip<T>(machine: Result<T>) -> Option<T> {
+    machine
+        .inspect_err(|error| println!("skipped: {error:#}"))
+        .ok()
 }

@@ -38,7 +38,7 @@ const TOLERANCE_OF_MANY: f64 = 1e-3;
 const CLASSES: usize = 7;
 
 /// Gradients, unchanged, are what it keeps as its velocity.
-const PLAIN: Optimiser = Optimiser::Sgd { momentum: 0.0 };
+pub const PLAIN: Optimiser = Optimiser::Sgd { momentum: 0.0 };
 
 /// Adam's own ε makes whole steps of gradients that are nothing but rounding, by which two runs on
 /// one processor part too, if their weights differ in the last bit.
@@ -142,7 +142,8 @@ macro_rules! parity_tests {
     };
 }
 
-fn update(optimiser: Optimiser) -> Update {
+/// A usual update by that rule.
+pub fn update(optimiser: Optimiser) -> Update {
     Update {
         optimiser,
         rate: 1e-3,

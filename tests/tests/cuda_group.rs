@@ -1,17 +1,18 @@
 //! Several emulated GPUs that share every batch, against the processor's backend, which takes it
 //! whole.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use host::backend::cuda::TooLittle;
 use host::backend::cuda::group::Group;
+use host::backend::cuda::{Cuda, TooLittle};
 use host::backend::work::{Network, Size, Steps, Work};
 use host::backend::{
-    Album, Backend, Batch, LayerRates, Optimiser, Picture, Pixels, Precision, Update, View, Viewed,
-    Weights, parameters,
+    Album, Backend, Batch, Picture, Pixels, Precision, View, Viewed, Weights, parameters,
 };
 use tests::emulator::{self, Emulator};
+use tests::parity;
 use vae96::{EDGE, Head, SIDE};
 
 fn group(ranks: usize, precision: Precision) -> Result<Option<Group>> {
@@ -89,7 +90,7 @@ fn a_work_that_one_gpu_has_no_memory_for_is_refused_and_a_smaller_one_is_not() -
         Ok(error(refused)?.downcast::<TooLittle>()?.wanted)
     };
     let small = |bytes: usize| emulator::group(2, move |_| Emulator::with_memory(bytes));
-    let one = host::backend::cuda::Cuda::on(std::rc::Rc::new(Emulator::with_memory(0)));
+    let one = Cuda::on(Rc::new(Emulator::with_memory(0)));
     let (alone, shared) = (wanted(&one, 64)?, wanted(&small(0)?, 64)?);
     ensure!(shared < alone * 3 / 4, "{shared} of {alone} bytes");
     let uneven = emulator::group(2, move |rank| {
@@ -132,13 +133,7 @@ fn a_gpu_that_fails_alone_ends_the_training() -> Result<()> {
         side: 32,
         pixels: Pixels::Views(views.collect()),
     };
-    let update = Update {
-        optimiser: Optimiser::Sgd { momentum: 0.0 },
-        rate: 1e-3,
-        layer_rates: LayerRates::default(),
-        weight_decay: 0.0,
-        clip_norm: None,
-    };
+    let update = parity::update(parity::PLAIN);
     let targets = tests::targets(&[0, 1, 2, 0], 0.0);
     let said = format!("{:#}", error(classifier.step(&batch, &targets, &update))?);
     for part in ["GPU 1", "image 3 is gone"] {

@@ -18,6 +18,8 @@ use crate::backend::cuda::machine::Machine;
 /// How long the others may still take when one has failed: they may wait for it for ever.
 const GRACE: Duration = Duration::from_secs(10);
 
+const NOTHING: &str = "a member of the group holds no such thing";
+
 /// What a thread is asked to do.
 type Task = Box<dyn FnOnce(&mut Member) + Send>;
 
@@ -31,8 +33,13 @@ pub struct Member {
 impl Member {
     fn get<T: 'static>(&mut self, number: u64) -> Result<&mut T> {
         let held = self.held.get_mut(&number);
-        held.and_then(|held| held.downcast_mut())
-            .context("a member of the group holds no such thing")
+        held.and_then(|held| held.downcast_mut()).context(NOTHING)
+    }
+
+    fn take<T: 'static>(&mut self, number: u64) -> Result<T> {
+        let held = self.held.remove(&number);
+        let held = held.and_then(|held| held.downcast().ok());
+        held.map(|held| *held).context(NOTHING)
     }
 }
 
@@ -279,13 +286,8 @@ impl<T: 'static> Held<T> {
         U: Send + 'static,
     {
         let number = self.number;
-        self.members.each(|_| {
-            move |member: &mut Member| {
-                let held = member.held.remove(&number);
-                let held = held.and_then(|held| held.downcast().ok());
-                of(*held.context("a member of the group holds no such thing")?)
-            }
-        })
+        self.members
+            .each(|_| move |member: &mut Member| of(member.take(number)?))
     }
 }
 

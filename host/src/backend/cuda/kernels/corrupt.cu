@@ -49,6 +49,6 @@ KERNEL hide_patches(Stream first, int before, unsigned long long limit, int all,
     const int y = blockIdx.x / patches * PATCH + threadIdx.y;
     if (hidden && x < side && y < side) {
         Colour *colours = (Colour *)values + (long long)blockIdx.y * side * side;
-        colours[y * side + x] = {0.5f, 0.5f, 0.5f};
+        colours[y * side + x] = {HIDDEN, HIDDEN, HIDDEN};
     }
 }

@@ -114,6 +114,9 @@ struct Sight {
     }
 };
 
+// What hidden pixels hold, in each colour.
+constexpr float HIDDEN = 0.5f;
+
 // Pixels of a view that a block makes.
 constexpr int PIXELS = 4 * THREADS;
 
@@ -163,6 +166,6 @@ KERNEL tints(const View *all, int edge, int side, float *out, const double *luma
         if (saturation) {
             c = stretch(c, c.luma(), view.saturation);
         }
-        colours[i] = seen.hides(i % side, i / side) ? Colour{0.5f, 0.5f, 0.5f} : c;
+        colours[i] = seen.hides(i % side, i / side) ? Colour{HIDDEN, HIDDEN, HIDDEN} : c;
     }
 }

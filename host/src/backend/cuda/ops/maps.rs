@@ -370,10 +370,13 @@ impl Map {
     /// Whether [`move_weights`](Self::move_weights) can be asked for in place of the weights'
     /// gradient, and gains by it.
     pub fn moves_weights(&self, precision: Precision) -> bool {
-        let Tiling { shape, parts, .. } = self.tiling(Product::Weigh);
         let (weights, _) = self.sizes(Product::Weigh);
+        if weights < LARGE {
+            return false;
+        }
+        let Tiling { shape, parts, .. } = self.tiling(Product::Weigh);
         let tiled = Direct::new(self, Product::Weigh, precision).is_none();
-        weights >= LARGE && shape == TileShape::Square && parts == 1 && tiled
+        shape == TileShape::Square && parts == 1 && tiled
     }
 
     /// Moves the weights by their gradient, from inputs and the gradient of the outputs: it never
