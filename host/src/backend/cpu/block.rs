@@ -11,7 +11,7 @@ use super::ops::activation::with;
 use super::ops::average_pool::average_pool;
 use super::ops::batch_norm::{Affine, InPlace, Moments};
 use super::ops::biased::{biased, finish};
-use super::ops::conv::Conv;
+use super::ops::conv::conv;
 use super::ops::conv_transposed::ConvTransposed;
 use super::ops::linear::Linear;
 use super::ops::max_pool::max_pool;
@@ -254,7 +254,7 @@ impl Norm {
 /// The map of a layer that has weights.
 fn map(op: Op, input: Shape, output: Shape) -> Option<Box<dyn Map>> {
     match op {
-        Op::Conv { window, channels } => Some(Box::new(Conv::new(input, window, channels))),
+        Op::Conv { window, channels } => Some(conv(input, window, channels)),
         Op::ConvTransposed { window, .. } => {
             Some(Box::new(ConvTransposed::new(input, window, output)))
         }

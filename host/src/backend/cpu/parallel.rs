@@ -19,22 +19,37 @@ pub fn images_per_task(images: usize) -> usize {
 /// Evaluates an expression with its loops compiled for this processor's vectors. What it calls has
 /// to be `#[inline(always)]`.
 macro_rules! vectorised {
-    ($work:expr) => {
+    ($work:expr) => {{
+        let once = $crate::backend::cpu::parallel::Once;
         pulp::Arch::new().dispatch(
             #[inline(always)]
-            || $work,
+            || {
+                once.now();
+                $work
+            },
         )
-    };
+    }};
 }
 pub(crate) use vectorised;
 
+/// What a closure that takes it can be called with but once. One that could be called again is
+/// called through a function of the compiler's, which nothing makes it inline: its loops would be
+/// compiled for the oldest processors.
+pub struct Once;
+
+impl Once {
+    /// Takes it.
+    #[inline(always)]
+    pub fn now(self) {}
+}
+
 /// A batch's outputs of `len` values an image, and what `work` returns of each image. It is given
-/// the image's number, a buffer of its task and the image's outputs, all of which it writes.
-pub fn each_image<T: Send>(
+/// the image's number, the buffers of its task and the image's outputs, all of which it writes.
+pub fn each_image<T: Send, B>(
     images: usize,
     len: usize,
-    buffer: impl Fn() -> Vec<f32> + Sync,
-    work: impl Fn(usize, &mut [f32], &mut [f32]) -> T + Sync,
+    buffer: impl Fn() -> B + Sync,
+    work: impl Fn(usize, &mut B, &mut [f32]) -> T + Sync,
 ) -> (Vec<f32>, Vec<T>) {
     let mut outputs = buffers::take(images * len);
     let seen = outputs

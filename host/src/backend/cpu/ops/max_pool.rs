@@ -50,7 +50,7 @@ impl Pool {
     }
 
     /// The maxima, and which tap each came from.
-    fn forward(&self, inputs: &Values) -> (Vec<f32>, Vec<Vec<u16>>) {
+    fn forward(&self, inputs: &Values) -> (Vec<f32>, Vec<Vec<u32>>) {
         let images = Source::len(inputs) / self.input.len();
         each_image(
             images,
@@ -64,9 +64,9 @@ impl Pool {
     }
 
     #[inline(always)]
-    fn forward_image(&self, inputs: &[f32], values: &mut [f32]) -> Vec<u16> {
+    fn forward_image(&self, inputs: &[f32], values: &mut [f32]) -> Vec<u32> {
         let channels = self.input.channels;
-        let mut winners = vec![0u16; values.len()];
+        let mut winners = vec![0u32; values.len()];
         let pixels = values
             .chunks_exact_mut(channels)
             .zip(winners.chunks_exact_mut(channels));
@@ -80,14 +80,14 @@ impl Pool {
                 for ((value, winner), x) in values.iter_mut().zip(&mut *winners).zip(inputs) {
                     let larger = *x > *value;
                     *value = if larger { *x } else { *value };
-                    *winner = if larger { tap as u16 } else { *winner };
+                    *winner = if larger { tap as u32 } else { *winner };
                 }
             }
         }
         winners
     }
 
-    fn backward(&self, gradient: &[f32], winners: &[Vec<u16>]) -> Vec<f32> {
+    fn backward(&self, gradient: &[f32], winners: &[Vec<u32>]) -> Vec<f32> {
         let output = self.output();
         let mut inputs = buffers::take(winners.len() * self.input.len());
         inputs
@@ -110,7 +110,7 @@ impl Pool {
     }
 
     #[inline(always)]
-    fn backward_image(&self, gradient: &[f32], winners: &[u16], inputs: &mut [f32]) {
+    fn backward_image(&self, gradient: &[f32], winners: &[u32], inputs: &mut [f32]) {
         let channels = self.input.channels;
         let pixels = gradient
             .chunks_exact(channels)
@@ -119,7 +119,7 @@ impl Pool {
             for (tap, start) in self.window(pixel).enumerate() {
                 let inputs = &mut inputs[start..start + channels];
                 for ((x, g), winner) in inputs.iter_mut().zip(gradient).zip(winners) {
-                    *x = if usize::from(*winner) == tap { *g } else { 0.0 };
+                    *x = if *winner == tap as u32 { *g } else { 0.0 };
                 }
             }
         }

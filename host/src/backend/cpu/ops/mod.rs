@@ -19,6 +19,7 @@ pub mod max_pool;
 pub mod normalised;
 pub mod reconstruction;
 pub mod windows;
+pub mod winograd;
 
 #[cfg(test)]
 mod tests;

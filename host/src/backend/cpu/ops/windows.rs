@@ -269,7 +269,7 @@ impl Phase {
 }
 
 /// A `terms × columns` matrix in panels, each padded with zeros.
-fn pack(terms: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+pub fn pack(terms: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Vec<f32> {
     let mut packed = vec![0.0; columns.div_ceil(PANEL) * terms * PANEL];
     if packed.is_empty() {
         return packed;
@@ -296,7 +296,8 @@ pub struct Padded {
 }
 
 impl Padded {
-    fn new(inner: Shape, rows: [usize; 2], columns: [usize; 2]) -> Self {
+    /// With so many rows and columns of zeros before and after.
+    pub fn new(inner: Shape, rows: [usize; 2], columns: [usize; 2]) -> Self {
         Self {
             inner,
             top: rows[0],

@@ -5,12 +5,16 @@ use rand_chacha::ChaCha8Rng;
 use vae96::{Activation, Layer, Shape, Window};
 
 use super::{check, distinct, for_each_case, gradients, input, no_tape, parameter, random, weigh};
+use crate::backend::cpu::gradient::Gradient;
 use crate::backend::cpu::ops::Map;
 use crate::backend::cpu::ops::biased::biased;
 use crate::backend::cpu::ops::conv::Conv;
 use crate::backend::cpu::ops::conv_transposed::ConvTransposed;
 use crate::backend::cpu::ops::linear::Linear;
 use crate::backend::cpu::ops::normalised::normalised;
+use crate::backend::cpu::ops::windows::Windows;
+use crate::backend::cpu::ops::winograd::Winograd;
+use crate::backend::cpu::source::Values;
 use crate::backend::cpu::tape::Recording;
 
 /// A map and the sizes of its inputs, outputs, weights and channels.
@@ -34,11 +38,11 @@ fn plane(rng: &mut ChaCha8Rng) -> Shape {
     Shape::plane(height, width, rng.random_range(1..=3))
 }
 
-fn conv(rng: &mut ChaCha8Rng) -> Case<Conv> {
+fn conv(rng: &mut ChaCha8Rng) -> Case<Conv<Windows>> {
     let (input, window, channels) = (plane(rng), window(rng), rng.random_range(1..=4));
     let layer = Layer::conv("", window, channels);
     Case {
-        map: Conv::new(input, window, channels),
+        map: Conv::direct(input, window, channels),
         inputs: input.len(),
         outputs: layer.output(input, 0).len(),
         weights: layer.weights(input, 0),
@@ -121,6 +125,62 @@ fn linear_gradients() {
     });
 }
 
+/// Outputs, gradients of weights and of inputs, those of both methods within rounding.
+#[test]
+fn winograds_method_agrees_with_the_direct_one() {
+    for_each_case(|rng| {
+        let mut side = || 2 * rng.random_range(1..=20);
+        let (height, width) = (side(), side());
+        let mut channels = || 16 * rng.random_range(1..=4);
+        let (from, to) = (channels(), channels());
+        let input = Shape::plane(height, width, from);
+        let window = Window::new(3, 1, 1);
+        let direct = Conv::direct(input, window, to);
+        let winograd = Winograd::new(Windows::new(input, window, to));
+        let winograd = direct.by(winograd.expect("even sides, whole vectors"));
+        let count = rng.random_range(1..=3);
+        let x: Values = random(rng, count * input.len()).into();
+        let w = random(rng, 9 * from * to);
+        let g = random(rng, count * height * width * to);
+        let all = |map: &dyn Map| {
+            let mut inputs = vec![f32::NAN; count * input.len()];
+            let weights = match map.backward(&x, &w, &g, Some(&mut inputs)) {
+                Gradient::Values(weights) => weights,
+                Gradient::Factors(_) => panic!("a convolution's gradient is of values"),
+            };
+            [map.forward(&x, &w), weights, inputs]
+        };
+        for (found, expected) in all(&winograd).iter().zip(&all(&direct)) {
+            let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+            assert_eq!(found.len(), expected.len());
+            for (a, b) in found.iter().zip(expected) {
+                assert!(
+                    (a - b).abs() <= 3e-6 * largest,
+                    "{a}, not {b}, of {largest}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn winograds_method_is_not_for_other_windows() {
+    let serves =
+        |plane, window, channels| Winograd::new(Windows::new(plane, window, channels)).is_some();
+    let (plane, window) = (Shape::plane(6, 4, 16), Window::new(3, 1, 1));
+    assert!(serves(plane, window, 32));
+    assert!(!serves(plane, window, 33));
+    assert!(!serves(Shape::plane(6, 4, 3), window, 32));
+    assert!(!serves(Shape::plane(6, 5, 16), window, 32));
+    for other in [
+        Window::new(3, 2, 1),
+        Window::new(3, 1, 0),
+        Window::new(5, 1, 1),
+    ] {
+        assert!(!serves(plane, other, 32));
+    }
+}
+
 /// A convolution written as its definition.
 #[test]
 fn conv_agrees_with_plain_loops() {
@@ -130,7 +190,7 @@ fn conv_agrees_with_plain_loops() {
         let output = layer.output(shape, 0);
         let x = random(rng, shape.len());
         let w = random(rng, layer.weights(shape, 0));
-        let found = Conv::new(shape, window, channels).forward(&x.clone().into(), &w);
+        let found = Conv::direct(shape, window, channels).forward(&x.clone().into(), &w);
         for (index, found) in found.iter().enumerate() {
             let (pixel, o) = (index / channels, index % channels);
             let (top, left) = (

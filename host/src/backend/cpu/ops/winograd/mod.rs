@@ -1,0 +1,317 @@
+//! Convolutions of 3×3 windows that lie side by side, by Winograd's method F(2×2, 3×3) (Lavin and
+//! Gray, "Fast Algorithms for Convolutional Neural Networks", 2016):
+//!
+//! ```text
+//! y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A
+//! ```
+//!
+//! for four outputs `y` of a 4×4 tile `d`: 16 products of a tile and a kernel in place of 36. The
+//! gradient of the inputs is such a convolution of the outputs' gradient with the kernels turned
+//! round; that of the kernels is `Gᵀ [Σ (Bᵀ d B) ⊙ (A ẏ Aᵀ)] G` over all tiles.
+
+mod squares;
+
+use std::ops::Range;
+
+use vae96::Shape;
+
+use self::squares::{
+    Kernel, KernelTransposed, LANES, Layout, Outputs, OutputsTransposed, Tile, transform,
+};
+use super::conv::Method;
+use super::windows::{Padded, Windows, pack};
+use crate::backend::cpu::buffers;
+use crate::backend::cpu::kernel::{Contraction, Left, Out, PANEL, Right};
+
+/// Products of a tile and a kernel.
+const PRODUCTS: usize = 16;
+
+/// Tiles of a product of matrices, about: factors of fewer would be used too seldom, and more would
+/// not stay in the cache.
+const TILES: usize = 36;
+
+/// Such a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Winograd(Windows);
+
+/// Tiles and their outputs, transformed: 16 matrices of `tiles × channels` each.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    tiles: Vec<f32>,
+    outputs: Vec<f32>,
+}
+
+impl Winograd {
+    /// The method for these windows, where it serves: their outputs have the plane's even sides,
+    /// and all channels come in whole vectors.
+    pub fn new(windows: Windows) -> Option<Self> {
+        let Windows {
+            plane,
+            window,
+            grid,
+        } = windows;
+        let fits = (window.kernel, window.stride, window.padding) == (3, 1, 1)
+            && [plane.height, plane.width]
+                .iter()
+                .all(|side| side.is_multiple_of(2))
+            && [plane, grid]
+                .iter()
+                .all(|shape| shape.channels.is_multiple_of(LANES));
+        fits.then_some(Self(windows))
+    }
+
+    /// `G g Gᵀ` of the kernels, 9 rows of plane channels each: 16 matrices of `channels × plane
+    /// channels`.
+    fn transformed(&self, kernels: &[f32]) -> Vec<f32> {
+        let Windows { plane, grid, .. } = self.0;
+        let channels = plane.channels;
+        let matrix = grid.channels * channels;
+        let mut all = vec![0.0; PRODUCTS * matrix];
+        let from = Layout {
+            squares: [9 * channels, 0],
+            points: [3 * channels, channels],
+        };
+        let to = matrices(matrix, [channels, 0]);
+        let squares = [grid.channels, 1];
+        transform::<Kernel, 4, 3>(squares, channels, (kernels, from), (&mut all, to));
+        all
+    }
+}
+
+impl Method for Winograd {
+    type Adjoint = Vec<f32>;
+    type Scratch = Scratch;
+
+    fn padded(&self) -> Padded {
+        bordered(self.0.plane)
+    }
+
+    fn padded_grid(&self) -> Padded {
+        bordered(self.0.grid)
+    }
+
+    fn pack(&self, weights: &[f32]) -> Vec<f32> {
+        let (from, to) = (self.0.plane.channels, self.0.grid.channels);
+        (self.transformed(weights).chunks(from * to))
+            .flat_map(|kernels| pack(from, to, |term, channel| kernels[channel * from + term]))
+            .collect()
+    }
+
+    fn adjoint(&self, weights: &[f32]) -> Vec<f32> {
+        let (from, to) = (self.0.grid.channels, self.0.plane.channels);
+        let turned: Vec<f32> = (weights.chunks(9 * to))
+            .flat_map(|kernel| kernel.chunks(to).rev().flatten().copied())
+            .collect();
+        (self.transformed(&turned).chunks(from * to))
+            .flat_map(|kernels| pack(from, to, |term, channel| kernels[term * to + channel]))
+            .collect()
+    }
+
+    fn gather(&self, padded: &[f32], kernels: &[f32], grid: &mut [f32], scratch: &mut Scratch) {
+        convolve([self.0.plane, self.0.grid], padded, kernels, grid, scratch);
+    }
+
+    fn spread(
+        &self,
+        padded_grid: &[f32],
+        kernels: &Vec<f32>,
+        plane: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        convolve(
+            [self.0.grid, self.0.plane],
+            padded_grid,
+            kernels,
+            plane,
+            scratch,
+        );
+    }
+
+    fn sums(&self) -> usize {
+        PRODUCTS * self.0.plane.channels * self.0.grid.channels
+    }
+
+    // 16 matrices of `plane channels × channels`.
+    fn correlate(
+        &self,
+        padded: &[f32],
+        padded_grid: &[f32],
+        sums: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let Windows { plane, grid, .. } = self.0;
+        let (from, to) = (plane.channels, grid.channels);
+        for rows in tile_rows(plane) {
+            let squares = [rows.len(), plane.width / 2];
+            let tiles = squares[0] * squares[1];
+            scratch.resize(tiles, [from, to]);
+            transform_tiles(plane, &rows, padded, &mut scratch.tiles);
+            let inner = (2 * rows.start + 1) * (grid.width + 2) * to + to;
+            let layout = Layout {
+                squares: [2 * (grid.width + 2) * to, 2 * to],
+                points: [(grid.width + 2) * to, to],
+            };
+            transform::<OutputsTransposed, 4, 2>(
+                squares,
+                to,
+                (&padded_grid[inner..], layout),
+                (
+                    &mut scratch.outputs,
+                    matrices(tiles * to, [squares[1] * to, to]),
+                ),
+            );
+            let product = Contraction {
+                groups: 1,
+                rows: from,
+                columns: to,
+                segments: 1,
+                terms: tiles,
+                a: Left {
+                    group: 0,
+                    row: 1,
+                    segment: 0,
+                    term: from,
+                },
+                b: Right {
+                    segment: 0,
+                    term: to,
+                    panel: PANEL,
+                },
+                out: Out { group: 0, row: to },
+            };
+            let factors =
+                (scratch.tiles.chunks(tiles * from)).zip(scratch.outputs.chunks(tiles * to));
+            for (sums, (tiles, outputs)) in sums.chunks_mut(from * to).zip(factors) {
+                product.add(sums, tiles, outputs);
+            }
+        }
+    }
+
+    fn unpack(&self, sums: &[f32]) -> Vec<f32> {
+        let (from, to) = (self.0.plane.channels, self.0.grid.channels);
+        let matrix = from * to;
+        let mut taps = buffers::take(9 * matrix);
+        let layout = Layout {
+            squares: [to, 0],
+            points: [3 * matrix, matrix],
+        };
+        transform::<KernelTransposed, 3, 4>(
+            [from, 1],
+            to,
+            (sums, matrices(matrix, [to, 0])),
+            (&mut taps, layout),
+        );
+        let weights = self.0.unpack(&taps);
+        buffers::give(taps);
+        weights
+    }
+}
+
+impl Scratch {
+    /// Room for so many tiles of those channels, and their outputs.
+    fn resize(&mut self, tiles: usize, [from, to]: [usize; 2]) {
+        self.tiles.resize(PRODUCTS * tiles * from, 0.0);
+        self.outputs.resize(PRODUCTS * tiles * to, 0.0);
+    }
+}
+
+/// A plane within one pixel of zeros.
+fn bordered(plane: Shape) -> Padded {
+    Padded::new(plane, [1; 2], [1; 2])
+}
+
+/// 4×4 matrices of `len` values, a value of each for each square.
+fn matrices(len: usize, squares: [usize; 2]) -> Layout {
+    Layout {
+        squares,
+        points: [4 * len, len],
+    }
+}
+
+/// The rows of tiles of a plane, as many together as make up about [`TILES`].
+fn tile_rows(plane: Shape) -> impl Iterator<Item = Range<usize>> {
+    let (rows, columns) = (plane.height / 2, plane.width / 2);
+    let together = (TILES / columns).max(1);
+    (0..rows)
+        .step_by(together)
+        .map(move |first| first..rows.min(first + together))
+}
+
+/// `Bᵀ d B` of the tiles in those rows of a plane within its border.
+fn transform_tiles(plane: Shape, rows: &Range<usize>, padded: &[f32], tiles: &mut [f32]) {
+    let Shape {
+        width, channels, ..
+    } = plane;
+    let pitch = (width + 2) * channels;
+    let squares = [rows.len(), width / 2];
+    let layout = Layout {
+        squares: [2 * pitch, 2 * channels],
+        points: [pitch, channels],
+    };
+    let len = squares[0] * squares[1] * channels;
+    transform::<Tile, 4, 4>(
+        squares,
+        channels,
+        (&padded[2 * rows.start * pitch..], layout),
+        (tiles, matrices(len, [squares[1] * channels, channels])),
+    );
+}
+
+/// The convolution of an image of one shape, within its border, to one of the other.
+fn convolve(
+    [from, to]: [Shape; 2],
+    padded: &[f32],
+    kernels: &[f32],
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let panel = from.channels * PANEL;
+    for rows in tile_rows(from) {
+        let squares = [rows.len(), from.width / 2];
+        let tiles = squares[0] * squares[1];
+        scratch.resize(tiles, [from.channels, to.channels]);
+        transform_tiles(from, &rows, padded, &mut scratch.tiles);
+        let product = Contraction {
+            groups: 1,
+            rows: tiles,
+            columns: to.channels,
+            segments: 1,
+            terms: from.channels,
+            a: Left {
+                group: 0,
+                row: from.channels,
+                segment: 0,
+                term: 1,
+            },
+            b: Right {
+                segment: 0,
+                term: PANEL,
+                panel,
+            },
+            out: Out {
+                group: 0,
+                row: to.channels,
+            },
+        };
+        let factors = (scratch.tiles.chunks(tiles * from.channels))
+            .zip(kernels.chunks(to.channels.div_ceil(PANEL) * panel));
+        let outputs = scratch.outputs.chunks_mut(tiles * to.channels);
+        for (outputs, (tiles, kernels)) in outputs.zip(factors) {
+            product.set(outputs, tiles, kernels);
+        }
+        let len = tiles * to.channels;
+        let layout = Layout {
+            squares: [2 * to.row(), 2 * to.channels],
+            points: [to.row(), to.channels],
+        };
+        transform::<Outputs, 2, 4>(
+            squares,
+            to.channels,
+            (
+                &scratch.outputs,
+                matrices(len, [squares[1] * to.channels, to.channels]),
+            ),
+            (&mut out[2 * rows.start * to.row()..], layout),
+        );
+    }
+}
