@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::buffers;
 use super::gemm::{matrix, product};
-use super::kernel::{Contraction, Left, Out, PANEL, Right};
+use super::kernel::{Contraction, PANEL};
 use super::parallel::CHUNK;
 use super::tape::{Backwards, Gradients, Key};
 
@@ -236,29 +236,8 @@ fn multiply(
     left: &[f32],
     right: &[f32],
 ) {
-    let contraction = Contraction {
-        groups: 1,
-        rows,
-        columns,
-        segments: 1,
-        terms,
-        a: Left {
-            group: 0,
-            row: 1,
-            segment: 0,
-            term: ROWS,
-        },
-        b: Right {
-            segment: 0,
-            term: PANEL,
-            panel: terms * PANEL,
-        },
-        out: Out {
-            group: 0,
-            row: columns,
-        },
-    };
-    contraction.set(out, left, right);
+    Contraction::matrices([rows, terms, columns], [1, ROWS], [PANEL, terms * PANEL])
+        .set(out, left, right);
 }
 
 /// The next piece of each array.

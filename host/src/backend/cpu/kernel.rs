@@ -68,6 +68,37 @@ pub struct Out {
 }
 
 impl Contraction {
+    /// The product of two matrices, of so many `[rows, terms, columns]`, whose rows lie one after the
+    /// other. Strides are those of `[row, term]` of `a`, and of `[term, panel]` of `b`.
+    pub fn matrices(
+        [rows, terms, columns]: [usize; 3],
+        [row, a_term]: [usize; 2],
+        [b_term, panel]: [usize; 2],
+    ) -> Self {
+        Self {
+            groups: 1,
+            rows,
+            columns,
+            segments: 1,
+            terms,
+            a: Left {
+                group: 0,
+                row,
+                segment: 0,
+                term: a_term,
+            },
+            b: Right {
+                segment: 0,
+                term: b_term,
+                panel,
+            },
+            out: Out {
+                group: 0,
+                row: columns,
+            },
+        }
+    }
+
     /// `out = Σ a · b`.
     pub fn set(&self, out: &mut [f32], a: &[f32], b: &[f32]) {
         self.run(*KERNELS, out, a, b, false);
@@ -600,25 +631,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "the left factor ends at 12 of 12")]
     fn a_short_factor_is_refused() {
-        let product = Contraction {
-            groups: 1,
-            rows: 4,
-            columns: 1,
-            segments: 1,
-            terms: 4,
-            a: Left {
-                group: 0,
-                row: 3,
-                segment: 0,
-                term: 1,
-            },
-            b: Right {
-                segment: 4,
-                term: 1,
-                panel: 0,
-            },
-            out: Out { group: 0, row: 1 },
-        };
+        let product = Contraction::matrices([4, 4, 1], [3, 1], [1, 0]);
         product.set(&mut [0.0; 4], &[0.0; 12], &[0.0; 4]);
     }
 }

@@ -5,7 +5,8 @@ use vae96::{Shape, Window};
 
 use super::Map;
 use super::batch_norm::Moments;
-use super::windows::{Padded, Phase, Windows};
+use super::method::Method;
+use super::windows::Windows;
 use super::winograd::Winograd;
 use crate::backend::cpu::buffers;
 use crate::backend::cpu::gradient::Gradient;
@@ -47,92 +48,6 @@ impl Conv<Windows> {
             input: self.input,
             output: self.output,
         }
-    }
-}
-
-/// How a convolution is computed: image by image, with a scratch of the task.
-pub trait Method: Copy + Send + Sync {
-    /// Kernels for the gradient of the inputs.
-    type Adjoint: Sync;
-    /// What it takes beside images and kernels.
-    type Scratch: Default;
-
-    /// The plane within its zeros.
-    fn padded(&self) -> Padded;
-    /// The grid within its zeros.
-    fn padded_grid(&self) -> Padded;
-    /// The kernels as `gather` reads them.
-    fn pack(&self, weights: &[f32]) -> Vec<f32>;
-    /// The kernels as `spread` reads them.
-    fn adjoint(&self, weights: &[f32]) -> Self::Adjoint;
-    /// The outputs of an image.
-    fn gather(
-        &self,
-        padded: &[f32],
-        kernels: &[f32],
-        grid: &mut [f32],
-        scratch: &mut Self::Scratch,
-    );
-    /// The gradient of an image, from that of its outputs.
-    fn spread(
-        &self,
-        padded_grid: &[f32],
-        kernels: &Self::Adjoint,
-        plane: &mut [f32],
-        scratch: &mut Self::Scratch,
-    );
-    /// How many values `correlate` adds to.
-    fn sums(&self) -> usize;
-    /// Adds an image's part to what the gradient of the kernels is made of.
-    fn correlate(
-        &self,
-        padded: &[f32],
-        padded_grid: &[f32],
-        sums: &mut [f32],
-        scratch: &mut Self::Scratch,
-    );
-    /// The gradient of the weights from those sums.
-    fn unpack(&self, sums: &[f32]) -> Vec<f32>;
-}
-
-impl Method for Windows {
-    type Adjoint = Vec<Phase>;
-    type Scratch = ();
-
-    fn padded(&self) -> Padded {
-        self.padded()
-    }
-
-    fn padded_grid(&self) -> Padded {
-        self.padded_grid()
-    }
-
-    fn pack(&self, weights: &[f32]) -> Vec<f32> {
-        self.pack(weights)
-    }
-
-    fn adjoint(&self, weights: &[f32]) -> Vec<Phase> {
-        self.phases(weights)
-    }
-
-    fn gather(&self, padded: &[f32], kernels: &[f32], grid: &mut [f32], (): &mut ()) {
-        self.gather(padded, kernels, grid);
-    }
-
-    fn spread(&self, padded_grid: &[f32], kernels: &Vec<Phase>, plane: &mut [f32], (): &mut ()) {
-        self.spread(padded_grid, kernels, plane);
-    }
-
-    fn sums(&self) -> usize {
-        self.depth() * self.grid.channels
-    }
-
-    fn correlate(&self, padded: &[f32], padded_grid: &[f32], sums: &mut [f32], (): &mut ()) {
-        self.correlate(padded, padded_grid, sums);
-    }
-
-    fn unpack(&self, sums: &[f32]) -> Vec<f32> {
-        self.unpack(sums)
     }
 }
 

@@ -5,6 +5,7 @@ use vae96::{Shape, Window};
 
 use super::Map;
 use super::batch_norm::Moments;
+use super::method::Method;
 use super::windows::Windows;
 use crate::backend::cpu::buffers;
 use crate::backend::cpu::gradient::Gradient;
@@ -32,7 +33,7 @@ impl ConvTransposed {
         seen: impl Fn(&[f32]) -> T + Sync,
     ) -> (Vec<f32>, Vec<T>) {
         let windows = self.0;
-        let phases = windows.phases(weights);
+        let kernels = windows.adjoint(weights);
         let padded = windows.padded_grid();
         let images = Source::len(inputs) / windows.grid.len();
         each_image(
@@ -41,7 +42,7 @@ impl ConvTransposed {
             || padded.buffer(),
             |image, buffer, output| {
                 padded.read(inputs, image, buffer);
-                windows.spread(buffer, &phases, output);
+                windows.spread(buffer, &kernels, output, &mut ());
                 seen(output)
             },
         )
@@ -84,10 +85,10 @@ impl Map for ConvTransposed {
                     let image = task * images + index;
                     padded.read(gradient, image, &mut plane);
                     padded_grid.read(inputs, image, &mut input);
-                    windows.correlate(&plane, &input, &mut weights);
+                    windows.correlate(&plane, &input, &mut weights, &mut ());
                     if let Some(grids) = &mut input_gradient {
                         let grid = &mut grids[index * grid..][..grid];
-                        windows.gather(&plane, &kernels, grid);
+                        windows.gather(&plane, &kernels, grid, &mut ());
                     }
                 }
                 weights

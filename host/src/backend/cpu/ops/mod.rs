@@ -16,6 +16,7 @@ pub mod cross_entropy;
 pub mod latent;
 pub mod linear;
 pub mod max_pool;
+pub mod method;
 pub mod normalised;
 pub mod reconstruction;
 pub mod windows;

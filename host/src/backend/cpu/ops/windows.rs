@@ -3,6 +3,7 @@
 
 use vae96::{Shape, Window};
 
+use super::method::Method;
 use crate::backend::cpu::buffers;
 use crate::backend::cpu::kernel::{Contraction, Left, Out, PANEL, Right};
 use crate::backend::cpu::source::Source;
@@ -39,15 +40,18 @@ impl Windows {
     fn run(&self) -> usize {
         self.window.kernel * self.plane.channels
     }
+}
 
-    /// The plane within its zeros.
-    pub fn padded(&self) -> Padded {
+impl Method for Windows {
+    type Adjoint = Vec<Phase>;
+    type Scratch = ();
+
+    fn padded(&self) -> Padded {
         let padding = self.window.padding;
         Padded::new(self.plane, [padding; 2], [padding; 2])
     }
 
-    /// The grid within zeros, as [`spread`](Self::spread) reads it.
-    pub fn padded_grid(&self) -> Padded {
+    fn padded_grid(&self) -> Padded {
         let Window {
             kernel,
             stride,
@@ -63,16 +67,14 @@ impl Windows {
         )
     }
 
-    /// The kernels as [`gather`](Self::gather) reads them.
-    pub fn pack(&self, weights: &[f32]) -> Vec<f32> {
+    fn pack(&self, weights: &[f32]) -> Vec<f32> {
         let depth = self.depth();
         pack(depth, self.grid.channels, |term, channel| {
             weights[channel * depth + term]
         })
     }
 
-    /// The grid of an image: each window times each kernel.
-    pub fn gather(&self, padded: &[f32], kernels: &[f32], grid: &mut [f32]) {
+    fn gather(&self, padded: &[f32], kernels: &[f32], grid: &mut [f32], (): &mut ()) {
         let (pitch, stride) = (self.padded().shape.row(), self.window.stride);
         let contraction = Contraction {
             groups: self.grid.height,
@@ -99,9 +101,12 @@ impl Windows {
         contraction.set(grid, padded, kernels);
     }
 
-    /// Adds each window times the values of its pixel of the grid: the gradient of the kernels,
-    /// `kernel × kernel × plane channels × channels`.
-    pub fn correlate(&self, padded: &[f32], padded_grid: &[f32], gradient: &mut [f32]) {
+    fn sums(&self) -> usize {
+        self.depth() * self.grid.channels
+    }
+
+    // `kernel × kernel × plane channels × channels`.
+    fn correlate(&self, padded: &[f32], padded_grid: &[f32], sums: &mut [f32], (): &mut ()) {
         let (pitch, stride) = (self.padded().shape.row(), self.window.stride);
         let (channels, grid) = (self.grid.channels, self.padded_grid());
         let contraction = Contraction {
@@ -126,33 +131,30 @@ impl Windows {
                 row: channels,
             },
         };
-        contraction.add(gradient, padded, &padded_grid[grid.start()..]);
+        contraction.add(sums, padded, &padded_grid[grid.start()..]);
     }
 
-    /// From `kernel × kernel × plane channels × channels` to the order of the weights.
-    pub fn unpack(&self, gradient: &[f32]) -> Vec<f32> {
+    fn unpack(&self, sums: &[f32]) -> Vec<f32> {
         let (channels, depth) = (self.grid.channels, self.depth());
-        let mut weights = buffers::take(gradient.len());
+        let mut weights = buffers::take(sums.len());
         for (channel, weights) in weights.chunks_mut(depth).enumerate() {
             for (term, weight) in weights.iter_mut().enumerate() {
-                *weight = gradient[term * channels + channel];
+                *weight = sums[term * channels + channel];
             }
         }
         weights
     }
 
-    /// The phases of the plane's pixels, each with its kernels.
-    pub fn phases(&self, weights: &[f32]) -> Vec<Phase> {
+    // The phases of the plane's pixels, each with its kernels.
+    fn adjoint(&self, weights: &[f32]) -> Vec<Phase> {
         let stride = self.window.stride;
         (0..stride * stride)
             .map(|phase| Phase::new(self, weights, phase / stride, phase % stride))
             .collect()
     }
 
-    /// The adjoint of [`gather`](Self::gather): the plane of an image, to which each window adds
-    /// its kernels times the values of its pixel of the grid.
-    pub fn spread(&self, padded_grid: &[f32], phases: &[Phase], plane: &mut [f32]) {
-        for phase in phases {
+    fn spread(&self, padded_grid: &[f32], kernels: &Vec<Phase>, plane: &mut [f32], (): &mut ()) {
+        for phase in kernels {
             phase.spread(self, padded_grid, plane);
         }
     }

@@ -18,10 +18,10 @@ use vae96::Shape;
 use self::squares::{
     Kernel, KernelTransposed, LANES, Layout, Outputs, OutputsTransposed, Tile, transform,
 };
-use super::conv::Method;
+use super::method::Method;
 use super::windows::{Padded, Windows, pack};
 use crate::backend::cpu::buffers;
-use crate::backend::cpu::kernel::{Contraction, Left, Out, PANEL, Right};
+use crate::backend::cpu::kernel::{Contraction, PANEL};
 
 /// Products of a tile and a kernel.
 const PRODUCTS: usize = 16;
@@ -160,25 +160,7 @@ impl Method for Winograd {
                     matrices(tiles * to, [squares[1] * to, to]),
                 ),
             );
-            let product = Contraction {
-                groups: 1,
-                rows: from,
-                columns: to,
-                segments: 1,
-                terms: tiles,
-                a: Left {
-                    group: 0,
-                    row: 1,
-                    segment: 0,
-                    term: from,
-                },
-                b: Right {
-                    segment: 0,
-                    term: to,
-                    panel: PANEL,
-                },
-                out: Out { group: 0, row: to },
-            };
+            let product = Contraction::matrices([from, tiles, to], [1, from], [to, PANEL]);
             let factors =
                 (scratch.tiles.chunks(tiles * from)).zip(scratch.outputs.chunks(tiles * to));
             for (sums, (tiles, outputs)) in sums.chunks_mut(from * to).zip(factors) {
@@ -271,28 +253,8 @@ fn convolve(
         let tiles = squares[0] * squares[1];
         scratch.resize(tiles, [from.channels, to.channels]);
         transform_tiles(from, &rows, padded, &mut scratch.tiles);
-        let product = Contraction {
-            groups: 1,
-            rows: tiles,
-            columns: to.channels,
-            segments: 1,
-            terms: from.channels,
-            a: Left {
-                group: 0,
-                row: from.channels,
-                segment: 0,
-                term: 1,
-            },
-            b: Right {
-                segment: 0,
-                term: PANEL,
-                panel,
-            },
-            out: Out {
-                group: 0,
-                row: to.channels,
-            },
-        };
+        let sizes = [tiles, from.channels, to.channels];
+        let product = Contraction::matrices(sizes, [from.channels, 1], [PANEL, panel]);
         let factors = (scratch.tiles.chunks(tiles * from.channels))
             .zip(kernels.chunks(to.channels.div_ceil(PANEL) * panel));
         let outputs = scratch.outputs.chunks_mut(tiles * to.channels);
