@@ -106,11 +106,7 @@ fn classifier(
     let mut classifier = backend.classifier(architecture, Head::Conv, classes, &weights)?;
     drop(weights);
     let batch = images(&*classifier, count);
-    let target = |image: usize| Target {
-        class: image % classes,
-        smoothing: 0.1,
-        weight: 1.0 / count as f32,
-    };
+    let target = |image: usize| Target::class(image % classes, 0.1, 1.0 / count as f32);
     let targets: Vec<Target> = (0..count).map(target).collect();
     let update = update();
     serve(|| {

@@ -166,6 +166,11 @@ pub struct FinetuneCommand {
     /// of PyTorch too, or `scratch`.
     #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present_any = ["resume", "config"])]
     pub from: Option<String>,
+    /// A classifier to learn from as well: its folder, or its weights file. What it says of the
+    /// unlabelled images is what the new one is to say of varied views of them. Given more than
+    /// once, the mean of what they say; they may be of another network.
+    #[arg(long, value_name = "RUN|FILE")]
+    pub teacher: Vec<PathBuf>,
     /// Where the files are.
     #[command(flatten)]
     pub folder: FolderArguments,

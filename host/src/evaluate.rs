@@ -7,13 +7,13 @@ mod predictions;
 
 use anyhow::{Result, anyhow, ensure};
 use vae96::model::Model;
-use vae96::{Quantised, SIDE};
+use vae96::{Architecture, Head, Quantised, SIDE};
 
 pub use needs::{LayerNeeds, Needs, needs};
 pub use predictions::Predictions;
 
-use crate::backend::work::Size;
-use crate::backend::{Batch, Classifier, Form};
+use crate::backend::work::{Network, Size, Work};
+use crate::backend::{Backend, Batch, Classifier, Form, Weights};
 use crate::data::Labelled;
 use crate::data::loader::{Loader, Samples};
 
@@ -22,6 +22,23 @@ pub const BATCH: Size = Size {
     count: 100,
     side: SIDE,
 };
+
+/// A classifier for [`BATCH`], on that machine or the one it names where it has too little memory.
+pub fn ready(
+    backend: &dyn Backend,
+    architecture: &'static Architecture,
+    head: Head,
+    classes: usize,
+    weights: &Weights,
+) -> Result<Box<dyn Classifier>> {
+    let network = Network::Classifier {
+        architecture,
+        head,
+        classes,
+    };
+    let backend = backend.suited_to(&Work::answers(network, BATCH))?;
+    backend.classifier(architecture, head, classes, weights)
+}
 
 /// What a float classifier says of `samples`.
 pub fn classifier(

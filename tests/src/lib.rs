@@ -85,11 +85,8 @@ pub fn batch(images: &[Vec<u8>]) -> Batch {
 
 /// Labels whose loss is the mean over them.
 pub fn targets(labels: &[usize], smoothing: f32) -> Vec<Target> {
-    let target = |&class: &usize| Target {
-        class,
-        smoothing,
-        weight: 1.0 / labels.len() as f32,
-    };
+    let weight = 1.0 / labels.len() as f32;
+    let target = |&class: &usize| Target::class(class, smoothing, weight);
     labels.iter().map(target).collect()
 }
 

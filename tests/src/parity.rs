@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 use host::backend::cpu::Cpu;
 use host::backend::parameters;
 use host::backend::{
-    Backend, Batch, Classifier, Contrast, Corruption, Form, Latent, LayerRates, Learner, Noise,
-    Optimiser, Outcome, Precision, Tensor, Update, Vae, VaeLoss, VaeObjective, Weights,
+    Answer, Backend, Batch, Classifier, Contrast, Corruption, Form, Latent, LayerRates, Learner,
+    Noise, Optimiser, Outcome, Precision, Target, Tensor, Update, Vae, VaeLoss, VaeObjective,
+    Weights,
 };
 use host::data::Images;
 use host::data::loader::{Drawing, Loader, Samples, Source};
@@ -358,6 +359,17 @@ fn vae_steps(
     near("images", images.values()?, other.values()?, tolerance)
 }
 
+/// Targets of two kinds in turn: a class, and shares of all.
+fn mixed_targets(count: usize) -> Vec<Target> {
+    let mut targets = targets(&labels(count, 1), 0.1);
+    for (image, target) in targets.iter_mut().enumerate().skip(1).step_by(2) {
+        let part = |class: usize| (1 + (class * 7 + image * 3) % 11) as f32;
+        let sum: f32 = (0..CLASSES).map(part).sum();
+        target.answer = Answer::Shares((0..CLASSES).map(|class| part(class) / sum).collect());
+    }
+    targets
+}
+
 /// Outcomes, gradients, statistics, and logits after the step.
 fn classifier_steps(
     gpu: &dyn Backend,
@@ -369,7 +381,7 @@ fn classifier_steps(
     let tolerance = tolerance(gpu);
     let [mut found, mut expected] = classifiers(gpu, architecture, head)?;
     let batch = images(count, side, 5);
-    let targets = targets(&labels(count, 1), 0.1);
+    let targets = mixed_targets(count);
     let outcomes = found.step(&batch, &targets, update)?;
     near_outcomes(
         &outcomes,
@@ -706,6 +718,9 @@ pub fn what_is_wrong_is_said_alike(gpu: &dyn Backend) -> Result<()> {
         say(classifier
             .step(&two, &targets(&[0, CLASSES], 0.0), &update)
             .map(|_| ()));
+        let mut narrow = targets(&[0, 0], 0.0);
+        narrow[1].answer = Answer::Shares([1.0].into());
+        say(classifier.step(&two, &narrow, &update).map(|_| ()));
         let values = two.values()?;
         let short = Batch::new(2, 32, values[1..].to_vec());
         say(classifier.logits(&short).map(|_| ()));

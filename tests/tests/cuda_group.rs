@@ -78,6 +78,7 @@ fn a_work_that_one_gpu_has_no_memory_for_is_refused_and_a_smaller_one_is_not() -
             batch: Size { count, side: SIDE },
             contrast: false,
             corrupts: false,
+            shares: false,
             averages: false,
         }),
         answers: Size {

@@ -10,6 +10,7 @@ use host::backend::cuda::queue::Queue;
 use host::backend::cuda::{Cuda, TooLittle};
 use host::backend::{Auto, Backend, Metadata, Precision, Weights, parameters};
 use host::data::{Dataset, scenes};
+use host::train::distillation::Teacher;
 use host::train::finetune;
 use host::train::metrics;
 use host::train::pretrain;
@@ -18,7 +19,7 @@ use host::train::recipe::{Depth, Finetune, Pretrain, Recipe};
 use host::train::run::Folder;
 use tests::emulator::{self, Emulator};
 use tests::parity;
-use vae96::EDGE;
+use vae96::{EDGE, Head};
 
 /// How far all weights together may end apart. A single tensor may end further: Adam makes whole
 /// steps of gradients that are rounding alone.
@@ -129,16 +130,25 @@ fn a_fine_tuning_with_unlabelled_images_ends_as_on_the_processor() -> Result<()>
         side: 32,
         consistency_batch: 8,
         propagation: 1.0,
+        distillation: 1.0,
         ..Finetune::defaults(Recipe::Default)
     };
     let autoencoder = EDGE.deep_vae.as_ref().unwrap();
     let encoder = Weights::initial(&parameters::vae(autoencoder), 2);
+    let classes = data.classes.len();
+    let taught = Weights::initial(&parameters::classifier(&EDGE, Head::Conv, classes), 4);
+    let teacher = Teacher {
+        architecture: &EDGE,
+        head: Head::Conv,
+        weights: &taught,
+    };
     let request = finetune::Request {
         name: "classifier",
         architecture: &EDGE,
         settings: &settings,
         seed: 1,
         encoder: Some(&encoder),
+        teachers: &[teacher],
         data: &data,
     };
     for gpu in gpus()? {

@@ -267,6 +267,7 @@ fn int8_decides_as_float_does() -> Result<()> {
         settings: &settings,
         seed: 1,
         encoder: None,
+        teachers: &[],
         data: &data,
     };
     let folder = tempfile::tempdir()?;

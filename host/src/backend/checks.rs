@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail, ensure};
 use vae96::Shape;
 
-use super::{Batch, Noise, Pixels, Target, Tensor, VaeObjective, Weights};
+use super::{Answer, Batch, Noise, Pixels, Target, Tensor, VaeObjective, Weights};
 
 /// That a tensor, which the error names, has the dimensions `wanted`.
 pub fn shape(name: &str, tensor: &Tensor, wanted: &[usize]) -> Result<()> {
@@ -161,11 +161,18 @@ pub fn targets(targets: &[Target], batch: &Batch, classes: usize) -> Result<()> 
         batch.count,
         targets.len()
     );
-    if let Some(target) = targets.iter().find(|target| target.class >= classes) {
-        bail!(
-            "a label is {}; there are {classes} classes, counted from 0",
-            target.class
-        );
+    for target in targets {
+        match &target.answer {
+            Answer::Class { class, .. } => ensure!(
+                *class < classes,
+                "a label is {class}; there are {classes} classes, counted from 0"
+            ),
+            Answer::Shares(shares) => ensure!(
+                shares.len() == classes,
+                "an answer has shares of {} classes; there are {classes}",
+                shares.len()
+            ),
+        }
     }
     Ok(())
 }

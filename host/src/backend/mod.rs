@@ -20,6 +20,7 @@ mod weights;
 pub mod work;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::Result;
 use vae96::{Architecture, Autoencoder, Head};
@@ -141,21 +142,62 @@ pub struct Latent {
 }
 
 /// What a classifier is to say of an image.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
-    /// The class.
-    pub class: usize,
-    /// Share of the target that is spread over all classes.
-    pub smoothing: f32,
+    /// The answer.
+    pub answer: Answer,
     /// Weight of the image's cross-entropy in the loss; the weights of a mean over n images are
     /// 1 / n.
     pub weight: f32,
 }
 
+/// A distribution over classes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// One class.
+    Class {
+        /// The class.
+        class: usize,
+        /// Share of the answer that is spread over all classes.
+        smoothing: f32,
+    },
+    /// The share of each class.
+    Shares(Arc<[f32]>),
+}
+
+impl Target {
+    /// One class, of which `smoothing` is spread over all.
+    pub const fn class(class: usize, smoothing: f32, weight: f32) -> Self {
+        let answer = Answer::Class { class, smoothing };
+        Self { answer, weight }
+    }
+}
+
+impl Answer {
+    /// The class that is right: the first of the largest share.
+    pub fn class(&self) -> usize {
+        match self {
+            Self::Class { class, .. } => *class,
+            Self::Shares(shares) => first_maximum(shares),
+        }
+    }
+}
+
+/// Where the largest value is first.
+pub fn first_maximum(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
 /// What a classifier said of an image in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// Cross-entropy against the (smoothed) target.
+    /// Cross-entropy against the target's answer.
     pub cross_entropy: f64,
     /// Whether the best logit is the target's.
     pub correct: bool,

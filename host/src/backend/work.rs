@@ -51,6 +51,8 @@ pub struct Steps {
     pub contrast: bool,
     /// Whether inputs are other views than their targets.
     pub corrupts: bool,
+    /// Whether some images' answers are shares of all classes.
+    pub shares: bool,
     /// Whether weights are averaged.
     pub averages: bool,
 }

@@ -78,6 +78,9 @@ pub struct Config {
     /// What `finetune` starts from: a run, a weights file, or `scratch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The classifiers that `finetune` learns from as well: runs, or weights files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<PathBuf>,
     /// The weights that `pretrain` begins with: a run, or a weights file; none for random ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
@@ -99,6 +102,8 @@ pub struct Given<'a> {
     pub common: CommonArguments,
     /// What `finetune` starts from.
     pub from: Option<String>,
+    /// The classifiers that `finetune` learns from as well.
+    pub teachers: Vec<PathBuf>,
     /// What `pretrain` starts from.
     pub init: Option<PathBuf>,
     /// Of pre-training.
@@ -117,6 +122,9 @@ impl Given<'_> {
         let mut table = options(&self.common)?;
         if let Some(from) = &self.from {
             table.insert("from".to_owned(), Value::String(from.clone()));
+        }
+        if !self.teachers.is_empty() {
+            table.insert("teachers".to_owned(), Value::try_from(&self.teachers)?);
         }
         if let Some(init) = &self.init {
             table.insert("init".to_owned(), Value::try_from(init)?);
@@ -171,6 +179,7 @@ impl Config {
             ("pretrain", defaults.pretrain.is_some()),
             ("finetune", defaults.finetune.is_some()),
             ("from", stage == Stage::Finetune),
+            ("teachers", stage == Stage::Finetune),
             ("init", stage == Stage::Pretrain),
             ("reproduce", stage == Stage::Reproduce),
         ] {
@@ -188,7 +197,8 @@ impl Config {
         merge(&mut all, over);
         let mut config: Self = all.try_into().map_err(named)?;
         // A run is resumed from any folder.
-        for path in [&mut config.data, &mut config.init].into_iter().flatten() {
+        let paths = [&mut config.data, &mut config.init].into_iter().flatten();
+        for path in paths.chain(&mut config.teachers) {
             *path = std::path::absolute(&*path)?;
         }
         if let Some(from) = &mut config.from
@@ -226,6 +236,7 @@ impl Config {
             data: None,
             from: self.from.clone().filter(|from| from == SCRATCH),
             init: None,
+            teachers: Vec::new(),
             ..self.clone()
         };
         Ok(toml::to_string(&config)?)
@@ -354,7 +365,9 @@ impl Config {
                 1.0,
             )?;
             within("finetune", "propagation", finetune.propagation, 0.0, 1e3)?;
+            within("finetune", "distillation", finetune.distillation, 0.0, 1e3)?;
             self.check_propagation(finetune)?;
+            self.check_distillation(finetune)?;
             self.check_side(finetune)?;
         }
         if let Some(reproduce) = &self.reproduce {
@@ -405,6 +418,22 @@ impl Config {
         Ok(())
     }
 
+    /// That there are teachers where they are to be learned from, and nowhere else.
+    fn check_distillation(&self, finetune: &Finetune) -> Result<()> {
+        let count = self.teachers.len();
+        ensure!(
+            (finetune.distillation > 0.0) == (count > 0),
+            "finetune.distillation is {}, with {}; above 0 it takes those of \
+             `finetune --teacher RUN`, and without any it is 0",
+            finetune.distillation,
+            match count {
+                1 => "1 teacher".to_owned(),
+                _ => format!("{count} teachers"),
+            }
+        );
+        Ok(())
+    }
+
     /// Whether the classifier reads images of any size: its head ends in a global average.
     fn reads_any_side(&self) -> bool {
         let head = self.finetune.as_ref().map(|finetune| finetune.head.into());
@@ -441,6 +470,8 @@ struct Basis {
     built_in: bool,
     /// Whether a classifier starts from scratch.
     scratch: bool,
+    /// Whether it has teachers.
+    taught: bool,
 }
 
 impl Basis {
@@ -471,6 +502,7 @@ impl Basis {
             depth,
             built_in,
             scratch: over.get("from").and_then(Value::as_str) == Some(SCRATCH),
+            taught: stage == Stage::Finetune && over.contains_key("teachers"),
         })
     }
 
@@ -489,6 +521,9 @@ impl Basis {
         if recipe != Recipe::Paper && (self.scratch || trial || stage == Stage::Reproduce) {
             // The baseline, the paper's experiments, a quick trial: what labels alone can teach.
             finetune = finetune.labels_alone();
+        }
+        if self.taught {
+            finetune = finetune.taught();
         }
         if stage == Stage::Reproduce {
             // Each of its classifiers has its own number.
@@ -509,6 +544,7 @@ impl Basis {
             unlabelled: 0,
             tensorboard: false,
             from: None,
+            teachers: Vec::new(),
             init: None,
             pretrain: (stage != Stage::Finetune).then_some(pretrain),
             finetune: (stage != Stage::Pretrain).then_some(finetune),
@@ -617,6 +653,26 @@ mod tests {
     }
 
     #[test]
+    fn teachers_are_learned_from_in_place_of_consistency() {
+        let mut given = Given {
+            from: Some(SCRATCH.to_owned()),
+            teachers: vec!["first".into(), "/second".into()],
+            ..given()
+        };
+        let config = Config::resolve(Stage::Finetune, &given).unwrap();
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(config.teachers, [here.join("first"), "/second".into()]);
+        assert!(config.without_paths().unwrap().find("second").is_none());
+        let finetune = config.finetune.unwrap();
+        assert_eq!((finetune.distillation, finetune.lessons()), (1.0, 1));
+        given.finetune.distillation = Some(2.0);
+        given.finetune.consistency = Some(0.5);
+        let config = Config::resolve(Stage::Finetune, &given).unwrap();
+        let finetune = config.finetune.unwrap();
+        assert_eq!((finetune.distillation, finetune.lessons()), (2.0, 2));
+    }
+
+    #[test]
     fn labels_that_nothing_could_spread_by_are_refused_at_once() {
         for (depth, head) in [(Depth::Shallow, Head::Conv), (Depth::Deep, Head::Dense)] {
             let mut given = given();
@@ -652,7 +708,7 @@ mod tests {
         let text = toml::to_string(&config).unwrap();
         let older: Vec<_> = text
             .lines()
-            .filter(|line| !line.starts_with("propagation"))
+            .filter(|line| !line.starts_with("propagation") && !line.starts_with("distillation"))
             .collect();
         assert!(older.len() < text.lines().count());
         std::fs::write(&file, older.join("\n")).unwrap();

@@ -1,9 +1,12 @@
 //! `vae96 finetune`.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::config::{Config, Given, SCRATCH, Stage};
+use super::folder::stages;
 use super::trained::{Label, Trained};
 use super::{Answer, folder, machine, report, source};
 use crate::backend::{Backend, Weights};
@@ -20,6 +23,7 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
     let given = Given {
         common: arguments.common.clone(),
         from: arguments.from.clone(),
+        teachers: arguments.teacher.clone(),
         finetune: arguments.finetune.clone(),
         ..Given::default()
     };
@@ -44,20 +48,18 @@ pub fn run(arguments: &FinetuneCommand, progress: Progress) -> Result<Answer> {
     } else {
         "baseline"
     };
-    let weights = stage(
-        &config,
-        &*backend,
-        &data,
-        encoder.as_ref(),
-        name,
-        &folder,
-        progress,
-    )?;
-
-    let trained = Trained {
-        weights,
-        label: Label::classifier(&config, &data.classes)?,
+    let label = Label::classifier(&config, &data.classes)?;
+    let teachers = teachers(&config, &data)?;
+    let teachers: Vec<_> = teachers
+        .iter()
+        .map(Trained::teacher)
+        .collect::<Result<_>>()?;
+    let request = Request {
+        teachers: &teachers,
+        ..request(&config, &data, encoder.as_ref(), name)?
     };
+    let weights = train(&request, &*backend, &folder, &label.metadata()?, progress)?;
+    let trained = Trained { weights, label };
     let classifier = trained.classifier(&*backend)?;
     let predictions = evaluate::classifier(
         &*classifier,
@@ -93,14 +95,36 @@ pub fn stage(
     folder: &Folder,
     progress: Progress,
 ) -> Result<Weights> {
-    let request = Request {
+    let request = request(config, data, encoder, name)?;
+    let label = Label::classifier(config, &data.classes)?;
+    train(&request, backend, folder, &label.metadata()?, progress)
+}
+
+/// A training without teachers.
+fn request<'a>(
+    config: &'a Config,
+    data: &'a Dataset,
+    encoder: Option<&'a Weights>,
+    name: &'a str,
+) -> Result<Request<'a>> {
+    Ok(Request {
         name,
         architecture: config.network.architecture(),
         settings: config.finetune()?,
         seed: config.seed,
         encoder,
+        teachers: &[],
         data,
+    })
+}
+
+/// The classifiers of `--teacher`, of the classes of the data.
+fn teachers(config: &Config, data: &Dataset) -> Result<Vec<Trained>> {
+    let teacher = |path: &PathBuf| {
+        let trained = Trained::load(path, stages::FINETUNE)?;
+        (trained.check_classes(&data.classes))
+            .with_context(|| format!("{} cannot teach them", path.display()))?;
+        Ok(trained)
     };
-    let label = Label::classifier(config, &data.classes)?;
-    train(&request, backend, folder, &label.metadata()?, progress)
+    config.teachers.iter().map(teacher).collect()
 }

@@ -13,6 +13,7 @@ use crate::backend::work::{self, Work};
 use crate::backend::{Backend, Classifier, Metadata, Vae, Weights, parameters};
 use crate::evaluate;
 use crate::latent::features;
+use crate::train::distillation::Teacher;
 use crate::train::recipe::{Head, Network};
 use crate::train::run::Folder;
 
@@ -211,18 +212,27 @@ impl Trained {
         Ok(())
     }
 
+    /// The classifier as others learn from it.
+    pub fn teacher(&self) -> Result<Teacher<'_>> {
+        let (head, _) = self.head()?;
+        Ok(Teacher {
+            architecture: self.label.network.architecture(),
+            head: head.into(),
+            weights: &self.weights,
+        })
+    }
+
     /// The classifier, ready to predict.
     pub fn classifier(&self, backend: &dyn Backend) -> Result<Box<dyn Classifier>> {
         let (head, classes) = self.head()?;
         let architecture = self.label.network.architecture();
-        let (head, classes) = (head.into(), classes.len());
-        let network = work::Network::Classifier {
+        evaluate::ready(
+            backend,
             architecture,
-            head,
-            classes,
-        };
-        let backend = backend.suited_to(&Work::answers(network, evaluate::BATCH))?;
-        backend.classifier(architecture, head, classes, &self.weights)
+            head.into(),
+            classes.len(),
+            &self.weights,
+        )
     }
 }
 

@@ -1,5 +1,5 @@
 //! Fine-tuning: a classifier on few labelled images, from a pre-trained encoder or from scratch,
-//! with the unlabelled images beside them where consistency or propagation is asked for.
+//! with the unlabelled images beside them where consistency, propagation or distillation is asked for.
 
 use std::borrow::Cow;
 
@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use vae96::Architecture;
 
 use super::consistency::Labeller;
+use super::distillation::{Distilled, Teacher};
 use super::metrics::Measures;
 use super::progress::Progress;
 use super::propagation::{self, Propagated};
@@ -35,6 +36,8 @@ pub struct Request<'a> {
     pub seed: u64,
     /// The pre-trained encoder; none to start from scratch.
     pub encoder: Option<&'a Weights>,
+    /// Classifiers of the same classes that say what the unlabelled images show.
+    pub teachers: &'a [Teacher<'a>],
     /// The images.
     pub data: &'a Dataset,
 }
@@ -93,6 +96,15 @@ pub fn train(
         )?),
         _ => None,
     };
+    let distilled = match &unlabelled {
+        Some(unlabelled) if settings.distillation > 0.0 => {
+            let teachers = request.teachers;
+            Some(Distilled::new(
+                teachers, backend, unlabelled, classes, progress,
+            )?)
+        }
+        _ => None,
+    };
     let mut task = FinetuneTask {
         classifier: backend.classifier(architecture, head, classes, &start.weights)?,
         settings,
@@ -100,6 +112,7 @@ pub fn train(
         encoder: start.encoder,
         labeller: Labeller::new(classes, settings.confidence, settings.align),
         propagated,
+        distilled,
         steps: plan.steps(),
         val: Samples::spread(&data.val, settings.val_images),
         classes,
@@ -160,6 +173,7 @@ pub fn work(
             },
             contrast: false,
             corrupts: false,
+            shares: settings.distillation > 0.0,
             averages: settings.average > 0.0,
         }),
         answers: evaluate::BATCH,
@@ -171,7 +185,7 @@ fn unlabelled(data: &Dataset) -> Result<Samples> {
     ensure!(
         !data.unlabelled.is_empty(),
         "there are no unlabelled images to learn from beside the labelled ones; --consistency 0 \
-         --propagation 0 does without"
+         --propagation 0 --distillation 0 does without"
     );
     let all = (0..data.unlabelled.len()).collect();
     Ok(Samples::unlabelled(&data.unlabelled, all))
@@ -225,6 +239,7 @@ struct FinetuneTask<'a> {
     encoder: Vec<&'static str>,
     labeller: Labeller,
     propagated: Option<Propagated>,
+    distilled: Option<Distilled>,
     steps: usize,
     val: Samples,
     classes: usize,
@@ -239,10 +254,9 @@ impl FinetuneTask<'_> {
         let logits = self.classifier.averaged_logits(weak)?;
         let rise = (settings.consistency_warmup * self.steps as f64).round() as usize;
         let weight = settings.consistency * ramp(step, rise) / count as f64;
-        let target = |label: Option<usize>| Target {
-            class: label.unwrap_or(0),
-            smoothing: 0.0,
-            weight: label.map_or(0.0, |_| weight as f32),
+        let target = |label: Option<usize>| {
+            let weight = label.map_or(0.0, |_| weight as f32);
+            Target::class(label.unwrap_or(0), 0.0, weight)
         };
         let labels = self.labeller.labels(&logits, self.classes);
         Ok(labels.into_iter().map(target).collect())
@@ -274,10 +288,15 @@ fn consistency(targets: &[Target], outcomes: &[Outcome]) -> [(&'static str, f64)
 }
 
 /// The figures of a step on `count` labelled images, then the unlabelled ones of consistency with
-/// those targets, then those of propagation.
-fn figures(outcomes: &[Outcome], count: usize, targets: &[Target]) -> Figures {
+/// those targets, then those of each of the `others`, by name.
+fn figures(
+    outcomes: &[Outcome],
+    count: usize,
+    targets: &[Target],
+    others: &[&'static str],
+) -> Figures {
     let (labelled, unlabelled) = outcomes.split_at(count);
-    let (strong, propagated) = unlabelled.split_at(targets.len());
+    let (strong, rest) = unlabelled.split_at(targets.len());
     let mean = |of: &dyn Fn(&Outcome) -> f64| labelled.iter().map(of).sum::<f64>() / count as f64;
     let mut figures = vec![
         ("loss", mean(&|outcome| outcome.cross_entropy)),
@@ -289,9 +308,10 @@ fn figures(outcomes: &[Outcome], count: usize, targets: &[Target]) -> Figures {
     if !strong.is_empty() {
         figures.extend(consistency(targets, strong));
     }
-    if !propagated.is_empty() {
-        let shown = propagated.iter().filter(|outcome| outcome.correct).count();
-        figures.push(("propagated", shown as f64 / propagated.len() as f64));
+    let each = (rest.len() / others.len().max(1)).max(1);
+    for (name, outcomes) in others.iter().zip(rest.chunks(each)) {
+        let shown = outcomes.iter().filter(|outcome| outcome.correct).count();
+        figures.push((*name, shown as f64 / each as f64));
     }
     figures
 }
@@ -304,6 +324,7 @@ impl Task for FinetuneTask<'_> {
         let mut targets = settings.targets(&labelled.labels);
         let mut batch = Cow::Borrowed(&labelled.batch);
         let mut sure = 0;
+        let mut others = Vec::new();
         for Loaded {
             batch: views,
             indices,
@@ -321,8 +342,19 @@ impl Task for FinetuneTask<'_> {
                 sure = each;
                 batch.to_mut().append(strong)?;
             }
-            if let (Some(propagated), Some(view)) = (&self.propagated, views.next()) {
-                targets.extend(propagated.targets(&indices[..each], settings.propagation));
+            let images = &indices[..each];
+            if let Some(propagated) = &self.propagated
+                && let Some(view) = views.next()
+            {
+                targets.extend(propagated.targets(images, settings.propagation));
+                others.push("propagated");
+                batch.to_mut().append(view)?;
+            }
+            if let Some(distilled) = &self.distilled
+                && let Some(view) = views.next()
+            {
+                targets.extend(distilled.targets(images, settings.distillation));
+                others.push("distilled");
                 batch.to_mut().append(view)?;
             }
         }
@@ -335,7 +367,7 @@ impl Task for FinetuneTask<'_> {
         }
         let mut consistent = targets.split_off(count);
         consistent.truncate(sure);
-        Ok(outcomes.map(move |outcomes| figures(&outcomes, count, &consistent)))
+        Ok(outcomes.map(move |outcomes| figures(&outcomes, count, &consistent, &others)))
     }
 
     fn validate(&mut self, _epoch: usize) -> Result<Measures> {

@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod consistency;
+pub mod distillation;
 pub mod finetune;
 pub mod metrics;
 pub mod pretrain;

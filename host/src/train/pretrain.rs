@@ -161,6 +161,7 @@ pub fn work(autoencoder: &'static Autoencoder, settings: &Pretrain, images: usiz
             },
             contrast: settings.contrast > 0.0,
             corrupts: !settings.corruption().is_none(),
+            shares: false,
             averages: false,
         }),
         answers: Size {

@@ -5,7 +5,6 @@ use anyhow::{Context, Result, ensure};
 use vae96::{Architecture, Head, Layer};
 
 use super::progress::Progress;
-use crate::backend::work::{Network, Work};
 use crate::backend::{Backend, Classifier, Target, Tensor, Weights};
 use crate::data::loader::Samples;
 use crate::evaluate;
@@ -92,11 +91,7 @@ impl Propagated {
         let scale = weight / (self.mean.max(f64::MIN_POSITIVE) * images.len() as f64);
         images.iter().map(move |&image| {
             let Guess { class, certainty } = self.guesses[image];
-            Target {
-                class,
-                smoothing: 0.0,
-                weight: (scale * certainty) as f32,
-            }
+            Target::class(class, 0.0, (scale * certainty) as f32)
         })
     }
 }
@@ -139,15 +134,8 @@ impl Start<'_> {
         ] {
             weights.0.insert(format!("{}.{what}", last.name), tensor);
         }
-        let network = Network::Classifier {
-            architecture,
-            head,
-            classes: dims,
-        };
-        let work = Work::answers(network, evaluate::BATCH);
-        let backend = backend.suited_to(&work)?;
         Ok(Features {
-            classifier: backend.classifier(architecture, head, dims, &weights)?,
+            classifier: evaluate::ready(backend, architecture, head, dims, &weights)?,
             dims,
         })
     }

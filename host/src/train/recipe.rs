@@ -203,7 +203,7 @@ settings! {
     /// sure of a slightly varied view, its answer becomes the label of a strongly varied one. 0, as
     /// from scratch unless told otherwise, learns from labels alone.
     consistency: f64,
-    /// Unlabelled images a step, for consistency and for propagation.
+    /// Unlabelled images a step, for consistency, propagation and distillation.
     consistency_batch: usize,
     /// Share of all steps over which that weight rises from 0.
     consistency_warmup: f64,
@@ -229,6 +229,10 @@ settings! {
     /// is. 0 for none.
     #[serde(default)] // Runs from before there was any say nothing of it.
     propagation: f64,
+    /// Weight of learning from the unlabelled images by what the classifiers of `--teacher` say of
+    /// them (knowledge distillation): 1 where there are some, unless told otherwise.
+    #[serde(default)] // Runs from before there was any say nothing of it.
+    distillation: f64,
     /// Validation images looked at after an epoch, spread evenly over all of them; 0 for all. The
     /// figures a run ends with are always of all.
     val_images: usize,
@@ -386,6 +390,7 @@ impl Finetune {
             strong_rotation: 15.0,
             strong_cutout: 0.4,
             propagation: 0.0,
+            distillation: 0.0,
             val_images: 1000,
             keep: Keep::Last,
             patience: 0,
@@ -436,18 +441,27 @@ impl Finetune {
         }
     }
 
+    /// What is known to work best with teachers: of the unlabelled images they say all.
+    pub fn taught(&self) -> Self {
+        Self {
+            distillation: 1.0,
+            ..self.without_unlabelled()
+        }
+    }
+
     /// The same without unlabelled images.
     pub fn without_unlabelled(&self) -> Self {
         Self {
             consistency: 0.0,
             propagation: 0.0,
+            distillation: 0.0,
             ..self.clone()
         }
     }
 
     /// Views of unlabelled images that are learned from.
     pub fn lessons(&self) -> usize {
-        [self.consistency, self.propagation]
+        [self.consistency, self.propagation, self.distillation]
             .map(|weight| usize::from(weight > 0.0))
             .iter()
             .sum()
@@ -455,11 +469,8 @@ impl Finetune {
 
     /// What it is to say of images of those classes, the loss their mean.
     pub fn targets(&self, classes: &[usize]) -> Vec<Target> {
-        let target = |&class: &usize| Target {
-            class,
-            smoothing: self.smoothing as f32,
-            weight: 1.0 / classes.len() as f32,
-        };
+        let (smoothing, weight) = (self.smoothing as f32, 1.0 / classes.len() as f32);
+        let target = |&class: &usize| Target::class(class, smoothing, weight);
         classes.iter().map(target).collect()
     }
 
@@ -469,14 +480,16 @@ impl Finetune {
     }
 
     /// The views of each unlabelled image: for consistency a slightly and a strongly varied one, for
-    /// propagation one like the labelled images'.
+    /// propagation and for distillation one like the labelled images'.
     pub fn unlabelled_views(&self) -> Vec<Augmentation> {
         let mut views = Vec::new();
         if self.consistency > 0.0 {
             views.extend(self.weak_and_strong());
         }
-        if self.propagation > 0.0 {
-            views.push(self.augmentation());
+        for weight in [self.propagation, self.distillation] {
+            if weight > 0.0 {
+                views.push(self.augmentation());
+            }
         }
         views
     }

@@ -11,5 +11,6 @@ mod refusals;
 mod reproduce;
 mod resume;
 mod suggest;
+mod teachers;
 mod threads;
 mod vae96;

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::share::Share;
 use crate::backend::checks;
 use crate::backend::work::{Size, Work};
-use crate::backend::{Batch, Classifier, Outcome, Pending, Target, Update, Weights};
+use crate::backend::{Answer, Batch, Classifier, Outcome, Pending, Target, Update, Weights};
 
 /// A classifier's layers, from the image to the logits.
 pub struct ClassifierNetwork(Network);
@@ -66,7 +66,8 @@ impl ClassifierNetwork {
             let images = Shape::plane(side, side, 3);
             network.fits(images)?;
             let mut arena = Arena::default();
-            Step::new(&network, &mut arena, Share::most(count, ranks), images)?;
+            let share = Share::most(count, ranks);
+            Step::new(&network, &mut arena, share, images, steps.shares)?;
             passes.push(arena);
         }
         Ok(Plan::new(&pack, work.steps, passes))
@@ -116,6 +117,8 @@ struct Step {
     pass: ClassifierPass,
     /// Class, smoothing and weight of each image.
     targets: Slot,
+    /// The share of each class, where answers are distributions.
+    shares: Option<Slot>,
     /// Cross-entropy of each image and whether it is right, f64.
     outcomes: Slot,
     gradients: Gradients,
@@ -127,16 +130,40 @@ impl Step {
         arena: &mut Arena,
         share: Share,
         shape: Shape,
+        shares: bool,
     ) -> Result<Self> {
         let pass = network.lay_out(arena, share, shape)?;
         let count = share.count;
         Ok(Self {
             targets: arena.place(3 * count),
+            shares: shares.then(|| arena.place(count * network.0.output.len())),
             outcomes: arena.place_doubles(2 * count),
             gradients: Gradients::new(arena, [&pass.layers]),
             pass,
         })
     }
+}
+
+/// Class, smoothing and weight; a negative smoothing for shares. A class is a small whole number,
+/// which f32 holds exactly.
+fn numbers(target: &Target) -> [f32; 3] {
+    let smoothing = match target.answer {
+        Answer::Class { smoothing, .. } => smoothing,
+        Answer::Shares(_) => -1.0,
+    };
+    [target.answer.class() as f32, smoothing, target.weight]
+}
+
+/// The share of each class for each target, where any has them; zeros for the others.
+fn shares(targets: &[Target], classes: usize) -> Option<Vec<f32>> {
+    let mut all = None;
+    for (index, target) in targets.iter().enumerate() {
+        if let Answer::Shares(shares) = &target.answer {
+            let all = all.get_or_insert_with(|| vec![0.0; targets.len() * classes]);
+            all[index * classes..][..classes].copy_from_slice(shares);
+        }
+    }
+    all
 }
 
 impl CudaClassifier {
@@ -162,22 +189,23 @@ impl CudaClassifier {
     ) -> Result<Pending<Vec<Outcome>>> {
         let shape = self.networks.checked(batch)?;
         let mut arena = Arena::default();
-        let step = Step::new(&self.networks, &mut arena, share, shape)?;
+        let shares = shares(targets, self.networks.0.output.len());
+        let step = Step::new(&self.networks, &mut arena, share, shape, shares.is_some())?;
         let (pass, slots) = (&step.pass.layers, step.gradients);
-        // A class is a small whole number, which f32 holds exactly.
-        let numbers: Vec<f32> = (targets.iter())
-            .flat_map(|target| [target.class as f32, target.smoothing, target.weight])
-            .collect();
+        let numbers: Vec<f32> = targets.iter().flat_map(numbers).collect();
         let kept = self.step(share, arena, slots, update, |networks, memory, backward| {
             let network = &networks.0;
             let images = step.pass.bring(memory, batch)?;
             memory.at(step.targets).upload(&numbers)?;
+            if let (Some(slot), Some(shares)) = (step.shares, &shares) {
+                memory.at(slot).upload(shares)?;
+            }
             images.show(memory.gpu)?;
             network.train(memory, pass)?;
             let gradient = slots.of_output(pass);
             memory.gpu.cross_entropy(
                 memory.at(pass.output),
-                memory.at(step.targets),
+                [step.targets, step.shares.unwrap_or(step.targets)].map(|slot| memory.at(slot)),
                 memory.at(gradient),
                 memory.at(step.outcomes),
             )?;

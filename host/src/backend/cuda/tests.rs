@@ -23,8 +23,8 @@ use super::{Cuda, kernels};
 use crate::backend::parameters::{self, Parameter};
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Batch, LayerRates, Noise, Optimiser, Picture, Pixels, Precision, Target, Tensor,
-    Update, VaeObjective, View, Viewed, Weights,
+    Answer, Backend, Batch, LayerRates, Noise, Optimiser, Picture, Pixels, Precision, Target,
+    Tensor, Update, VaeObjective, View, Viewed, Weights,
 };
 
 /// A machine that computes nothing, and keeps what it was asked to launch.
@@ -140,11 +140,7 @@ const OBJECTIVE: VaeObjective = VaeObjective {
     scale: 1.0,
 };
 
-const TARGET: Target = Target {
-    class: 9,
-    smoothing: 0.1,
-    weight: 1.0,
-};
+const TARGET: Target = Target::class(9, 0.1, 1.0);
 
 fn update() -> Update {
     Update {
@@ -185,11 +181,14 @@ fn plans_are_what_trainings_take() -> Result<()> {
         side: SIDE,
     };
     const LOSSES: usize = 1 << 14;
-    for (architecture, count, averages) in [(&EDGE, 256, true), (&PAPER, 2, false)] {
+    for (architecture, count, averages, shares) in
+        [(&EDGE, 256, true, true), (&PAPER, 2, false, false)]
+    {
         let steps = Some(Steps {
             batch: Size { count, side: SIDE },
             contrast: false,
             corrupts: false,
+            shares,
             averages,
         });
         let work = |network| Work {
@@ -219,7 +218,11 @@ fn plans_are_what_trainings_take() -> Result<()> {
 
         let weights = zeros(&parameters::classifier(architecture, head, 10));
         let mut classifier = gpu.classifier(architecture, head, 10, &weights)?;
-        classifier.step(&batch, &vec![TARGET; count], &update())?;
+        let mut targets = vec![TARGET; count];
+        if shares {
+            targets[1].answer = Answer::Shares([0.1; 10].into());
+        }
+        classifier.step(&batch, &targets, &update())?;
         classifier.logits(&grey(answers.count))?;
         if averages {
             classifier.average(0.9)?;

@@ -57,14 +57,16 @@ KERNEL squared_error(const float *outputs, const float *targets, int len, int pa
     }
 }
 
-// Softmax cross-entropy with label smoothing (Szegedy et al., 2016): a block an image. `targets`
-// are class, smoothing and weight; `outcomes` cross-entropy, and 1 where the first best logit is
-// the target's.
-KERNEL cross_entropy(const float *logits, int classes, const float *targets, float *gradient,
-                     double *outcomes) {
+// Softmax cross-entropy against a class, with label smoothing (Szegedy et al., 2016), or a
+// distribution (Hinton et al., 2015): a block an image. `targets` are class, smoothing and weight;
+// where the smoothing is negative, the image's row of `shares` says what is wanted of each class.
+// `outcomes` are the cross-entropy, and 1 where the first best logit is the target's class.
+KERNEL cross_entropy(const float *logits, int classes, const float *targets, const float *shares,
+                     float *gradient, double *outcomes) {
     logits += blockIdx.x * classes;
     gradient += blockIdx.x * classes;
     targets += blockIdx.x * 3;
+    shares += blockIdx.x * classes;
     const int target = (int)targets[0];
     const double smoothing = targets[1], weight = targets[2];
     float top = logits[0];
@@ -84,7 +86,8 @@ KERNEL cross_entropy(const float *logits, int classes, const float *targets, flo
     double loss = 0.0;
     for (int c = threadIdx.x; c < classes; c += THREADS) {
         const double log_share = (double)logits[c] - top - log(total);
-        const double wanted = (c == target ? 1.0 - smoothing : 0.0) + smoothing / classes;
+        const double wanted = smoothing < 0.0 ? (double)shares[c]
+                                              : (c == target ? 1.0 - smoothing : 0.0) + smoothing / classes;
         loss -= wanted * log_share;
         gradient[c] = (exp(log_share) - wanted) * weight;
     }

@@ -186,11 +186,12 @@ impl Gpu {
     }
 
     /// The outcomes of a batch, two f64 each, and the gradient of its logits. Targets are class,
-    /// smoothing and weight.
+    /// smoothing and weight; a negative smoothing tells that the row of `shares` is wanted, which
+    /// is never looked at without one.
     pub fn cross_entropy(
         &self,
         logits: Span,
-        targets: Span,
+        [targets, shares]: [Span; 2],
         gradient: Span,
         outcomes: Span,
     ) -> Result<()> {
@@ -208,6 +209,7 @@ impl Gpu {
                 logits.into(),
                 int(classes)?,
                 targets.into(),
+                shares.into(),
                 gradient.into(),
                 outcomes.into(),
             ],

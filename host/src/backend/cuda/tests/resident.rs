@@ -196,6 +196,7 @@ fn images_give_way_to_what_needs_their_memory() -> Result<()> {
             batch: Size { count, side: SIDE },
             contrast: false,
             corrupts: false,
+            shares: false,
             averages: false,
         }),
         answers: Size {

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 
 use super::{check, for_each_case, gradients, input, no_tape, random, weigh};
-use crate::backend::Target;
 use crate::backend::cpu::ops::contrast::contrast;
 use crate::backend::cpu::ops::cross_entropy::cross_entropy;
 use crate::backend::cpu::ops::latent::{Divergence, sample};
 use crate::backend::cpu::ops::reconstruction::squared_error;
 use crate::backend::cpu::tape::{Recording, backward};
+use crate::backend::{Answer, Target};
 
 #[test]
 fn latent_gradients() {
@@ -128,6 +129,20 @@ fn squared_error_gradients() {
     });
 }
 
+fn answer(rng: &mut ChaCha8Rng, classes: usize) -> Answer {
+    match rng.random() {
+        true => Answer::Class {
+            class: rng.random_range(0..classes),
+            smoothing: rng.random_range(0.0..0.5),
+        },
+        false => {
+            let parts: Vec<f32> = (0..classes).map(|_| rng.random_range(0.1..1.0)).collect();
+            let sum: f32 = parts.iter().sum();
+            Answer::Shares(parts.iter().map(|part| part / sum).collect())
+        }
+    }
+}
+
 #[test]
 fn cross_entropy_gradients() {
     for_each_case(|rng| {
@@ -138,8 +153,7 @@ fn cross_entropy_gradients() {
             .collect();
         let targets: Vec<Target> = (0..count)
             .map(|_| Target {
-                class: rng.random_range(0..classes),
-                smoothing: rng.random_range(0.0..0.5),
+                answer: answer(rng, classes),
                 weight: rng.random_range(0.0..1.0),
             })
             .collect();

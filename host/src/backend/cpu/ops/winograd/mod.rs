@@ -192,8 +192,20 @@ impl Method for Winograd {
 impl Scratch {
     /// Room for so many tiles of those channels, and their outputs.
     fn resize(&mut self, tiles: usize, [from, to]: [usize; 2]) {
-        self.tiles.resize(PRODUCTS * tiles * from, 0.0);
-        self.outputs.resize(PRODUCTS * tiles * to, 0.0);
+        let sizes = [from, to].map(|channels| PRODUCTS * tiles * channels);
+        for (values, len) in [&mut self.tiles, &mut self.outputs].into_iter().zip(sizes) {
+            if values.len() != len {
+                buffers::give(std::mem::replace(values, buffers::take(len)));
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        for values in [&mut self.tiles, &mut self.outputs] {
+            buffers::give(std::mem::take(values));
+        }
     }
 }
 
