@@ -71,8 +71,8 @@ impl Winograd {
             squares: [9 * channels, 0],
             points: [3 * channels, channels],
         };
-        let to = matrices(matrix, [channels, 0]);
         let squares = [grid.channels, 1];
+        let to = matrices(squares, channels);
         transform::<Kernel, 4, 3>(squares, channels, (kernels, from), (&mut all, to));
         all
     }
@@ -146,19 +146,13 @@ impl Method for Winograd {
             let tiles = squares[0] * squares[1];
             scratch.resize(tiles, [from, to]);
             transform_tiles(plane, &rows, padded, &mut scratch.tiles);
-            let inner = (2 * rows.start + 1) * (grid.width + 2) * to + to;
-            let layout = Layout {
-                squares: [2 * (grid.width + 2) * to, 2 * to],
-                points: [(grid.width + 2) * to, to],
-            };
+            let row = self.padded_grid().shape.row();
+            let inner = (2 * rows.start + 1) * row + to;
             transform::<OutputsTransposed, 4, 2>(
                 squares,
                 to,
-                (&padded_grid[inner..], layout),
-                (
-                    &mut scratch.outputs,
-                    matrices(tiles * to, [squares[1] * to, to]),
-                ),
+                (&padded_grid[inner..], tiled(row, to)),
+                (&mut scratch.outputs, matrices(squares, to)),
             );
             let product = Contraction::matrices([from, tiles, to], [1, from], [to, PANEL]);
             let factors =
@@ -177,12 +171,9 @@ impl Method for Winograd {
             squares: [to, 0],
             points: [3 * matrix, matrix],
         };
-        transform::<KernelTransposed, 3, 4>(
-            [from, 1],
-            to,
-            (sums, matrices(matrix, [to, 0])),
-            (&mut taps, layout),
-        );
+        let squares = [from, 1];
+        let sums = (sums, matrices(squares, to));
+        transform::<KernelTransposed, 3, 4>(squares, to, sums, (&mut taps, layout));
         let weights = self.0.unpack(&taps);
         buffers::give(taps);
         weights
@@ -214,11 +205,20 @@ fn bordered(plane: Shape) -> Padded {
     Padded::new(plane, [1; 2], [1; 2])
 }
 
-/// 4×4 matrices of `len` values, a value of each for each square.
-fn matrices(len: usize, squares: [usize; 2]) -> Layout {
+/// Squares that cover a plane of such rows, two pixels from one to the next.
+fn tiled(row: usize, channels: usize) -> Layout {
     Layout {
-        squares,
-        points: [4 * len, len],
+        squares: [2 * row, 2 * channels],
+        points: [row, channels],
+    }
+}
+
+/// Squares whose points lie in 16 matrices of `squares × channels`.
+fn matrices([down, across]: [usize; 2], channels: usize) -> Layout {
+    let matrix = down * across * channels;
+    Layout {
+        squares: [across * channels, channels],
+        points: [4 * matrix, matrix],
     }
 }
 
@@ -233,21 +233,13 @@ fn tile_rows(plane: Shape) -> impl Iterator<Item = Range<usize>> {
 
 /// `Bᵀ d B` of the tiles in those rows of a plane within its border.
 fn transform_tiles(plane: Shape, rows: &Range<usize>, padded: &[f32], tiles: &mut [f32]) {
-    let Shape {
-        width, channels, ..
-    } = plane;
-    let pitch = (width + 2) * channels;
-    let squares = [rows.len(), width / 2];
-    let layout = Layout {
-        squares: [2 * pitch, 2 * channels],
-        points: [pitch, channels],
-    };
-    let len = squares[0] * squares[1] * channels;
+    let (row, channels) = (bordered(plane).shape.row(), plane.channels);
+    let squares = [rows.len(), plane.width / 2];
     transform::<Tile, 4, 4>(
         squares,
         channels,
-        (&padded[2 * rows.start * pitch..], layout),
-        (tiles, matrices(len, [squares[1] * channels, channels])),
+        (&padded[2 * rows.start * row..], tiled(row, channels)),
+        (tiles, matrices(squares, channels)),
     );
 }
 
@@ -273,19 +265,12 @@ fn convolve(
         for (outputs, (tiles, kernels)) in outputs.zip(factors) {
             product.set(outputs, tiles, kernels);
         }
-        let len = tiles * to.channels;
-        let layout = Layout {
-            squares: [2 * to.row(), 2 * to.channels],
-            points: [to.row(), to.channels],
-        };
+        let (row, channels) = (to.row(), to.channels);
         transform::<Outputs, 2, 4>(
             squares,
-            to.channels,
-            (
-                &scratch.outputs,
-                matrices(len, [squares[1] * to.channels, to.channels]),
-            ),
-            (&mut out[2 * rows.start * to.row()..], layout),
+            channels,
+            (&scratch.outputs, matrices(squares, channels)),
+            (&mut out[2 * rows.start * row..], tiled(row, channels)),
         );
     }
 }
