@@ -15,39 +15,14 @@ use crate::backend::cpu::source::{Source, Values};
 
 /// A convolution by a method. Weights `channels × kernel × kernel × input channels`.
 #[derive(Clone, Copy, Debug)]
-pub struct Conv<M> {
-    method: M,
-    input: Shape,
-    output: Shape,
-}
+pub struct Conv<M>(pub M);
 
 /// The convolution of `input` to `channels` channels, by Winograd's method where that serves.
 pub fn conv(input: Shape, window: Window, channels: usize) -> Box<dyn Map> {
-    let direct = Conv::direct(input, window, channels);
-    match Winograd::new(direct.method) {
-        Some(method) => Box::new(direct.by(method)),
-        None => Box::new(direct),
-    }
-}
-
-impl Conv<Windows> {
-    /// By its definition.
-    pub fn direct(input: Shape, window: Window, channels: usize) -> Self {
-        let method = Windows::new(input, window, channels);
-        Self {
-            method,
-            input,
-            output: method.grid,
-        }
-    }
-
-    /// The same by another method.
-    pub fn by<M>(self, method: M) -> Conv<M> {
-        Conv {
-            method,
-            input: self.input,
-            output: self.output,
-        }
+    let windows = Windows::new(input, window, channels);
+    match Winograd::new(windows) {
+        Some(winograd) => Box::new(Conv(winograd)),
+        None => Box::new(Conv(windows)),
     }
 }
 
@@ -59,12 +34,12 @@ impl<M: Method> Conv<M> {
         weights: &[f32],
         seen: impl Fn(&[f32]) -> T + Sync,
     ) -> (Vec<f32>, Vec<T>) {
-        let Self { method, .. } = self;
+        let Self(method) = self;
         let kernels = method.pack(weights);
         let padded = method.padded();
         each_image(
-            Source::len(inputs) / self.input.len(),
-            self.output.len(),
+            Source::len(inputs) / padded.inner.len(),
+            method.padded_grid().inner.len(),
             || (padded.buffer(), M::Scratch::default()),
             |image, (buffer, scratch), output| {
                 padded.read(inputs, image, buffer);
@@ -97,10 +72,10 @@ impl<M: Method> Map for Conv<M> {
         gradient: &dyn Source,
         input_gradient: Option<&mut [f32]>,
     ) -> Gradient {
-        let Self { method, .. } = self;
-        let plane = self.input.len();
-        let images = images_per_task(Source::len(inputs) / plane);
+        let Self(method) = self;
         let (padded, padded_grid) = (method.padded(), method.padded_grid());
+        let plane = padded.inner.len();
+        let images = images_per_task(Source::len(inputs) / plane);
         let adjoint = input_gradient.is_some().then(|| method.adjoint(weights));
         let parts = tasks(input_gradient, images * plane, Source::len(inputs))
             .enumerate()

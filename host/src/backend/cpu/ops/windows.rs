@@ -290,7 +290,8 @@ pub fn pack(terms: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -
 /// A plane within a border of zeros.
 #[derive(Clone, Copy, Debug)]
 pub struct Padded {
-    inner: Shape,
+    /// Without its border.
+    pub inner: Shape,
     top: usize,
     left: usize,
     /// With its border.
