@@ -11,8 +11,7 @@ use super::ops::activation::with;
 use super::ops::average_pool::average_pool;
 use super::ops::batch_norm::{Affine, InPlace, Moments};
 use super::ops::biased::{biased, finish};
-use super::ops::conv::conv;
-use super::ops::conv_transposed::ConvTransposed;
+use super::ops::conv::{conv, conv_transposed};
 use super::ops::linear::Linear;
 use super::ops::max_pool::max_pool;
 use super::ops::normalised::normalised;
@@ -255,9 +254,7 @@ impl Norm {
 fn map(op: Op, input: Shape, output: Shape) -> Option<Box<dyn Map>> {
     match op {
         Op::Conv { window, channels } => Some(conv(input, window, channels)),
-        Op::ConvTransposed { window, .. } => {
-            Some(Box::new(ConvTransposed::new(input, window, output)))
-        }
+        Op::ConvTransposed { window, .. } => Some(Box::new(conv_transposed(input, window, output))),
         Op::Linear { .. } => Some(Box::new(Linear {
             inputs: input.len(),
             outputs: output.len(),

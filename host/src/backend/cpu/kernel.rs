@@ -9,11 +9,11 @@ pub const PANEL: usize = 32;
 /// Sums of products of two strided arrays,
 ///
 /// ```text
-/// out[g][r][c] = Σ s, t  a[g][r][s][t] · b[s][t][c]
+/// out[g][r][c] = Σ s, t  a[g][r][s][t] · b[g][s][t][c]
 /// ```
 ///
-/// Every index of `a` has a stride of its own, so one form serves windows that overlap and sums
-/// that run over pixels.
+/// Every index has a stride of its own, so one form serves windows that overlap, on either side, and
+/// sums that run over pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Contraction {
     /// Values of g.
@@ -50,6 +50,8 @@ pub struct Left {
 /// Strides of the right factor, whose columns lie in panels of [`PANEL`].
 #[derive(Clone, Copy, Debug)]
 pub struct Right {
+    /// Of g.
+    pub group: usize,
     /// Of s.
     pub segment: usize,
     /// Of t.
@@ -88,6 +90,7 @@ impl Contraction {
                 term: a_term,
             },
             b: Right {
+                group: 0,
                 segment: 0,
                 term: b_term,
                 panel,
@@ -96,6 +99,33 @@ impl Contraction {
                 group: 0,
                 row: columns,
             },
+        }
+    }
+
+    /// The same with the factors exchanged, `out[g][c][r]`, where all columns of `b` lie beside each
+    /// other, and so do the rows of `a`.
+    pub fn exchanged(&self) -> Self {
+        debug_assert!(self.a.row == 1 && self.b.panel == PANEL);
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            a: Left {
+                group: self.b.group,
+                row: 1,
+                segment: self.b.segment,
+                term: self.b.term,
+            },
+            b: Right {
+                group: self.a.group,
+                segment: self.a.segment,
+                term: self.a.term,
+                panel: PANEL,
+            },
+            out: Out {
+                group: self.rows * self.columns,
+                row: self.rows,
+            },
+            ..*self
         }
     }
 
@@ -123,10 +153,11 @@ impl Contraction {
                     let row = self.rows * block / blocks;
                     let rows = self.rows * (block + 1) / blocks - row;
                     let a_start = group * self.a.group + row * self.a.row;
+                    let b_start = group * self.b.group + panel * self.b.panel + within;
                     let out_start = group * self.out.group + row * self.out.row + column;
                     let tile = Tile {
                         a: a.as_ptr().wrapping_add(a_start),
-                        b: b.as_ptr().wrapping_add(panel * self.b.panel + within),
+                        b: b.as_ptr().wrapping_add(b_start),
                         out: out.as_mut_ptr().wrapping_add(out_start),
                         columns: kernels.columns.min(self.columns - column),
                         add,
@@ -163,7 +194,8 @@ impl Contraction {
         assert!(a_last < a, "the left factor ends at {a_last} of {a}");
         // The columns of the last panel, or of the whole one before it, end last.
         let panel_end = |panel: usize| {
-            panel * self.b.panel
+            (groups - 1) * self.b.group
+                + panel * self.b.panel
                 + (segments - 1) * self.b.segment
                 + (terms - 1) * self.b.term
                 + PANEL.min(columns - panel * PANEL)
@@ -559,7 +591,8 @@ mod tests {
                                 + r * product.a.row
                                 + s * product.a.segment
                                 + t * product.a.term];
-                            let b = b[c / PANEL * product.b.panel
+                            let b = b[g * product.b.group
+                                + c / PANEL * product.b.panel
                                 + s * product.b.segment
                                 + t * product.b.term
                                 + c % PANEL];
@@ -585,10 +618,11 @@ mod tests {
             (segments, terms) in (0usize..4, 0usize..20),
             (group, row, segment, term) in (0usize..50, 0usize..30, 0usize..40, 1usize..10),
             gap in 0usize..5,
-            panels in any::<bool>(),
+            (panels, b_group) in (any::<bool>(), 0usize..50),
         ) {
             let b_term = if panels { PANEL } else { columns + gap };
             let b = Right {
+                group: b_group,
                 segment: terms * b_term + gap,
                 term: b_term,
                 panel: if panels { segments * (terms * PANEL + gap) } else { PANEL },
@@ -601,7 +635,8 @@ mod tests {
                 + segments.saturating_sub(1) * segment + terms.saturating_sub(1) * term + 1;
             let last_panel = (columns - 1) / PANEL;
             let b_end = |panel: usize| {
-                panel * b.panel
+                (groups - 1) * b.group
+                    + panel * b.panel
                     + segments.saturating_sub(1) * b.segment
                     + terms.saturating_sub(1) * b.term
                     + PANEL.min(columns - panel * PANEL)

@@ -1,8 +1,7 @@
 //! Differentiable operations on dfdx's tape, one a file.
 //!
 //! An operation takes nodes, computes, and leaves on the tape the closure that will turn the
-//! gradient of its output into those of its inputs. [`conv`], [`conv_transposed`] and [`linear`]
-//! are [`Map`]s; [`biased`] and [`normalised`] put them on the tape with what follows them.
+//! gradient of its output into those of its inputs. [`conv`] and [`linear`] have [`Map`]s; [`biased`] and [`normalised`] put them on the tape with what follows them.
 
 pub mod activation;
 pub mod average_pool;
@@ -11,13 +10,13 @@ pub mod biased;
 pub mod columns;
 pub mod contrast;
 pub mod conv;
-pub mod conv_transposed;
 pub mod cross_entropy;
 pub mod latent;
 pub mod linear;
 pub mod max_pool;
 pub mod method;
 pub mod normalised;
+pub mod padded;
 pub mod reconstruction;
 pub mod windows;
 pub mod winograd;

@@ -8,13 +8,12 @@ use super::{check, distinct, for_each_case, gradients, input, no_tape, parameter
 use crate::backend::cpu::gradient::Gradient;
 use crate::backend::cpu::ops::Map;
 use crate::backend::cpu::ops::biased::biased;
-use crate::backend::cpu::ops::conv::Conv;
-use crate::backend::cpu::ops::conv_transposed::ConvTransposed;
+use crate::backend::cpu::ops::conv::{Conv, Way, conv_transposed};
 use crate::backend::cpu::ops::linear::Linear;
 use crate::backend::cpu::ops::normalised::normalised;
 use crate::backend::cpu::ops::windows::Windows;
 use crate::backend::cpu::ops::winograd::Winograd;
-use crate::backend::cpu::source::Values;
+use crate::backend::cpu::source::{Source, Values};
 use crate::backend::cpu::tape::Recording;
 
 /// A map and the sizes of its inputs, outputs, weights and channels.
@@ -38,11 +37,18 @@ fn plane(rng: &mut ChaCha8Rng) -> Shape {
     Shape::plane(height, width, rng.random_range(1..=3))
 }
 
+fn direct(plane: Shape, window: Window, channels: usize) -> Conv<Windows> {
+    Conv {
+        method: Windows::new(plane, window, channels),
+        way: Way::Forth,
+    }
+}
+
 fn conv(rng: &mut ChaCha8Rng) -> Case<Conv<Windows>> {
     let (input, window, channels) = (plane(rng), window(rng), rng.random_range(1..=4));
     let layer = Layer::conv("", window, channels);
     Case {
-        map: Conv(Windows::new(input, window, channels)),
+        map: direct(input, window, channels),
         inputs: input.len(),
         outputs: layer.output(input, 0).len(),
         weights: layer.weights(input, 0),
@@ -50,12 +56,12 @@ fn conv(rng: &mut ChaCha8Rng) -> Case<Conv<Windows>> {
     }
 }
 
-fn conv_transposed(rng: &mut ChaCha8Rng) -> Case<ConvTransposed> {
+fn transposed(rng: &mut ChaCha8Rng) -> Case<Conv<Windows>> {
     let (input, window, channels) = (plane(rng), window(rng), rng.random_range(1..=4));
     let layer = Layer::conv_transposed("", window, channels);
     let output = layer.output(input, 0);
     Case {
-        map: ConvTransposed::new(input, window, output),
+        map: conv_transposed(input, window, output),
         inputs: input.len(),
         outputs: output.len(),
         weights: layer.weights(input, 0),
@@ -112,7 +118,7 @@ fn conv_gradients() {
 #[test]
 fn conv_transposed_gradients() {
     for_each_case(|rng| {
-        let case = conv_transposed(rng);
+        let case = transposed(rng);
         check_biased(rng, case);
     });
 }
@@ -141,25 +147,38 @@ fn winograds_method_agrees_with_the_direct_one() {
         let x: Values = random(rng, count * input.len()).into();
         let w = random(rng, 9 * from * to);
         let g = random(rng, count * height * width * to);
-        let all = |map: &dyn Map| {
-            let mut inputs = vec![f32::NAN; count * input.len()];
-            let weights = match map.backward(&x, &w, &g, Some(&mut inputs)) {
-                Gradient::Values(weights) => weights,
-                Gradient::Factors(_) => panic!("a convolution's gradient is of values"),
-            };
-            [map.forward(&x, &w), weights, inputs]
+        let winograd = Conv {
+            method: winograd,
+            way: Way::Forth,
         };
-        for (found, expected) in all(&Conv(winograd)).iter().zip(&all(&Conv(windows))) {
-            let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-            assert_eq!(found.len(), expected.len());
-            for (a, b) in found.iter().zip(expected) {
-                assert!(
-                    (a - b).abs() <= 3e-6 * largest,
-                    "{a}, not {b}, of {largest}"
-                );
-            }
+        let all = |map: &dyn Map| passes(map, &x, &w, &g);
+        let expected = all(&direct(input, window, to));
+        for (found, expected) in all(&winograd).iter().zip(&expected) {
+            check_close(found, expected, 3e-6);
         }
     });
+}
+
+/// Outputs, and the gradients of weights and inputs.
+fn passes(map: &dyn Map, x: &Values, w: &[f32], g: &Vec<f32>) -> [Vec<f32>; 3] {
+    let mut inputs = vec![f32::NAN; Source::len(x)];
+    let weights = match map.backward(x, w, g, Some(&mut inputs)) {
+        Gradient::Values(weights) => weights,
+        Gradient::Factors(_) => panic!("a convolution's gradient is of values"),
+    };
+    [map.forward(x, w), weights, inputs]
+}
+
+/// Compares values, within a share of the largest.
+fn check_close(found: &[f32], expected: &[f32], share: f32) {
+    let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    assert_eq!(found.len(), expected.len());
+    for (a, b) in found.iter().zip(expected) {
+        assert!(
+            (a - b).abs() <= share * largest,
+            "{a}, not {b}, of {largest}"
+        );
+    }
 }
 
 #[test]
@@ -180,39 +199,57 @@ fn winograds_method_is_not_for_other_windows() {
     }
 }
 
-/// A convolution written as its definition.
+/// Both ways of a convolution and their gradients as they are defined: by every pair of a plane's
+/// value and a grid's value that a weight joins. Rows are longer than the vectors of any processor.
 #[test]
-fn conv_agrees_with_plain_loops() {
+fn convolutions_agree_with_plain_loops() {
     for_each_case(|rng| {
-        let (shape, window, channels) = (plane(rng), window(rng), rng.random_range(1..=20));
-        let layer = Layer::conv("", window, channels);
-        let output = layer.output(shape, 0);
-        let x = random(rng, shape.len());
-        let w = random(rng, layer.weights(shape, 0));
-        let found = Conv(Windows::new(shape, window, channels)).forward(&x.clone().into(), &w);
-        for (index, found) in found.iter().enumerate() {
-            let (pixel, o) = (index / channels, index % channels);
-            let (top, left) = (
-                pixel / output.width * window.stride,
-                pixel % output.width * window.stride,
-            );
-            let mut expected = 0.0;
-            for tap in 0..window.kernel * window.kernel {
-                let row = (top + tap / window.kernel).checked_sub(window.padding);
-                let column = (left + tap % window.kernel).checked_sub(window.padding);
-                let (Some(row), Some(column)) = (row, column) else {
+        let (height, width) = (rng.random_range(4..=9), rng.random_range(4..=70));
+        let plane = Shape::plane(height, width, rng.random_range(1..=20));
+        let kernel = rng.random_range(1..=5.min(height).min(width));
+        let window = Window::new(kernel, rng.random_range(1..=3), rng.random_range(0..kernel));
+        let map = direct(plane, window, rng.random_range(1..=40));
+        let count = rng.random_range(1..=2);
+        let grid = map.method.grid;
+        let planes = random(rng, count * plane.len());
+        let grids = random(rng, count * grid.len());
+        let w = random(rng, grid.channels * kernel * kernel * plane.channels);
+
+        let mut from_planes = vec![0.0; grids.len()];
+        let mut from_grids = vec![0.0; planes.len()];
+        let mut weights = vec![0.0; w.len()];
+        for (index, to) in from_planes.iter_mut().enumerate() {
+            let (pixel, channel) = (index / grid.channels, index % grid.channels);
+            let (row, column) = (pixel / grid.width, pixel % grid.width);
+            let (image, row) = (row / grid.height, row % grid.height);
+            for tap in 0..kernel * kernel {
+                let at = |pixel: usize, tap: usize, size: usize| {
+                    let inner = (pixel * window.stride + tap).checked_sub(window.padding);
+                    inner.filter(|inner| *inner < size)
+                };
+                let row = at(row, tap / kernel, height);
+                let Some((row, column)) = row.zip(at(column, tap % kernel, width)) else {
                     continue;
                 };
-                if row >= shape.height || column >= shape.width {
-                    continue;
-                }
-                for c in 0..shape.channels {
-                    let weight = (o * window.kernel * window.kernel + tap) * shape.channels + c;
-                    expected += x[(row * shape.width + column) * shape.channels + c] * w[weight];
+                let from = ((image * height + row) * width + column) * plane.channels;
+                let weight = (channel * kernel * kernel + tap) * plane.channels;
+                for c in 0..plane.channels {
+                    *to += planes[from + c] * w[weight + c];
+                    from_grids[from + c] += grids[index] * w[weight + c];
+                    weights[weight + c] += grids[index] * planes[from + c];
                 }
             }
-            assert!((found - expected).abs() < 1e-4, "{found}, not {expected}");
         }
+
+        let [outputs, found, inputs] = passes(&map, &planes.clone().into(), &w, &grids);
+        check_close(&outputs, &from_planes, 1e-5);
+        check_close(&found, &weights, 1e-5);
+        check_close(&inputs, &from_grids, 1e-5);
+        let transposed = conv_transposed(grid, window, plane);
+        let [outputs, found, inputs] = passes(&transposed, &grids.into(), &w, &planes);
+        check_close(&outputs, &from_grids, 1e-5);
+        check_close(&found, &weights, 1e-5);
+        check_close(&inputs, &from_planes, 1e-5);
     });
 }
 

@@ -18,8 +18,9 @@ use vae96::Shape;
 use self::squares::{
     Kernel, KernelTransposed, LANES, Layout, Outputs, OutputsTransposed, Tile, transform,
 };
-use super::method::Method;
-use super::windows::{Padded, Windows, pack};
+use super::method::{Method, Pass, Scratch};
+use super::padded::Padded;
+use super::windows::{Windows, pack};
 use crate::backend::cpu::buffers;
 use crate::backend::cpu::kernel::{Contraction, PANEL};
 
@@ -34,11 +35,12 @@ const TILES: usize = 36;
 #[derive(Clone, Copy, Debug)]
 pub struct Winograd(Windows);
 
-/// Tiles and their outputs, transformed: 16 matrices of `tiles × channels` each.
-#[derive(Clone, Debug, Default)]
-pub struct Scratch {
-    tiles: Vec<f32>,
-    outputs: Vec<f32>,
+/// Transformed kernels, 16 matrices of panels, from images of one shape to those of another.
+#[derive(Clone, Debug)]
+pub struct Kernels {
+    from: Shape,
+    to: Shape,
+    matrices: Vec<f32>,
 }
 
 impl Winograd {
@@ -79,8 +81,7 @@ impl Winograd {
 }
 
 impl Method for Winograd {
-    type Adjoint = Vec<f32>;
-    type Scratch = Scratch;
+    type Kernels = Kernels;
 
     fn padded(&self) -> Padded {
         bordered(self.0.plane)
@@ -90,41 +91,33 @@ impl Method for Winograd {
         bordered(self.0.grid)
     }
 
-    fn pack(&self, weights: &[f32]) -> Vec<f32> {
-        let (from, to) = (self.0.plane.channels, self.0.grid.channels);
-        (self.transformed(weights).chunks(from * to))
+    fn gather(&self, weights: &[f32]) -> Kernels {
+        let Windows { plane, grid, .. } = self.0;
+        let (from, to) = (plane.channels, grid.channels);
+        let matrices = (self.transformed(weights).chunks(from * to))
             .flat_map(|kernels| pack(from, to, |term, channel| kernels[channel * from + term]))
-            .collect()
+            .collect();
+        Kernels {
+            from: plane,
+            to: grid,
+            matrices,
+        }
     }
 
-    fn adjoint(&self, weights: &[f32]) -> Vec<f32> {
-        let (from, to) = (self.0.grid.channels, self.0.plane.channels);
+    fn spread(&self, weights: &[f32]) -> Kernels {
+        let Windows { plane, grid, .. } = self.0;
+        let (from, to) = (grid.channels, plane.channels);
         let turned: Vec<f32> = (weights.chunks(9 * to))
             .flat_map(|kernel| kernel.chunks(to).rev().flatten().copied())
             .collect();
-        (self.transformed(&turned).chunks(from * to))
+        let matrices = (self.transformed(&turned).chunks(from * to))
             .flat_map(|kernels| pack(from, to, |term, channel| kernels[term * to + channel]))
-            .collect()
-    }
-
-    fn gather(&self, padded: &[f32], kernels: &[f32], grid: &mut [f32], scratch: &mut Scratch) {
-        convolve([self.0.plane, self.0.grid], padded, kernels, grid, scratch);
-    }
-
-    fn spread(
-        &self,
-        padded_grid: &[f32],
-        kernels: &Vec<f32>,
-        plane: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
-        convolve(
-            [self.0.grid, self.0.plane],
-            padded_grid,
-            kernels,
-            plane,
-            scratch,
-        );
+            .collect();
+        Kernels {
+            from: grid,
+            to: plane,
+            matrices,
+        }
     }
 
     fn sums(&self) -> usize {
@@ -144,19 +137,18 @@ impl Method for Winograd {
         for rows in tile_rows(plane) {
             let squares = [rows.len(), plane.width / 2];
             let tiles = squares[0] * squares[1];
-            scratch.resize(tiles, [from, to]);
-            transform_tiles(plane, &rows, padded, &mut scratch.tiles);
+            let [inputs, outputs] = scratch.of(lens(tiles, [from, to]));
+            transform_tiles(plane, &rows, padded, inputs);
             let row = self.padded_grid().shape.row();
             let inner = (2 * rows.start + 1) * row + to;
             transform::<OutputsTransposed, 4, 2>(
                 squares,
                 to,
                 (&padded_grid[inner..], tiled(row, to)),
-                (&mut scratch.outputs, matrices(squares, to)),
+                (outputs, matrices(squares, to)),
             );
             let product = Contraction::matrices([from, tiles, to], [1, from], [to, PANEL]);
-            let factors =
-                (scratch.tiles.chunks(tiles * from)).zip(scratch.outputs.chunks(tiles * to));
+            let factors = (inputs.chunks(tiles * from)).zip(outputs.chunks(tiles * to));
             for (sums, (tiles, outputs)) in sums.chunks_mut(from * to).zip(factors) {
                 product.add(sums, tiles, outputs);
             }
@@ -174,30 +166,16 @@ impl Method for Winograd {
         let squares = [from, 1];
         let sums = (sums, matrices(squares, to));
         transform::<KernelTransposed, 3, 4>(squares, to, sums, (&mut taps, layout));
-        let weights = self.0.unpack(&taps);
+        let weights = self.0.turned(&taps);
         buffers::give(taps);
         weights
     }
 }
 
-impl Scratch {
-    /// Room for so many tiles of those channels, and their outputs.
-    fn resize(&mut self, tiles: usize, [from, to]: [usize; 2]) {
-        let sizes = [from, to].map(|channels| PRODUCTS * tiles * channels);
-        for (values, len) in [&mut self.tiles, &mut self.outputs].into_iter().zip(sizes) {
-            if values.len() != len {
-                buffers::give(std::mem::replace(values, buffers::take(len)));
-            }
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        for values in [&mut self.tiles, &mut self.outputs] {
-            buffers::give(std::mem::take(values));
-        }
-    }
+/// The lengths of so many tiles and of their outputs, transformed: 16 matrices of `tiles × channels`
+/// each.
+fn lens(tiles: usize, channels: [usize; 2]) -> [usize; 2] {
+    channels.map(|channels| PRODUCTS * tiles * channels)
 }
 
 /// A plane within one pixel of zeros.
@@ -243,34 +221,30 @@ fn transform_tiles(plane: Shape, rows: &Range<usize>, padded: &[f32], tiles: &mu
     );
 }
 
-/// The convolution of an image of one shape, within its border, to one of the other.
-fn convolve(
-    [from, to]: [Shape; 2],
-    padded: &[f32],
-    kernels: &[f32],
-    out: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let panel = from.channels * PANEL;
-    for rows in tile_rows(from) {
-        let squares = [rows.len(), from.width / 2];
-        let tiles = squares[0] * squares[1];
-        scratch.resize(tiles, [from.channels, to.channels]);
-        transform_tiles(from, &rows, padded, &mut scratch.tiles);
-        let sizes = [tiles, from.channels, to.channels];
-        let product = Contraction::matrices(sizes, [from.channels, 1], [PANEL, panel]);
-        let factors = (scratch.tiles.chunks(tiles * from.channels))
-            .zip(kernels.chunks(to.channels.div_ceil(PANEL) * panel));
-        let outputs = scratch.outputs.chunks_mut(tiles * to.channels);
-        for (outputs, (tiles, kernels)) in outputs.zip(factors) {
-            product.set(outputs, tiles, kernels);
+impl Pass for Kernels {
+    fn run(&self, padded: &[f32], out: &mut [f32], scratch: &mut Scratch) {
+        let Self { from, to, .. } = *self;
+        let panel = from.channels * PANEL;
+        for rows in tile_rows(from) {
+            let squares = [rows.len(), from.width / 2];
+            let tiles = squares[0] * squares[1];
+            let [inputs, outputs] = scratch.of(lens(tiles, [from.channels, to.channels]));
+            transform_tiles(from, &rows, padded, inputs);
+            let sizes = [tiles, from.channels, to.channels];
+            let product = Contraction::matrices(sizes, [from.channels, 1], [PANEL, panel]);
+            let factors = (inputs.chunks(tiles * from.channels))
+                .zip(self.matrices.chunks(to.channels.div_ceil(PANEL) * panel));
+            let products = outputs.chunks_mut(tiles * to.channels);
+            for (products, (tiles, kernels)) in products.zip(factors) {
+                product.set(products, tiles, kernels);
+            }
+            let (row, channels) = (to.row(), to.channels);
+            transform::<Outputs, 2, 4>(
+                squares,
+                channels,
+                (outputs, matrices(squares, channels)),
+                (&mut out[2 * rows.start * row..], tiled(row, channels)),
+            );
         }
-        let (row, channels) = (to.row(), to.channels);
-        transform::<Outputs, 2, 4>(
-            squares,
-            channels,
-            (&scratch.outputs, matrices(squares, channels)),
-            (&mut out[2 * rows.start * row..], tiled(row, channels)),
-        );
     }
 }
