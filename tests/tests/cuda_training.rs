@@ -47,16 +47,17 @@ fn gpus() -> Result<[Box<dyn Backend>; 2]> {
     Ok([Box::new(emulated(Precision::F32)), Box::new(group)])
 }
 
-/// What `train` makes of both machines.
-fn both<T>(
-    gpu: &dyn Backend,
+/// What `train` makes of GPUs, and of the processor.
+fn runs<T>(
+    gpus: &[Box<dyn Backend>],
     train: impl Fn(&dyn Backend, &Folder) -> Result<T>,
-) -> Result<[T; 2]> {
+) -> Result<(Vec<T>, T)> {
     let run = |backend: &dyn Backend| {
         let folder = tempfile::tempdir()?;
         train(backend, &Folder::make(folder.path())?)
     };
-    Ok([run(gpu)?, run(&Cpu)?])
+    let found = gpus.iter().map(|gpu| run(&**gpu)).collect::<Result<_>>()?;
+    Ok((found, run(&Cpu)?))
 }
 
 fn near(found: &Weights, expected: &Weights) -> Result<()> {
@@ -91,24 +92,25 @@ fn pre_train(data: &Dataset, backend: &dyn Backend, folder: &Folder) -> Result<W
 #[test]
 fn a_pre_training_ends_as_on_the_processor() -> Result<()> {
     let data = data();
-    for gpu in gpus()? {
-        let [found, expected] = both(&*gpu, |backend, folder| pre_train(&data, backend, folder))?;
-        near(&found, &expected)?;
-    }
-    Ok(())
+    let (found, expected) = runs(&gpus()?, |backend, folder| {
+        pre_train(&data, backend, folder)
+    })?;
+    found.iter().try_for_each(|found| near(found, &expected))
 }
 
 /// Weights part where factors are rounded; what has been learnt does not.
 #[test]
 fn a_pre_training_on_matrix_cores_ends_with_the_same_losses() -> Result<()> {
     let data = data();
-    for precision in [Precision::Tf32, Precision::Bf16] {
-        let [found, expected] = both(&emulated(precision), |backend, folder| {
-            pre_train(&data, backend, folder)?;
-            let records = metrics::read(&folder.metrics())?;
-            let last = records.last().context("no epoch")?;
-            Ok([last.train.clone(), last.val.clone()])
-        })?;
+    let precisions = [Precision::Tf32, Precision::Bf16];
+    let gpus = precisions.map(|precision| -> Box<dyn Backend> { Box::new(emulated(precision)) });
+    let (found, expected) = runs(&gpus, |backend, folder| {
+        pre_train(&data, backend, folder)?;
+        let records = metrics::read(&folder.metrics())?;
+        let last = records.last().context("no epoch")?;
+        Ok([last.train.clone(), last.val.clone()])
+    })?;
+    for (precision, found) in precisions.iter().zip(found) {
         for (found, expected) in found.iter().zip(&expected) {
             assert!(found.keys().eq(expected.keys()) && found.contains_key("loss"));
             for (name, value) in found {
@@ -151,14 +153,14 @@ fn a_fine_tuning_with_unlabelled_images_ends_as_on_the_processor() -> Result<()>
         teachers: &[teacher],
         data: &data,
     };
-    for gpu in gpus()? {
-        let [(found, seen), (expected, other)] = both(&*gpu, |backend, folder| {
-            let weights = finetune::train(&request, backend, folder, &Metadata::default(), QUIET)?;
-            let records = metrics::read(&folder.metrics())?;
-            Ok((weights, records.last().context("no epoch")?.val.clone()))
-        })?;
+    let (found, (expected, val)) = runs(&gpus()?, |backend, folder| {
+        let weights = finetune::train(&request, backend, folder, &Metadata::default(), QUIET)?;
+        let records = metrics::read(&folder.metrics())?;
+        Ok((weights, records.last().context("no epoch")?.val.clone()))
+    })?;
+    for (found, seen) in found {
         near(&found, &expected)?;
-        let (seen, other) = (seen["loss"], other["loss"]);
+        let (seen, other) = (seen["loss"], val["loss"]);
         assert!((seen / other - 1.0).abs() < 1e-3, "{seen}, not {other}");
     }
     Ok(())

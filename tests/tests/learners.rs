@@ -2,7 +2,7 @@
 //! errors that name what is wrong.
 
 use anyhow::Result;
-use host::backend::cpu::Cpu;
+use host::backend::cpu::{Cpu, recalibrated};
 use host::backend::{
     Backend, Batch, Classifier, Contrast, LayerRates, Noise, Optimiser, Tensor, Update, Vae,
     VaeObjective, Weights, parameters,
@@ -461,5 +461,73 @@ fn averages_follow_the_weights_and_come_back() -> Result<()> {
     assert_eq!(other.weights()?, averaged);
     let part = Weights([("fc1.bias".to_owned(), Tensor::full([CLASSES], 0.0))].into());
     assert!(other.set_averaged(&part).is_err());
+    Ok(())
+}
+
+/// The running statistics are of what is there, the rest stays; batches count by their images.
+#[test]
+fn statistics_are_taken_anew() -> Result<()> {
+    let classifier = classifier(Head::Conv)?;
+    let before = classifier.weights()?;
+    let again = |batches: Vec<Batch>| {
+        let batches = batches.into_iter().map(Ok);
+        recalibrated(&EDGE, Head::Conv, &before, CLASSES, batches)
+    };
+    assert_eq!(again(Vec::new())?, before);
+    let side = 12;
+    let parts = [images(3, side, 0.1), images(1, side, 0.7)];
+    let after = again(parts.to_vec())?;
+    for (name, tensor) in &after.0 {
+        assert_eq!(
+            *tensor != before.0[name],
+            name.contains("running"),
+            "{name}"
+        );
+    }
+
+    // Those of the first convolution, 5×5 with stride 2, by plain loops.
+    let kernels = &before.0["conv1.weight"];
+    let [channels, 3, 5, 5] = kernels.shape[..] else {
+        panic!("{:?}", kernels.shape)
+    };
+    for channel in 0..channels {
+        let mut sums = [0.0; 2];
+        for part in &parts {
+            let values = part.values()?;
+            let outputs: Vec<f64> = (0..part.count * side / 2 * side / 2)
+                .map(|output| {
+                    let (row, column) = (output / (side / 2), output % (side / 2));
+                    let (image, row) = (row / (side / 2), row % (side / 2));
+                    let mut sum = 0.0;
+                    for tap in 0..25 {
+                        let at = |pixel: usize, tap: usize| (2 * pixel + tap).checked_sub(2);
+                        let inner = at(row, tap / 5).zip(at(column, tap % 5));
+                        let Some((y, x)) = inner.filter(|&(y, x)| y < side && x < side) else {
+                            continue;
+                        };
+                        for c in 0..3 {
+                            let value = values[((image * side + y) * side + x) * 3 + c];
+                            let weight = kernels.data[(channel * 3 + c) * 25 + tap];
+                            sum += f64::from(value) * f64::from(weight);
+                        }
+                    }
+                    sum
+                })
+                .collect();
+            let count = outputs.len() as f64;
+            let mean = outputs.iter().sum::<f64>() / count;
+            let squares: f64 = outputs.iter().map(|y| (y - mean) * (y - mean)).sum();
+            let share = part.count as f64 / 4.0;
+            sums[0] += share * mean;
+            sums[1] += share * squares / (count - 1.0);
+        }
+        for (name, expected) in ["mean", "var"].iter().zip(sums) {
+            let found = f64::from(after.0[&format!("conv1_bn.running_{name}")].data[channel]);
+            let near = (found - expected).abs() <= 1e-5 * (1.0 + expected.abs());
+            assert!(near, "{name} of {channel}: {found}, not {expected}");
+        }
+    }
+    let wrong = images(1, 3, 0.0);
+    assert!(again(vec![wrong]).is_err());
     Ok(())
 }

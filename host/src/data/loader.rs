@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::augment::{Augmentation, View};
@@ -46,6 +47,22 @@ impl Samples {
     /// The class of each image; none without classes.
     pub fn labels(&self) -> &[usize] {
         &self.labels
+    }
+
+    /// So many of them, or all where there are no more, drawn at random.
+    pub fn drawn(&self, count: usize, rng: &mut ChaCha8Rng) -> Self {
+        let mut drawn: Vec<usize> = (0..self.len()).collect();
+        drawn.shuffle(rng);
+        drawn.truncate(count);
+        let of = |all: &[usize]| drawn.iter().map(|&sample| all[sample]).collect();
+        Self {
+            images: self.images.clone(),
+            indices: of(&self.indices),
+            labels: match self.labels.is_empty() {
+                true => Vec::new(),
+                false => of(&self.labels),
+            },
+        }
     }
 
     /// Those images of `images`, without classes.

@@ -35,6 +35,8 @@ pub enum Purpose {
     Clusters = 12,
     /// Which images teach classes, and which are asked about.
     Episodes = 13,
+    /// Which images BatchNorm's statistics are taken of in the end.
+    Recalibration = 14,
 }
 
 /// The stream of random numbers of one draw. Different arguments give independent streams:

@@ -14,12 +14,15 @@ use super::propagation::{self, Propagated};
 use super::recipe::{Finetune, Keep, Optimisation};
 use super::run::{Figures, Folder, Plan, Run, Task};
 use super::schedule::ramp;
+use crate::backend::cpu;
 use crate::backend::work::{self, Size, Steps, Work};
 use crate::backend::{
-    Backend, Batch, Classifier, Learner, Metadata, Outcome, Pending, Target, Weights, parameters,
+    Backend, Batch, Classifier, Form, Learner, Metadata, Outcome, Pending, Target, Weights,
+    parameters,
 };
 use crate::data::Dataset;
 use crate::data::loader::{Drawing, Loaded, Loader, Samples, Source};
+use crate::data::random::{Purpose, rng};
 use crate::data::split::split;
 use crate::evaluate;
 
@@ -76,6 +79,7 @@ pub fn train(
     let head = settings.head.into();
     let backend = backend.suited_to(&work(architecture, settings, classes, batch))?;
     let labelled = Samples::labelled(&data.train, chosen);
+    let seen_in_use = seen_in_use(data, &labelled, settings.precise_bn, seed);
     let unlabelled = match settings.lessons() {
         0 => None,
         _ => Some(unlabelled(data)?),
@@ -115,6 +119,8 @@ pub fn train(
         distilled,
         steps: plan.steps(),
         val: Samples::spread(&data.val, settings.val_images),
+        seen_in_use,
+        architecture,
         classes,
     };
     let mut run = Run::begin(&plan, folder, &mut task, progress)?;
@@ -191,6 +197,16 @@ fn unlabelled(data: &Dataset) -> Result<Samples> {
     Ok(Samples::unlabelled(&data.unlabelled, all))
 }
 
+/// So many of the unlabelled images, or of the labelled ones that a run sees where there are none, in
+/// a random order.
+fn seen_in_use(data: &Dataset, labelled: &Samples, count: usize, seed: u64) -> Samples {
+    let all = match data.unlabelled.is_empty() {
+        true => labelled.clone(),
+        false => Samples::unlabelled(&data.unlabelled, (0..data.unlabelled.len()).collect()),
+    };
+    all.drawn(count, &mut rng(seed, Purpose::Recalibration, 0, 0))
+}
+
 /// The labelled images that a run sees: `labels_per_class` of each class, or all of them for 0.
 pub fn chosen(data: &Dataset, labels_per_class: usize, seed: u64) -> Result<Vec<usize>> {
     let wanted = (labels_per_class > 0).then_some(labels_per_class);
@@ -242,6 +258,9 @@ struct FinetuneTask<'a> {
     distilled: Option<Distilled>,
     steps: usize,
     val: Samples,
+    /// What BatchNorm's statistics are taken of in the end, if they are.
+    seen_in_use: Samples,
+    architecture: &'static Architecture,
     classes: usize,
 }
 
@@ -389,6 +408,15 @@ impl Task for FinetuneTask<'_> {
 
     fn learner(&mut self) -> &mut dyn Learner {
         &mut *self.classifier
+    }
+
+    /// On the processor, whatever trains: it takes seconds.
+    fn finish(&mut self, weights: Weights) -> Result<Weights> {
+        let Size { count, side } = evaluate::BATCH;
+        let images = Loader::evaluation(self.seen_in_use.clone(), count, side, Form::Values)?;
+        let batches = images.map(|loaded| Ok(loaded?.batch));
+        let head = self.settings.head.into();
+        cpu::recalibrated(self.architecture, head, &weights, self.classes, batches)
     }
 
     fn state(&self) -> Weights {

@@ -233,6 +233,11 @@ settings! {
     /// them (knowledge distillation): 1 where there are some, unless told otherwise.
     #[serde(default)] // Runs from before there was any say nothing of it.
     distillation: f64,
+    /// Images by which BatchNorm's statistics are taken anew in the end (precise BatchNorm):
+    /// unlabelled ones, or labelled ones where there are none, whole and as large as in use, where
+    /// training saw crops. 0, as from scratch unless told otherwise, keeps those of training.
+    #[serde(default)] // Runs from before there was any say nothing of it.
+    precise_bn: usize,
     /// Validation images looked at after an epoch, spread evenly over all of them; 0 for all. The
     /// figures a run ends with are always of all.
     val_images: usize,
@@ -391,6 +396,7 @@ impl Finetune {
             strong_cutout: 0.4,
             propagation: 0.0,
             distillation: 0.0,
+            precise_bn: 2048,
             val_images: 1000,
             keep: Keep::Last,
             patience: 0,
@@ -422,6 +428,7 @@ impl Finetune {
                 flip: false,
                 colour: 0.0,
                 consistency: 0.0,
+                precise_bn: 0,
                 val_images: 0,
                 keep: Keep::Best,
                 ..default
@@ -445,6 +452,7 @@ impl Finetune {
     pub fn taught(&self) -> Self {
         Self {
             distillation: 1.0,
+            precise_bn: self.precise_bn,
             ..self.without_unlabelled()
         }
     }
@@ -455,6 +463,7 @@ impl Finetune {
             consistency: 0.0,
             propagation: 0.0,
             distillation: 0.0,
+            precise_bn: 0,
             ..self.clone()
         }
     }

@@ -44,6 +44,11 @@ pub trait Task {
     /// What learns.
     fn learner(&mut self) -> &mut dyn Learner;
 
+    /// The weights to keep, of those that the training ended with.
+    fn finish(&mut self, weights: Weights) -> Result<Weights> {
+        Ok(weights)
+    }
+
     /// What a training keeps besides the learner's weights and optimiser, by name.
     fn state(&self) -> Weights {
         Weights::default()
@@ -310,6 +315,7 @@ impl<'a> Run<'a> {
             Some(best) if self.plan.keep_best => best.weights,
             _ => present(task)?,
         };
+        let weights = task.finish(weights)?;
         weights.save(&self.folder.weights(), metadata)?;
         Ok(weights)
     }

@@ -7,6 +7,7 @@ mod interop;
 mod labels;
 mod paper;
 mod photographs;
+mod precise_bn;
 mod refusals;
 mod reproduce;
 mod resume;

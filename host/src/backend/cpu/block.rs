@@ -21,8 +21,8 @@ use super::source::read_all;
 use super::tape::{Node, Tape};
 use crate::backend::description::Described;
 
-/// Share of a batch's statistics in the running ones, as in PyTorch.
-const MOMENTUM: f64 = 0.1;
+/// Share of a training batch's statistics in the running ones, as in PyTorch.
+pub const MOMENTUM: f64 = 0.1;
 
 /// A batch on its way through a network.
 #[derive(Clone)]
@@ -144,13 +144,20 @@ impl Block {
         all
     }
 
-    /// The layer in training: BatchNorm by the batch's statistics, which move the running ones.
-    pub fn train<T: Tape>(&mut self, tape: &mut T, input: &Signal) -> Result<Signal> {
+    /// The layer in training: BatchNorm by the batch's statistics, of which the running ones take in a
+    /// share of `momentum`.
+    pub fn train<T: Tape>(
+        &mut self,
+        tape: &mut T,
+        input: &Signal,
+        momentum: f64,
+    ) -> Result<Signal> {
         let shape = self.output(input.shape)?;
         let map = map(self.description.layer.op, input.shape, shape);
         let node = match (&mut self.weighted, map) {
             (Some(weighted), Some(map)) => {
-                weighted.train(tape, map, &input.node, self.description.layer.activation)
+                let activation = self.description.layer.activation;
+                weighted.train(tape, map, &input.node, activation, momentum)
             }
             _ => without_weights(self.description.layer.op, tape, input),
         };
@@ -185,6 +192,7 @@ impl Weighted {
         map: Box<dyn Map>,
         inputs: &Node,
         activation: Activation,
+        momentum: f64,
     ) -> Node {
         let bias = self.bias.as_ref();
         let Some(norm) = &mut self.norm else {
@@ -192,7 +200,7 @@ impl Weighted {
         };
         let (scale, shift) = (&norm.scale, &norm.shift);
         let (node, moments) = normalised(tape, map, inputs, &self.weight, scale, shift, activation);
-        norm.follow(&moments, bias);
+        norm.follow(&moments, bias, momentum);
         node
     }
 
@@ -219,9 +227,9 @@ impl Weighted {
 impl Norm {
     /// Moves the running statistics towards those of a batch. A bias before BatchNorm is left out
     /// of the batch's means, so it is added here.
-    fn follow(&mut self, moments: &Moments, bias: Option<&Parameter>) {
+    fn follow(&mut self, moments: &Moments, bias: Option<&Parameter>, momentum: f64) {
         let step = |running: &mut f32, value: f64| {
-            *running = ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * value) as f32;
+            *running = ((1.0 - momentum) * f64::from(*running) + momentum * value) as f32;
         };
         let means = Arc::make_mut(&mut self.mean.values);
         for (channel, running) in means.iter_mut().enumerate() {

@@ -9,7 +9,7 @@ use super::network::Network;
 use super::ops::cross_entropy::cross_entropy;
 use super::tape::{Recording, backward};
 use crate::backend::checks;
-use crate::backend::{Batch, Classifier, Outcome, Pending, Target, Update};
+use crate::backend::{Batch, Classifier, Learner, Outcome, Pending, Target, Update, Weights};
 
 /// A classifier's layers, from the image to the logits.
 #[derive(Clone, Debug)]
@@ -39,6 +39,31 @@ impl ClassifierNetwork {
     fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {
         Ok(values(self.0.infer(self.checked(batch)?)?))
     }
+}
+
+/// A classifier's weights with BatchNorm's statistics taken anew, as their means over the images of
+/// these batches (precise BatchNorm: Wu and Johnson, 2021); as they are without batches.
+///
+/// # Errors
+/// For weights that are not this classifier's, and batches that it does not take.
+pub fn recalibrated(
+    architecture: &'static Architecture,
+    head: Head,
+    weights: &Weights,
+    classes: usize,
+    batches: impl IntoIterator<Item = Result<Batch>>,
+) -> Result<Weights> {
+    let network = ClassifierNetwork::new(architecture, head, classes)?;
+    let mut model = Model::new(network, weights)?;
+    let mut seen = 0;
+    for batch in batches {
+        let batch = batch?;
+        seen += batch.count;
+        let images = model.networks.checked(&batch)?;
+        let momentum = batch.count as f64 / seen as f64;
+        model.networks.0.follow(images, momentum)?;
+    }
+    model.weights()
 }
 
 impl Networks for ClassifierNetwork {

@@ -29,6 +29,7 @@ use anyhow::Result;
 use vae96::{Architecture, Autoencoder, Head};
 
 use self::classifier::ClassifierNetwork;
+pub use self::classifier::recalibrated;
 use self::model::Model;
 use self::vae::VaeNetworks;
 use super::work::Work;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use dfdx::tensor::NoneTape;
 use vae96::{Layer, Shape};
 
-use super::block::{Block, Signal};
+use super::block::{Block, MOMENTUM, Signal};
 use super::parameter::{Parameter, Variable};
 use super::tape::Recording;
 use crate::backend::LayerRates;
@@ -72,9 +72,20 @@ impl Network {
             first.unwrap_or(self.blocks.len())
         };
         let (frozen, learning) = self.blocks.split_at_mut(frozen);
-        let features = (frozen.iter_mut())
-            .try_fold(input, |signal, block| block.train(&mut NoneTape, &signal))?;
-        (learning.iter_mut()).try_fold(features, |signal, block| block.train(tape, &signal))
+        let features = (frozen.iter_mut()).try_fold(input, |signal, block| {
+            block.train(&mut NoneTape, &signal, MOMENTUM)
+        })?;
+        (learning.iter_mut()).try_fold(features, |signal, block| {
+            block.train(tape, &signal, MOMENTUM)
+        })
+    }
+
+    /// Nothing but BatchNorm's running statistics, which take in a share of `momentum` of a batch's.
+    pub fn follow(&mut self, input: Signal, momentum: f64) -> Result<()> {
+        (self.blocks.iter_mut()).try_fold(input, |signal, block| {
+            block.train(&mut NoneTape, &signal, momentum)
+        })?;
+        Ok(())
     }
 
     /// All layers in use.

@@ -65,8 +65,7 @@ impl Device {
     /// Without such a GPU, or what its kernels need; a [`TooOld`] where the precision is one that
     /// it lacks.
     pub fn open(ordinal: usize, precision: Option<Precision>) -> Result<Self> {
-        let gpus = count()?;
-        let driver = driver_version()?;
+        let (driver, gpus) = found()?;
         ensure!(
             ordinal < gpus,
             "there is no GPU number {ordinal}: the driver finds {gpus}, counted from 0"
@@ -132,6 +131,11 @@ impl Device {
 /// # Errors
 /// Without a driver that is new enough, or where it finds none.
 pub fn count() -> Result<usize> {
+    found().map(|(_, gpus)| gpus)
+}
+
+/// The driver's version, and how many GPUs it finds.
+fn found() -> Result<(c_int, usize)> {
     // Calls of a library that is not there would panic.
     // SAFETY: loading the driver runs nothing but its own start.
     let present = unsafe { sys::is_culib_present() };
@@ -148,7 +152,7 @@ pub fn count() -> Result<usize> {
     );
     let gpus = CudaContext::device_count().map_err(|error| refusal("finds no GPU", error))?;
     let gpus = usize::try_from(gpus).ok().filter(|&gpus| gpus > 0);
-    gpus.context("NVIDIA's driver finds no GPU")
+    Ok((driver, gpus.context("NVIDIA's driver finds no GPU")?))
 }
 
 /// A GPU lacks the precision that it was asked for.
