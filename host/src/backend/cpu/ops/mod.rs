@@ -1,7 +1,8 @@
 //! Differentiable operations on dfdx's tape, one a file.
 //!
 //! An operation takes nodes, computes, and leaves on the tape the closure that will turn the
-//! gradient of its output into those of its inputs. [`conv`] and [`linear`] have [`Map`]s; [`biased`] and [`normalised`] put them on the tape with what follows them.
+//! gradient of its output into those of its inputs. [`conv`] and [`linear`] have [`Map`]s; [`biased`]
+//! and [`normalised`] put them on the tape with what follows them.
 
 pub mod activation;
 pub mod average_pool;
