@@ -79,10 +79,16 @@ pub fn train(
     let head = settings.head.into();
     let backend = backend.suited_to(&work(architecture, settings, classes, batch))?;
     let labelled = Samples::labelled(&data.train, chosen);
-    let seen_in_use = seen_in_use(data, &labelled, settings.precise_bn, seed);
+    let unlabelled = Samples::unlabelled(&data.unlabelled, (0..data.unlabelled.len()).collect());
+    let whole = match unlabelled.is_empty() {
+        true => &labelled,
+        false => &unlabelled,
+    };
+    let mut rng = rng(seed, Purpose::Recalibration, 0, 0);
+    let seen_in_use = whole.drawn(settings.precise_bn, &mut rng);
     let unlabelled = match settings.lessons() {
         0 => None,
-        _ => Some(unlabelled(data)?),
+        _ => Some(some(unlabelled)?),
     };
     let propagated = match &unlabelled {
         Some(unlabelled) if settings.propagation > 0.0 => Some(Propagated::new(
@@ -186,25 +192,14 @@ pub fn work(
     }
 }
 
-/// All unlabelled images.
-fn unlabelled(data: &Dataset) -> Result<Samples> {
+/// The unlabelled images, which there have to be.
+fn some(unlabelled: Samples) -> Result<Samples> {
     ensure!(
-        !data.unlabelled.is_empty(),
+        !unlabelled.is_empty(),
         "there are no unlabelled images to learn from beside the labelled ones; --consistency 0 \
          --propagation 0 --distillation 0 does without"
     );
-    let all = (0..data.unlabelled.len()).collect();
-    Ok(Samples::unlabelled(&data.unlabelled, all))
-}
-
-/// So many of the unlabelled images, or of the labelled ones that a run sees where there are none, in
-/// a random order.
-fn seen_in_use(data: &Dataset, labelled: &Samples, count: usize, seed: u64) -> Samples {
-    let all = match data.unlabelled.is_empty() {
-        true => labelled.clone(),
-        false => Samples::unlabelled(&data.unlabelled, (0..data.unlabelled.len()).collect()),
-    };
-    all.drawn(count, &mut rng(seed, Purpose::Recalibration, 0, 0))
+    Ok(unlabelled)
 }
 
 /// The labelled images that a run sees: `labels_per_class` of each class, or all of them for 0.
