@@ -85,7 +85,7 @@ fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
 }
 
 /// With remainders at every edge of a tile, and depths that are cut in parts.
-fn layers() -> [Layer; 19] {
+fn layers() -> [Layer; 27] {
     [
         conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
         conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
@@ -108,6 +108,16 @@ fn layers() -> [Layer; 19] {
         conv(1, Shape::plane(18, 17, 24), Window::new(2, 1, 0), 30),
         transposed(1, Shape::plane(20, 34, 16), 32),
         transposed(2, Shape::plane(18, 36, 3), 16),
+        // The same in tiles of several strips.
+        conv(1, Shape::plane(69, 38, 9), Window::new(5, 1, 0), 9),
+        conv(2, Shape::plane(35, 70, 5), Window::new(4, 1, 2), 3),
+        transposed(1, Shape::plane(140, 38, 7), 13),
+        // And of one, where patches are large.
+        conv(1, Shape::plane(19, 37, 16), Window::new(5, 2, 2), 8),
+        conv(1, Shape::plane(34, 18, 20), Window::new(3, 1, 1), 6),
+        conv(1, Shape::plane(19, 37, 12), Window::new(5, 2, 1), 16),
+        conv(1, Shape::plane(19, 37, 20), Window::new(3, 2, 1), 7),
+        conv(2, Shape::plane(19, 37, 24), Window::new(3, 2, 1), 10),
     ]
 }
 

@@ -28,9 +28,13 @@ fn check(precision: Precision) -> Result<()> {
     }
     if precision == Precision::Bf16 {
         for chunks in [1, 2] {
-            expected.extend([8, 16, 32].map(|most| format!("direct_outputs_{chunks}_{most}")));
+            for rows in [1, 2] {
+                let name = |most| format!("direct_outputs_{chunks}_{most}_{rows}");
+                expected.extend([8, 16, 32].map(name));
+            }
             expected.extend([1, 2].map(|eights| format!("direct_weights_{chunks}_{eights}")));
         }
+        expected.extend([8, 16].map(|most| format!("direct_outputs_1_{most}_4")));
     }
     let launched = machine.launched().into_iter().map(str::to_owned);
     assert_eq!(launched.collect::<BTreeSet<_>>(), expected);

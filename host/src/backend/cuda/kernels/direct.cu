@@ -13,8 +13,8 @@
 // values: a tap of up to 16 channels, half a tap of up to 32, or four taps of up to 4, of which those
 // beyond the window meet weights of zero.
 
-// Outputs of a tile: a row for each warp.
-constexpr int TILE_ROWS = THREADS / 32, TILE_COLUMNS = 16;
+// Warps of a block, and outputs of a row of theirs.
+constexpr int WARPS = THREADS / 32, STRIP = 16;
 
 // Words of shared memory: patch, and weights or the grid's values; and the centres of channels.
 constexpr int ROOM = 12256, MOST_CHANNELS = 32;
@@ -31,6 +31,8 @@ struct Walk {
     int top, left;
     // The first weight and the first output.
     int weights, out;
+    // Outputs of a tile, whole strips in a row.
+    int tile_rows, tile_columns;
     // Tiles of an image in a row, and in all.
     Divisor tiles_across, tiles;
     // Pixels of the patch in a row, and in all.
@@ -67,8 +69,8 @@ struct Tile {
         image = walk.tiles.quotient(tile);
         const int place = tile - image * walk.tiles.value;
         row = walk.tiles_across.quotient(place);
-        column = (place - row * walk.tiles_across.value) * TILE_COLUMNS;
-        row *= TILE_ROWS;
+        column = (place - row * walk.tiles_across.value) * walk.tile_columns;
+        row *= walk.tile_rows;
     }
     __device__ bool has(const Walk &walk, int y, int x) const {
         return row + y < walk.height && column + x < walk.width;
@@ -140,20 +142,26 @@ __device__ inline void bring_patch(const Direct &direct, const Walk &walk, const
     }
 }
 
-// How a convolution's weights lie in shared memory: for each row of taps, step and CHUNK of 16
-// values, 8 words for all outputs. PITCH keeps what a warp reads at a time in different banks.
+// How a convolution's weights lie in shared memory: for each step, CHUNK of 16 values and row of
+// taps the words that a warp reads together, those of a thread side by side. WIDE groups of eight
+// outputs are read at once.
 template <int OUTPUTS> struct Packed {
-    static constexpr int PITCH = OUTPUTS == 8 ? 8 : OUTPUTS + 8;
+    static constexpr int ACROSS = OUTPUTS / 8, WIDE = ACROSS < 2 ? ACROSS : 2;
+    // Words of a row of taps.
+    static constexpr int ROW = 64 * ACROSS;
 };
 
 // CHUNKS: 16 channels of a tap each. A step without chunks of its own is of four taps.
 template <int CHUNKS, int OUTPUTS>
 __device__ void bring_weights(const Direct &direct, const Walk &walk, const float *weights,
                               unsigned *to) {
-    const int steps = walk.steps * CHUNKS, count = walk.taps_down * steps * 8 * OUTPUTS;
+    constexpr int ACROSS = Packed<OUTPUTS>::ACROSS, WIDE = Packed<OUTPUTS>::WIDE;
+    const int count = walk.steps * CHUNKS * walk.taps_down * Packed<OUTPUTS>::ROW;
     for (int i = threadIdx.x; i < count; i += THREADS) {
-        const int output = i % OUTPUTS, word = i / OUTPUTS % 8, place = i / (8 * OUTPUTS);
-        const int row = place / steps, step = place % steps;
+        const int lane = i / (2 * WIDE) % 32, word = lane % 4 + i % 2 * 4;
+        const int group = i / (64 * WIDE) % (ACROSS / WIDE) * WIDE + i / 2 % WIDE;
+        const int output = 8 * group + lane / 4, place = i / Packed<OUTPUTS>::ROW;
+        const int step = place / walk.taps_down, row = place % walk.taps_down;
         float pair[2];
         for (int v = 0; v < 2; ++v) {
             const int value = 2 * word + v;
@@ -167,138 +175,202 @@ __device__ void bring_weights(const Direct &direct, const Walk &walk, const floa
                                        channel * direct.by_channel]
                              : 0.0f;
         }
-        to[(place * 8 + word) * Packed<OUTPUTS>::PITCH + output] = bf16_pair(pair[0], pair[1]);
+        to[i] = bf16_pair(pair[0], pair[1]);
     }
 }
 
-// What lies in shared memory of a row of taps: where the thread's first pixel begins, and how far its
-// other one and the next step are; where the row's weights begin.
-struct Row {
-    const unsigned *left;
-    int further, step;
-    const unsigned *right;
+// What a warp multiplies, in shared memory: where the first pixel of the thread begins, and how far
+// its other one, the patch's next row and the next step are; where the thread's weights begin.
+struct Strips {
+    const unsigned *seen;
+    int further, row, step;
+    const unsigned *weights;
 };
 
-// Adds what a row of taps makes of a warp's pixels. STEPS, if there are any, are known when this is
-// compiled.
-template <int CHUNKS, int OUTPUTS, int STEPS>
-__device__ inline void multiply_taps(float (&sums)[OUTPUTS / 8][4], Row row, int steps) {
-    constexpr int PITCH = Packed<OUTPUTS>::PITCH;
-#pragma unroll
-    for (int i = 0; i < (STEPS ? STEPS : steps); ++i) {
+// Adds what windows of TAPS rows make of ROWS strips below one another. A row of the patch is read
+// once for all of them.
+template <int CHUNKS, int OUTPUTS, int ROWS, int STRIDE, int TAPS>
+__device__ inline void multiply_rows(float (&sums)[ROWS][OUTPUTS / 8][4], Strips strips, int steps) {
+    constexpr int ACROSS = Packed<OUTPUTS>::ACROSS, WIDE = Packed<OUTPUTS>::WIDE;
+#pragma unroll 1
+    for (int i = 0; i < steps; ++i) {
 #pragma unroll
         for (int chunk = 0; chunk < CHUNKS; ++chunk) {
-            const unsigned *words = row.left + 8 * chunk;
-            const unsigned factor[4] = {words[0], words[row.further], words[4],
-                                        words[row.further + 4]};
+            unsigned right[TAPS][ACROSS][2];
 #pragma unroll
-            for (int j = 0; j < OUTPUTS / 8; ++j) {
-                const unsigned other[2] = {row.right[8 * j], row.right[8 * j + 4 * PITCH]};
-                mma_bf16(sums[j], factor, other);
+            for (int tap = 0; tap < TAPS; ++tap) {
+#pragma unroll
+                for (int j = 0; j < ACROSS; j += WIDE) {
+                    const unsigned *words = strips.weights + 64 * j;
+                    if constexpr (WIDE == 2) {
+                        const uint4 both = *(const uint4 *)words;
+                        right[tap][j][0] = both.x;
+                        right[tap][j][1] = both.y;
+                        right[tap][j + 1][0] = both.z;
+                        right[tap][j + 1][1] = both.w;
+                    } else {
+                        const uint2 one = *(const uint2 *)words;
+                        right[tap][j][0] = one.x;
+                        right[tap][j][1] = one.y;
+                    }
+                }
+                strips.weights += Packed<OUTPUTS>::ROW;
             }
-            row.right += 8 * PITCH;
+            const unsigned *row = strips.seen + 8 * chunk;
+#pragma unroll
+            for (int y = 0; y < (ROWS - 1) * STRIDE + TAPS; ++y) {
+                const unsigned left[4] = {row[0], row[strips.further], row[4],
+                                          row[strips.further + 4]};
+                row += strips.row;
+#pragma unroll
+                for (int output = 0; output < ROWS; ++output) {
+                    const int tap = y - output * STRIDE;
+                    if (tap < 0 || tap >= TAPS) {
+                        continue;
+                    }
+#pragma unroll
+                    for (int j = 0; j < ACROSS; ++j) {
+                        mma_bf16(sums[output][j], left, right[tap][j]);
+                    }
+                }
+            }
         }
-        row.left += row.step;
+        strips.seen += strips.step;
     }
 }
 
-template <int CHUNKS, int OUTPUTS>
+// The rows of taps are known when this is compiled; host code sees to it that there are no more.
+template <int CHUNKS, int OUTPUTS, int ROWS, int STRIDE>
+__device__ inline void multiply(float (&sums)[ROWS][OUTPUTS / 8][4], const Strips &strips,
+                                const Walk &walk) {
+    switch (walk.taps_down) {
+    case 1:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 1>(sums, strips, walk.steps);
+    case 2:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 2>(sums, strips, walk.steps);
+    case 3:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 3>(sums, strips, walk.steps);
+    case 4:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 4>(sums, strips, walk.steps);
+    case 5:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 5>(sums, strips, walk.steps);
+    }
+}
+
+// Sums over outputs of a thread's channels: of what they are from the centres, and of its squares.
+template <int ACROSS> struct Deviations {
+    float plain[2 * ACROSS] = {}, squares[2 * ACROSS] = {};
+
+    // Takes in a pixel's outputs: one half of a strip's sums. `centres` are the thread's.
+    __device__ void take(const float (&sums)[ACROSS][4], int half, const float *centres) {
+#pragma unroll
+        for (int own = 0; own < 2 * ACROSS; ++own) {
+            const int j = own / 2, v = own % 2;
+            const float deviation = sums[j][2 * half + v] - centres[8 * j + v];
+            plain[own] += deviation;
+            squares[own] += deviation * deviation;
+        }
+    }
+    __device__ void take(const Deviations &other) {
+#pragma unroll
+        for (int own = 0; own < 2 * ACROSS; ++own) {
+            plain[own] += other.plain[own];
+            squares[own] += other.squares[own];
+        }
+    }
+};
+
+// Writes a pixel's outputs, or adds them to what is there; the thread's channels begin with `place`.
+template <int ACROSS>
+__device__ inline void put_outputs(const Direct &direct, const float (&sums)[ACROSS][4], int half,
+                                   int place, int add, float *to) {
+#pragma unroll
+    for (int j = 0; j < ACROSS; ++j) {
+        const int output = 8 * j + place;
+        if (output >= direct.outputs) {
+            continue;
+        }
+        float first = sums[j][2 * half], second = sums[j][2 * half + 1];
+        const bool two = output + 1 < direct.outputs;
+        if (add) {
+            first += to[output];
+            second += two ? to[output + 1] : 0.0f;
+        }
+        if (direct.aligned) {
+            *(float2 *)(to + output) = {first, second};
+        } else {
+            to[output] = first;
+            if (two) {
+                to[output + 1] = second;
+            }
+        }
+    }
+}
+
+// A warp has ROWS strips, one below the other; four only where the stride is 1.
+template <int CHUNKS, int OUTPUTS, int ROWS>
 __device__ void direct_outputs(const Direct &direct, const float *input, const float *weights,
                                float *out, int add, Moments *moments) {
     __shared__ uint4 memory[ROOM / 4];
     __shared__ float centres[MOST_CHANNELS];
-    constexpr int ACROSS = OUTPUTS / 8, PITCH = Packed<OUTPUTS>::PITCH;
+    constexpr int ACROSS = Packed<OUTPUTS>::ACROSS;
     const Walk &walk = direct.walks[blockIdx.y];
-    const int warp = threadIdx.x / 32, line = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
+    const int lane = threadIdx.x % 32, line = lane / 4, place = lane % 4;
+    float *const own_centres = centres + 2 * place;
+    const int strips_across = walk.tile_columns / STRIP, warp = threadIdx.x / 32;
+    // Where the warp's outputs begin in the tile; a thread has the pixels `line` and `line + 8` of a
+    // strip.
+    const int top = warp / strips_across * ROWS, left = warp % strips_across * STRIP + line;
     unsigned *const packed = (unsigned *)memory;
-    unsigned *const patch = packed + walk.taps_down * walk.steps * CHUNKS * 8 * PITCH;
+    unsigned *const patch = packed + walk.taps_down * walk.steps * CHUNKS * Packed<OUTPUTS>::ROW;
     const int patch_row = walk.patch_width.value * direct.pitch;
-    // The warp's row of the tile; a thread has the pixels `line` and `line + 8` of it.
-    const unsigned *const seen =
-        patch + warp * direct.stride * patch_row + line * direct.stride * direct.pitch + place;
-    const int further = 8 * direct.stride * direct.pitch;
+    const Strips strips = {
+        patch + (top * patch_row + left * direct.pitch) * direct.stride + place,
+        8 * direct.stride * direct.pitch, patch_row, direct.step,
+        packed + lane * 2 * Packed<OUTPUTS>::WIDE};
     bring_weights<CHUNKS, OUTPUTS>(direct, walk, weights, packed);
     clear(patch, walk.patch * direct.pitch);
     __syncthreads();
-    float deviations[2 * ACROSS] = {}, squares[2 * ACROSS] = {};
+    Deviations<ACROSS> deviations;
     int known = 0;
     for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
         const Tile tile(walk, number);
         bring_patch(direct, walk, tile, input, patch);
         __syncthreads();
-        float sums[ACROSS][4] = {};
-        for (int number = 0; number < walk.taps_down; ++number) {
-            const int weights = number * walk.steps * CHUNKS * 8 + place;
-            const Row row = {seen + number * patch_row, further, direct.step,
-                             packed + weights * PITCH + line};
-            switch (walk.steps) {
-            case 2:
-                multiply_taps<CHUNKS, OUTPUTS, 2>(sums, row, 2);
-                break;
-            case 3:
-                multiply_taps<CHUNKS, OUTPUTS, 3>(sums, row, 3);
-                break;
-            case 4:
-                multiply_taps<CHUNKS, OUTPUTS, 4>(sums, row, 4);
-                break;
-            case 5:
-                multiply_taps<CHUNKS, OUTPUTS, 5>(sums, row, 5);
-                break;
-            default:
-                multiply_taps<CHUNKS, OUTPUTS, 0>(sums, row, walk.steps);
-            }
+        float sums[ROWS][ACROSS][4] = {};
+        // A strip alone does not know how far another would be.
+        if (ROWS == 2 && direct.stride == 2) {
+            multiply<CHUNKS, OUTPUTS, ROWS, ROWS == 2 ? 2 : 1>(sums, strips, walk);
+        } else {
+            multiply<CHUNKS, OUTPUTS, ROWS, 1>(sums, strips, walk);
         }
-        if (moments && known == 0) {
-            if (warp == 0 && line == 0) {
+        if (moments && known == 0 && warp == 0 && line == 0) {
 #pragma unroll
-                for (int j = 0; j < ACROSS; ++j) {
-                    centres[8 * j + 2 * place] = sums[j][0];
-                    centres[8 * j + 2 * place + 1] = sums[j][1];
-                }
+            for (int own = 0; own < 2 * ACROSS; ++own) {
+                own_centres[own / 2 * 8 + own % 2] = sums[0][own / 2][own % 2];
             }
         }
         // The patch has been read, and the centres are there.
         __syncthreads();
-        known += min(TILE_ROWS, walk.height - tile.row) *
-                 min(TILE_COLUMNS, walk.width - tile.column);
-        const int place_of_line = tile.image * direct.out_image + walk.out +
-                                  (tile.row + warp) * direct.out_row +
-                                  (tile.column + line) * direct.out_pixel;
+        known += min(walk.tile_rows, walk.height - tile.row) *
+                 min(walk.tile_columns, walk.width - tile.column);
+        const int first = tile.image * direct.out_image + walk.out +
+                          (tile.row + top) * direct.out_row +
+                          (tile.column + left) * direct.out_pixel;
+        Deviations<ACROSS> found;
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            if (!tile.has(walk, warp, line + 8 * half)) {
+        for (int own = 0; own < 2 * ROWS; ++own) {
+            const int row = own / 2, half = own % 2;
+            if (!tile.has(walk, top + row, left + 8 * half)) {
                 continue;
             }
-            float *to = out + (place_of_line + 8 * half * direct.out_pixel);
-#pragma unroll
-            for (int j = 0; j < ACROSS; ++j) {
-                const int output = 8 * j + 2 * place;
-                float first = sums[j][2 * half], second = sums[j][2 * half + 1];
-                if (moments) {
-                    const float a = first - centres[output], b = second - centres[output + 1];
-                    deviations[2 * j] += a;
-                    deviations[2 * j + 1] += b;
-                    squares[2 * j] += a * a;
-                    squares[2 * j + 1] += b * b;
-                }
-                if (output >= direct.outputs) {
-                    continue;
-                }
-                const bool two = output + 1 < direct.outputs;
-                if (add) {
-                    first += to[output];
-                    second += two ? to[output + 1] : 0.0f;
-                }
-                if (direct.aligned) {
-                    *(float2 *)(to + output) = {first, second};
-                } else {
-                    to[output] = first;
-                    if (two) {
-                        to[output + 1] = second;
-                    }
-                }
+            if (moments) {
+                found.take(sums[row], half, own_centres);
             }
+            put_outputs(direct, sums[row], half, 2 * place, add,
+                        out + (first + row * direct.out_row + 8 * half * direct.out_pixel));
         }
+        deviations.take(found);
     }
     if (!moments) {
         return;
@@ -311,8 +383,8 @@ __device__ void direct_outputs(const Direct &direct, const float *input, const f
 #pragma unroll
     for (int own = 0; own < 2 * ACROSS; ++own) {
         const int output = own / 2 * 8 + 2 * place + own % 2;
-        scratch[group * OUTPUTS + output] = deviations[own];
-        scratch[(GROUPS + group) * OUTPUTS + output] = squares[own];
+        scratch[group * OUTPUTS + output] = deviations.plain[own];
+        scratch[(GROUPS + group) * OUTPUTS + output] = deviations.squares[own];
     }
     __syncthreads();
     moments += (blockIdx.y * gridDim.x + blockIdx.x) * direct.outputs;
@@ -324,8 +396,8 @@ __device__ void direct_outputs(const Direct &direct, const float *input, const f
     }
 }
 
-// Taps of a warp at most, so 32 in all.
-constexpr int TAPS = 4;
+// Taps of a warp at most, so 32 in all; and outputs of a tile.
+constexpr int TAPS = 4, TILE_ROWS = 8, TILE_COLUMNS = STRIP;
 
 // A part of the weights' sums: SIXTEENS of the grid's channels are rows, EIGHTS of the plane's are
 // columns.
@@ -354,7 +426,7 @@ __device__ void direct_weights(const Direct &direct, const float *plane, const f
     int offsets[TAPS];
 #pragma unroll
     for (int i = 0; i < TAPS; ++i) {
-        const int tap = min(warp + i * TILE_ROWS, taps - 1);
+        const int tap = min(warp + i * WARPS, taps - 1);
         offsets[i] = tap / walk.taps_across * patch_row + tap % walk.taps_across * direct.pitch;
     }
     float sums[TAPS][SIXTEENS][EIGHTS][4] = {};
@@ -386,7 +458,7 @@ __device__ void direct_weights(const Direct &direct, const float *plane, const f
 #pragma unroll
             for (int tap = 0; tap < TAPS; ++tap) {
                 // Warps without a tap of their own go through the last one, and drop it.
-                if (tap * TILE_ROWS >= taps) {
+                if (tap * WARPS >= taps) {
                     break;
                 }
                 unsigned right[2 * EIGHTS];
@@ -406,7 +478,7 @@ __device__ void direct_weights(const Direct &direct, const float *plane, const f
     float *const out = parts + (long long)blockIdx.x * direct.outputs * taps * direct.channels;
 #pragma unroll
     for (int tap = 0; tap < TAPS; ++tap) {
-        const int number = warp + tap * TILE_ROWS;
+        const int number = warp + tap * WARPS;
 #pragma unroll
         for (int i = 0; i < SIXTEENS; ++i) {
 #pragma unroll
@@ -425,11 +497,11 @@ __device__ void direct_weights(const Direct &direct, const float *plane, const f
     }
 }
 
-#define DIRECT_OUTPUTS(chunks, most)                                                               \
-    KERNEL __launch_bounds__(THREADS, 4) direct_outputs_##chunks##_##most(                         \
+#define DIRECT_OUTPUTS(chunks, most, rows, blocks)                                                 \
+    KERNEL __launch_bounds__(THREADS, blocks) direct_outputs_##chunks##_##most##_##rows(           \
         const __grid_constant__ Direct direct, const float *input, const float *weights,           \
         float *out, int add, Moments *moments) {                                                   \
-        direct_outputs<chunks, most>(direct, input, weights, out, add, moments);                   \
+        direct_outputs<chunks, most, rows>(direct, input, weights, out, add, moments);             \
     }
 #define DIRECT_WEIGHTS(sixteens, eights, blocks)                                                   \
     KERNEL __launch_bounds__(THREADS, blocks) direct_weights_##sixteens##_##eights(                \
@@ -438,12 +510,20 @@ __device__ void direct_weights(const Direct &direct, const float *plane, const f
         direct_weights<sixteens, eights>(direct, plane, grid, parts);                              \
     }
 
-DIRECT_OUTPUTS(1, 8)
-DIRECT_OUTPUTS(1, 16)
-DIRECT_OUTPUTS(1, 32)
-DIRECT_OUTPUTS(2, 8)
-DIRECT_OUTPUTS(2, 16)
-DIRECT_OUTPUTS(2, 32)
+DIRECT_OUTPUTS(1, 8, 1, 4)
+DIRECT_OUTPUTS(1, 8, 2, 4)
+DIRECT_OUTPUTS(1, 8, 4, 4)
+DIRECT_OUTPUTS(1, 16, 1, 4)
+DIRECT_OUTPUTS(1, 16, 2, 3)
+DIRECT_OUTPUTS(1, 16, 4, 3)
+DIRECT_OUTPUTS(1, 32, 1, 3)
+DIRECT_OUTPUTS(1, 32, 2, 2)
+DIRECT_OUTPUTS(2, 8, 1, 4)
+DIRECT_OUTPUTS(2, 8, 2, 4)
+DIRECT_OUTPUTS(2, 16, 1, 4)
+DIRECT_OUTPUTS(2, 16, 2, 3)
+DIRECT_OUTPUTS(2, 32, 1, 3)
+DIRECT_OUTPUTS(2, 32, 2, 2)
 DIRECT_WEIGHTS(1, 1, 3)
 DIRECT_WEIGHTS(1, 2, 3)
 DIRECT_WEIGHTS(2, 1, 3)

@@ -79,13 +79,21 @@ const NAMES: [&str; 50] = [
 ];
 
 /// Those of convolutions of few channels, in bf16.
-const DIRECT_NAMES: [&str; 10] = [
-    "direct_outputs_1_16",
-    "direct_outputs_1_32",
-    "direct_outputs_1_8",
-    "direct_outputs_2_16",
-    "direct_outputs_2_32",
-    "direct_outputs_2_8",
+const DIRECT_NAMES: [&str; 18] = [
+    "direct_outputs_1_16_1",
+    "direct_outputs_1_16_2",
+    "direct_outputs_1_16_4",
+    "direct_outputs_1_32_1",
+    "direct_outputs_1_32_2",
+    "direct_outputs_1_8_1",
+    "direct_outputs_1_8_2",
+    "direct_outputs_1_8_4",
+    "direct_outputs_2_16_1",
+    "direct_outputs_2_16_2",
+    "direct_outputs_2_32_1",
+    "direct_outputs_2_32_2",
+    "direct_outputs_2_8_1",
+    "direct_outputs_2_8_2",
     "direct_weights_1_1",
     "direct_weights_1_2",
     "direct_weights_2_1",

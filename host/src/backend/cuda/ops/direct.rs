@@ -8,14 +8,18 @@ use super::{Gpu, QUAD, count, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
 
-/// Outputs of a tile, as the kernels have it.
-const TILE: [usize; 2] = [8, 16];
+/// Warps of a block, and outputs of a row of theirs, as the kernels have it.
+const WARPS: usize = super::THREADS / 32;
+const STRIP: usize = 16;
 
 /// Words of shared memory for the patch, and for weights or the grid's values.
 const ROOM: usize = 12_256;
 
 /// The most channels on either side.
 const MOST_CHANNELS: usize = 32;
+
+/// The most rows of taps of a window.
+const MOST_ROWS: usize = 5;
 
 /// The most taps of a window whose weights' gradient is taken so: those of eight warps.
 const MOST_TAPS: usize = 32;
@@ -50,6 +54,176 @@ struct Walk {
     out: usize,
 }
 
+/// A kernel for a product.
+#[derive(Clone, Copy, Debug)]
+struct Kernel {
+    name: &'static str,
+    /// Strips of a warp, one below the other.
+    rows: usize,
+    /// Blocks of a multiprocessor.
+    blocks: usize,
+    /// Sixteens of channels of a tap, and eights of outputs.
+    chunks: usize,
+    across: usize,
+    /// Words of a patch's pixel.
+    pitch: usize,
+    /// Words of shared memory for the grid's values.
+    aside: usize,
+    /// Whether four taps are read in a step.
+    several: bool,
+    /// The most strips beside one another.
+    most_beside: usize,
+}
+
+/// The tile of a walk.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    /// Its outputs.
+    rows: usize,
+    columns: usize,
+    /// Pixels of its patch.
+    patch: [usize; 2],
+    /// What all of the walk's tiles of an image cost.
+    cost: usize,
+}
+
+impl Kernel {
+    /// Those that make a convolution's outputs.
+    fn of_outputs(sides: &Sides) -> impl Iterator<Item = Self> {
+        let Sides {
+            channels,
+            outputs,
+            stride,
+            ..
+        } = *sides;
+        let chunks = channels.div_ceil(16);
+        let most = outputs.next_power_of_two().max(8);
+        // Eight pixels of a row, four words of each, in 32 banks.
+        let pitch = match (channels, stride) {
+            (..=FEW_CHANNELS, _) => 2,
+            (_, 1) => 8 * chunks + 4,
+            (_, _) => 8 * chunks + 2,
+        };
+        let kernels: &[_] = match (chunks, most) {
+            (1, 8) => &[
+                ("direct_outputs_1_8_1", 1, 4),
+                ("direct_outputs_1_8_2", 2, 4),
+                ("direct_outputs_1_8_4", 4, 4),
+            ],
+            (1, 16) => &[
+                ("direct_outputs_1_16_1", 1, 4),
+                ("direct_outputs_1_16_2", 2, 3),
+                ("direct_outputs_1_16_4", 4, 3),
+            ],
+            (1, _) => &[
+                ("direct_outputs_1_32_1", 1, 3),
+                ("direct_outputs_1_32_2", 2, 2),
+            ],
+            (_, 8) => &[
+                ("direct_outputs_2_8_1", 1, 4),
+                ("direct_outputs_2_8_2", 2, 4),
+            ],
+            (_, 16) => &[
+                ("direct_outputs_2_16_1", 1, 4),
+                ("direct_outputs_2_16_2", 2, 3),
+            ],
+            (_, _) => &[
+                ("direct_outputs_2_32_1", 1, 3),
+                ("direct_outputs_2_32_2", 2, 2),
+            ],
+        };
+        let kernels = kernels.iter().map(move |&(name, rows, blocks)| Self {
+            name,
+            rows,
+            blocks,
+            chunks,
+            across: most / 8,
+            pitch,
+            aside: 0,
+            several: channels <= FEW_CHANNELS,
+            most_beside: WARPS,
+        });
+        // For four strips the kernels are of stride 1.
+        kernels.filter(move |kernel| kernel.rows < 4 || stride == 1)
+    }
+
+    /// The one that makes the gradient of a convolution's weights.
+    fn of_weights(map: &Map, sides: &Sides) -> Option<Self> {
+        let Sides {
+            channels, outputs, ..
+        } = *sides;
+        if map.window.kernel * map.window.kernel > MOST_TAPS || channels > 16 {
+            return None;
+        }
+        let (sixteens, eights) = (outputs.div_ceil(16), channels.div_ceil(8));
+        let (name, blocks) = match (sixteens, eights) {
+            (1, 1) => ("direct_weights_1_1", 3),
+            (1, _) => ("direct_weights_1_2", 3),
+            (_, 1) => ("direct_weights_2_1", 3),
+            (_, _) => ("direct_weights_2_2", 2),
+        };
+        Some(Self {
+            name,
+            rows: 1,
+            blocks,
+            chunks: 0,
+            across: 0,
+            // Whole matrices of eight channels, neighbours an odd number of 16 bytes apart.
+            pitch: if eights == 1 { 4 } else { 12 },
+            aside: WARPS * STRIP * (8 * sixteens + 4),
+            several: false,
+            most_beside: 1,
+        })
+    }
+
+    /// Steps in which a row of taps is read.
+    fn steps(&self, walk: &Walk) -> usize {
+        match self.several {
+            true => walk.taps[1].div_ceil(4),
+            false => walk.taps[1],
+        }
+    }
+
+    /// The tile of a walk that costs least, of those whose patch has room.
+    fn tile(&self, sides: &Sides, walk: &Walk) -> Option<Tile> {
+        let beside = (0..).map(|power| 1 << power);
+        let beside = beside.take_while(|&beside| beside <= self.most_beside);
+        let tiles = beside.filter_map(|beside| self.tile_of(sides, walk, beside));
+        tiles.min_by_key(|tile| tile.cost)
+    }
+
+    /// The tile with so many strips beside one another.
+    fn tile_of(&self, sides: &Sides, walk: &Walk, beside: usize) -> Option<Tile> {
+        let (rows, columns) = (WARPS / beside * self.rows, beside * STRIP);
+        let steps = self.steps(walk);
+        let reach = match self.several {
+            true => 4 * steps,
+            false => walk.taps[1],
+        };
+        let patch = [
+            (rows - 1) * sides.stride + walk.taps[0],
+            (columns - 1) * sides.stride + reach,
+        ];
+        let pixels = patch[0] * patch[1];
+        let products = walk.taps[0] * steps * self.chunks * self.across;
+        if pixels * self.pitch + products * 64 + self.aside > ROOM {
+            return None;
+        }
+        // Turns of the units that bring quads of pixels, read shared memory, and multiply.
+        let seen = (self.rows - 1) * sides.stride + walk.taps[0];
+        let read = 4 * steps * self.chunks * seen + 2 * products;
+        let turns =
+            pixels * sides.channels.div_ceil(QUAD) + WARPS * (read + 2 * self.rows * products);
+        let tiles = walk.height.div_ceil(rows) * walk.width.div_ceil(columns);
+        Some(Tile {
+            rows,
+            columns,
+            patch,
+            cost: tiles * turns,
+        })
+    }
+}
+
 /// What a product's windows see, and what it makes of it.
 struct Sides {
     height: usize,
@@ -74,62 +248,32 @@ impl Direct {
             return None;
         }
         let sides = sides(map, product);
-        let Sides {
-            channels, outputs, ..
-        } = sides;
-        let (kernel, blocks, pitch, aside) = match product {
-            Product::Gather | Product::Scatter => {
-                let chunks = channels.div_ceil(16);
-                let most = outputs.next_power_of_two().max(8);
-                let kernel = match (chunks, most) {
-                    (1, 8) => "direct_outputs_1_8",
-                    (1, 16) => "direct_outputs_1_16",
-                    (1, _) => "direct_outputs_1_32",
-                    (_, 8) => "direct_outputs_2_8",
-                    (_, 16) => "direct_outputs_2_16",
-                    (_, _) => "direct_outputs_2_32",
-                };
-                // Eight pixels of a row, four words of each, in 32 banks.
-                let pitch = match (channels, sides.stride) {
-                    (..=FEW_CHANNELS, _) => 2,
-                    (_, 1) => 8 * chunks + 4,
-                    (_, _) => 8 * chunks + 2,
-                };
-                let columns = if most == 8 { 8 } else { most + 8 };
-                let steps = |walk: &Walk| walk.taps[0] * steps(walk, channels) * chunks;
-                let most_steps = sides.walks.iter().map(steps).max()?;
-                (kernel, 4, pitch, most_steps * 8 * columns)
-            }
-            Product::Weigh => {
-                if map.window.kernel * map.window.kernel > MOST_TAPS || channels > 16 {
-                    return None;
-                }
-                let (sixteens, eights) = (outputs.div_ceil(16), channels.div_ceil(8));
-                let (kernel, blocks) = match (sixteens, eights) {
-                    (1, 1) => ("direct_weights_1_1", 3),
-                    (1, _) => ("direct_weights_1_2", 3),
-                    (_, 1) => ("direct_weights_2_1", 3),
-                    (_, _) => ("direct_weights_2_2", 2),
-                };
-                // Whole matrices of eight channels, neighbours an odd number of 16 bytes apart.
-                let pitch = if eights == 1 { 4 } else { 12 };
-                (
-                    kernel,
-                    blocks,
-                    pitch,
-                    TILE[0] * TILE[1] * (8 * sixteens + 4),
-                )
-            }
+        let tall = |walk: &Walk| walk.taps[0] > MOST_ROWS;
+        if sides.walks.iter().any(tall) {
+            return None;
+        }
+        let kernels: Vec<_> = match product {
+            Product::Gather | Product::Scatter => Kernel::of_outputs(&sides).collect(),
+            Product::Weigh => Kernel::of_weights(map, &sides).into_iter().collect(),
         };
-        let room = ROOM.checked_sub(aside)?;
-        let several = channels <= FEW_CHANNELS && product != Product::Weigh;
-        let (words, tiles) = sides.words(map.count, several, pitch, room).ok()??;
+        let laid = kernels.iter().filter_map(|kernel| {
+            let walks = sides.walks.iter();
+            let tiles: Option<Vec<_>> = walks.map(|walk| kernel.tile(&sides, walk)).collect();
+            let tiles = tiles?;
+            Some((
+                tiles.iter().map(|tile| tile.cost).sum::<usize>(),
+                kernel,
+                tiles,
+            ))
+        });
+        let (_, kernel, tiles) = laid.min_by_key(|&(cost, ..)| cost)?;
+        let (words, most) = sides.words(map.count, kernel, &tiles).ok()?;
         let walks = sides.walks.len();
-        let walkers = (MULTIPROCESSORS * blocks).div_ceil(walks);
+        let walkers = (MULTIPROCESSORS * kernel.blocks).div_ceil(walks);
         Some(Self {
-            kernel,
+            kernel: kernel.name,
             words,
-            grid: [tiles.clamp(1, walkers), walks],
+            grid: [most.clamp(1, walkers), walks],
         })
     }
 
@@ -181,14 +325,6 @@ impl Direct {
 
 /// The place of `whole` in the kernels' `Direct`.
 const WHOLE: usize = 22;
-
-/// Steps in which a row of taps is read.
-fn steps(walk: &Walk, channels: usize) -> usize {
-    match channels {
-        ..=FEW_CHANNELS => walk.taps[1].div_ceil(4),
-        _ => walk.taps[1],
-    }
-}
 
 /// What the product's windows see, and what it makes of it.
 fn sides(map: &Map, product: Product) -> Sides {
@@ -262,16 +398,10 @@ fn sides(map: &Map, product: Product) -> Sides {
 }
 
 impl Sides {
-    /// The kernels' `Direct`, where patches of that pitch have room, and the most tiles of a walk;
-    /// whether `several` taps are read in a step.
-    fn words(
-        &self,
-        images: usize,
-        several: bool,
-        pitch: usize,
-        room: usize,
-    ) -> Result<Option<(Vec<i32>, usize)>> {
-        let step = if several { 4 * pitch } else { pitch };
+    /// The kernels' `Direct`, and the most tiles of a walk.
+    fn words(&self, images: usize, kernel: &Kernel, tiles: &[Tile]) -> Result<(Vec<i32>, usize)> {
+        let pitch = kernel.pitch;
+        let step = if kernel.several { 4 * pitch } else { pitch };
         let signed = |value: isize| Ok::<_, anyhow::Error>(i32::try_from(value)?);
         let mut words = [
             images,
@@ -299,41 +429,33 @@ impl Sides {
         assert_eq!(words.len(), WHOLE);
         words.extend([0; 2]);
         let mut most = 0;
-        for walk in &self.walks {
-            let steps = steps(walk, self.channels);
-            let reach = match several {
-                true => 4 * steps,
-                false => walk.taps[1],
-            };
-            let patch = [
-                (TILE[0] - 1) * self.stride + walk.taps[0],
-                (TILE[1] - 1) * self.stride + reach,
-            ];
-            if patch[0] * patch[1] * pitch > room {
-                return Ok(None);
-            }
-            let across = walk.width.div_ceil(TILE[1]);
-            let tiles = walk.height.div_ceil(TILE[0]) * across;
+        for (walk, tile) in self.walks.iter().zip(tiles) {
+            let across = walk.width.div_ceil(tile.columns);
+            let tiles = walk.height.div_ceil(tile.rows) * across;
             most = most.max(images * tiles);
             count(images * tiles)?;
+            let steps = kernel.steps(walk);
             let numbers = [walk.height, walk.width, walk.taps[0], walk.taps[1], steps];
             for number in numbers {
                 words.push(count(number)?);
             }
             words.extend([signed(walk.top)?, signed(walk.left)?]);
-            words.extend([count(walk.weights)?, count(walk.out)?]);
-            for divisor in [across, tiles, patch[1]] {
+            for number in [walk.weights, walk.out, tile.rows, tile.columns] {
+                words.push(count(number)?);
+            }
+            let [rows, columns] = tile.patch;
+            for divisor in [across, tiles, columns] {
                 words.extend(Divisor::new(divisor)?.words());
             }
-            words.push(count(patch[0] * patch[1])?);
+            words.push(count(rows * columns)?);
         }
         words.resize(WHOLE + 2 + WALK * MOST_WALKS, 0);
-        Ok(Some((words, most)))
+        Ok((words, most))
     }
 }
 
 /// Words of the kernels' `Walk`.
-const WALK: usize = 19;
+const WALK: usize = 21;
 
 #[cfg(test)]
 mod tests {
@@ -356,18 +478,37 @@ mod tests {
     #[test]
     fn convolutions_of_few_channels_are_walked() {
         let first = conv(Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
-        let walked = ("direct_outputs_1_16", [528, 1]);
+        let walked = ("direct_outputs_1_16_2", [396, 1]);
         assert_eq!(direct(&first, Product::Gather), Some(walked));
         let summed = ("direct_weights_1_1", [396, 1]);
         assert_eq!(direct(&first, Product::Weigh), Some(summed));
         // Four phases share what a GPU has room for.
         let second = conv(Shape::plane(48, 48, 16), Window::new(3, 2, 1), 32);
-        let walked = ("direct_outputs_2_16", [132, 4]);
+        let walked = ("direct_outputs_2_16_2", [99, 4]);
         assert_eq!(direct(&second, Product::Scatter), Some(walked));
         let papers = conv(Shape::plane(92, 92, 9), Window::new(5, 1, 0), 9);
-        let walked = Some(("direct_outputs_1_16", [528, 1]));
+        let walked = Some(("direct_outputs_1_16_4", [396, 1]));
         assert_eq!(direct(&papers, Product::Gather), walked);
         assert_eq!(direct(&papers, Product::Scatter), walked);
+    }
+
+    /// Few planes fill tiles whole, and a patch is never larger than there is room for.
+    #[test]
+    fn tiles_follow_the_plane() {
+        let tile = |plane: Shape, window: Window, channels: usize| {
+            let sides = sides(&conv(plane, window, channels), Product::Gather);
+            let tiles = Kernel::of_outputs(&sides)
+                .filter_map(|kernel| kernel.tile(&sides, &sides.walks[0]));
+            let best = tiles.min_by_key(|tile| tile.cost).unwrap();
+            (best.rows, best.columns)
+        };
+        let five = Window::new(5, 1, 0);
+        assert_eq!(tile(Shape::plane(92, 92, 9), five, 9), (32, 16));
+        // Fewer rows than four warps have.
+        assert_eq!(tile(Shape::plane(12, 92, 9), five, 9), (8, 32));
+        // More strips of a warp would have patches without room.
+        let second = (Shape::plane(48, 48, 16), Window::new(3, 2, 1), 32);
+        assert_eq!(tile(second.0, second.1, second.2), (8, 16));
     }
 
     #[test]
