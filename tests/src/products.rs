@@ -109,7 +109,7 @@ fn layers() -> [Layer; 27] {
         transposed(1, Shape::plane(20, 34, 16), 32),
         transposed(2, Shape::plane(18, 36, 3), 16),
         // The same in tiles of several strips.
-        conv(1, Shape::plane(69, 38, 9), Window::new(5, 1, 0), 9),
+        conv(1, Shape::plane(69, 40, 9), Window::new(5, 1, 0), 9),
         conv(2, Shape::plane(35, 70, 5), Window::new(4, 1, 2), 3),
         transposed(1, Shape::plane(140, 38, 7), 13),
         // And of one, where patches are large.

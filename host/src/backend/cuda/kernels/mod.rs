@@ -24,6 +24,13 @@ const ALWAYS: [Source; 12] = [
     ("optimiser.cu", include_str!("optimiser.cu")),
 ];
 
+/// What that of bf16 has for convolutions of few channels.
+const DIRECT: [Source; 3] = [
+    ("direct.cu", include_str!("direct.cu")),
+    ("direct_outputs.cu", include_str!("direct_outputs.cu")),
+    ("direct_weights.cu", include_str!("direct_weights.cu")),
+];
+
 /// The kernels that every program has.
 const NAMES: [&str; 50] = [
     "adam",
@@ -125,7 +132,7 @@ pub fn sources(precision: Precision) -> Vec<Source> {
         Precision::Tf32 => matrix(("tf32.cu", include_str!("tf32.cu"))),
         Precision::Bf16 => {
             let mut sources = matrix(("bf16.cu", include_str!("bf16.cu")));
-            sources.push(("direct.cu", include_str!("direct.cu")));
+            sources.extend(DIRECT);
             sources
         }
     };

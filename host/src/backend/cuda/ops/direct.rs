@@ -1,4 +1,7 @@
-//! Convolutions of few channels in bf16: `kernels/direct.cu`.
+//! Convolutions of few channels in bf16: `kernels/direct.cu`, `direct_outputs.cu` and
+//! `direct_weights.cu`.
+
+use std::iter;
 
 use anyhow::Result;
 
@@ -7,22 +10,27 @@ use super::maps::{Map, Operands, Product};
 use super::{Gpu, QUAD, count, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
+use crate::backend::cuda::memory::Span;
 
 /// Warps of a block, and outputs of a row of theirs, as the kernels have it.
 const WARPS: usize = super::THREADS / 32;
 const STRIP: usize = 16;
 
-/// Words of shared memory for the patch, and for weights or the grid's values.
+/// Rows of a tile of the grid.
+const GRID_ROWS: usize = 8;
+
+/// Threads of a warp.
+const LANES: usize = 32;
+
+/// Words of shared memory for the patch, and for weights or the grid's values, where kernels have
+/// most.
 const ROOM: usize = 12_256;
 
 /// The most channels on either side.
 const MOST_CHANNELS: usize = 32;
 
-/// The most rows of taps of a window.
-const MOST_ROWS: usize = 5;
-
-/// The most taps of a window whose weights' gradient is taken so: those of eight warps.
-const MOST_TAPS: usize = 32;
+/// The most rows of taps of a window, and the most taps of a row whose weights' gradient is taken so.
+const MOST_TAPS: usize = 5;
 
 /// The most channels of which four taps are read in a step.
 const FEW_CHANNELS: usize = 4;
@@ -38,9 +46,49 @@ const MULTIPROCESSORS: usize = 132;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Direct {
     kernel: &'static str,
+    /// The kernels' `Direct`.
     words: Vec<i32>,
     /// Walkers of a walk, and walks.
     grid: [usize; 2],
+    threads: usize,
+    /// How the pixels of input and output can be read, where these lie on a multiple of a quad.
+    ways: [Way; 2],
+}
+
+/// How pixels are read, as the kernels have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Value by value.
+    Singles,
+    /// By quads of a pixel.
+    Quads,
+    /// By quads of a row of pixels.
+    Runs,
+}
+
+impl Way {
+    /// That of pixels of so many channels, `width` in a row, read from those pixels on.
+    fn new(channels: usize, width: usize, mut from: impl Iterator<Item = isize>) -> Self {
+        let whole = |values: isize| values % QUAD as isize == 0;
+        if channels.is_multiple_of(QUAD) {
+            return Self::Quads;
+        }
+        let channels = channels as isize;
+        match whole(width as isize * channels) && from.all(|pixel| whole(pixel * channels)) {
+            true => Self::Runs,
+            false => Self::Singles,
+        }
+    }
+
+    fn word(self, span: Span) -> i32 {
+        let bytes = (QUAD * size_of::<f32>()) as u64;
+        match self {
+            _ if !span.address().is_multiple_of(bytes) => 0,
+            Self::Singles => 0,
+            Self::Quads => 1,
+            Self::Runs => 2,
+        }
+    }
 }
 
 /// The kernels' `Walk`, but for what follows from its outputs.
@@ -60,8 +108,11 @@ struct Kernel {
     name: &'static str,
     /// Strips of a warp, one below the other.
     rows: usize,
+    threads: usize,
     /// Blocks of a multiprocessor.
     blocks: usize,
+    /// Words of a block's shared memory.
+    room: usize,
     /// Sixteens of channels of a tap, and eights of outputs.
     chunks: usize,
     across: usize,
@@ -135,7 +186,9 @@ impl Kernel {
         let kernels = kernels.iter().map(move |&(name, rows, blocks)| Self {
             name,
             rows,
+            threads: super::THREADS,
             blocks,
+            room: ROOM,
             chunks,
             across: most / 8,
             pitch,
@@ -152,25 +205,28 @@ impl Kernel {
         let Sides {
             channels, outputs, ..
         } = *sides;
-        if map.window.kernel * map.window.kernel > MOST_TAPS || channels > 16 {
+        let kernel = map.window.kernel;
+        if kernel > MOST_TAPS || channels > 16 {
             return None;
         }
         let (sixteens, eights) = (outputs.div_ceil(16), channels.div_ceil(8));
-        let (name, blocks) = match (sixteens, eights) {
-            (1, 1) => ("direct_weights_1_1", 3),
-            (1, _) => ("direct_weights_1_2", 3),
-            (_, 1) => ("direct_weights_2_1", 3),
-            (_, _) => ("direct_weights_2_2", 2),
+        let (name, blocks, room) = match (sixteens, eights) {
+            (1, 1) => ("direct_weights_1_1", 4, ROOM / 2),
+            (1, _) => ("direct_weights_1_2", 4, ROOM / 2),
+            (_, 1) => ("direct_weights_2_1", 3, ROOM),
+            (_, _) => ("direct_weights_2_2", 2, ROOM),
         };
         Some(Self {
             name,
             rows: 1,
+            threads: LANES * kernel,
             blocks,
+            room,
             chunks: 0,
             across: 0,
             // Whole matrices of eight channels, neighbours an odd number of 16 bytes apart.
             pitch: if eights == 1 { 4 } else { 12 },
-            aside: WARPS * STRIP * (8 * sixteens + 4),
+            aside: GRID_ROWS * STRIP * (8 * sixteens + 4),
             several: false,
             most_beside: 1,
         })
@@ -194,7 +250,10 @@ impl Kernel {
 
     /// The tile with so many strips beside one another.
     fn tile_of(&self, sides: &Sides, walk: &Walk, beside: usize) -> Option<Tile> {
-        let (rows, columns) = (WARPS / beside * self.rows, beside * STRIP);
+        let (rows, columns) = match self.chunks {
+            0 => (GRID_ROWS, STRIP),
+            _ => (WARPS / beside * self.rows, beside * STRIP),
+        };
         let steps = self.steps(walk);
         let reach = match self.several {
             true => 4 * steps,
@@ -206,7 +265,7 @@ impl Kernel {
         ];
         let pixels = patch[0] * patch[1];
         let products = walk.taps[0] * steps * self.chunks * self.across;
-        if pixels * self.pitch + products * 64 + self.aside > ROOM {
+        if pixels * self.pitch + products * 64 + self.aside > self.room {
             return None;
         }
         // Turns of the units that bring quads of pixels, read shared memory, and multiply.
@@ -248,7 +307,7 @@ impl Direct {
             return None;
         }
         let sides = sides(map, product);
-        let tall = |walk: &Walk| walk.taps[0] > MOST_ROWS;
+        let tall = |walk: &Walk| walk.taps[0] > MOST_TAPS;
         if sides.walks.iter().any(tall) {
             return None;
         }
@@ -274,6 +333,8 @@ impl Direct {
             kernel: kernel.name,
             words,
             grid: [most.clamp(1, walkers), walks],
+            threads: kernel.threads,
+            ways: sides.ways(),
         })
     }
 
@@ -282,12 +343,13 @@ impl Direct {
         self.grid[0] * self.grid[1]
     }
 
-    /// The product; the operands' lengths have been checked.
+    /// The product; the operands' lengths have been checked, and whether `pairs` of outputs lie on a
+    /// multiple of their size.
     pub(super) fn run(
         &self,
         gpu: &Gpu,
         product: Product,
-        whole: i32,
+        pairs: bool,
         operands: Operands,
     ) -> Result<()> {
         let Operands {
@@ -299,14 +361,15 @@ impl Direct {
         } = operands;
         let [first, second] = factors.map(Argument::from);
         let mut words = self.words.clone();
-        words[WHOLE] = whole & 1;
-        words[WHOLE + 1] = match product {
-            Product::Weigh => whole >> 1 & 1,
-            Product::Gather | Product::Scatter => whole >> 2 & 1,
-        };
+        let [input, output] = self.ways;
+        words[INPUT_WAY] = input.word(factors[0]);
+        if product == Product::Weigh {
+            words[OUTPUT_WAY] = output.word(factors[1]);
+        }
+        words[PAIRS] = i32::from(pairs);
         let words = Argument::words(&words);
         let grid = [self.grid[0], self.grid[1], 1];
-        let block = [super::THREADS, 1, 1];
+        let block = [self.threads, 1, 1];
         match product {
             Product::Gather | Product::Scatter => {
                 let arguments = [words, first, second, out.into(), add.into(), moments.into()];
@@ -323,8 +386,14 @@ impl Direct {
     }
 }
 
-/// The place of `whole` in the kernels' `Direct`.
-const WHOLE: usize = 22;
+/// Places in the kernels' `Direct`: of how pixels of the input and of the output are read, and whether
+/// pairs of outputs are written at once.
+const INPUT_WAY: usize = 12;
+const OUTPUT_WAY: usize = 19;
+const PAIRS: usize = 27;
+
+/// Where its walks begin.
+const WALKS: usize = 34;
 
 /// What the product's windows see, and what it makes of it.
 fn sides(map: &Map, product: Product) -> Sides {
@@ -398,27 +467,27 @@ fn sides(map: &Map, product: Product) -> Sides {
 }
 
 impl Sides {
+    /// How the pixels of input and output can be read.
+    fn ways(&self) -> [Way; 2] {
+        let from = self.walks.iter().map(|walk| walk.left);
+        let width = self.out[1] / self.out[2];
+        [
+            Way::new(self.channels, self.width, from),
+            Way::new(self.outputs, width, iter::empty()),
+        ]
+    }
+
     /// The kernels' `Direct`, and the most tiles of a walk.
     fn words(&self, images: usize, kernel: &Kernel, tiles: &[Tile]) -> Result<(Vec<i32>, usize)> {
         let pitch = kernel.pitch;
         let step = if kernel.several { 4 * pitch } else { pitch };
         let signed = |value: isize| Ok::<_, anyhow::Error>(i32::try_from(value)?);
-        let mut words = [
-            images,
-            self.height,
-            self.width,
-            self.channels,
-            self.height * self.width * self.channels,
-            self.outputs,
-            self.stride,
-            pitch,
-            step,
-        ]
-        .map(count)
-        .into_iter()
-        .collect::<Result<Vec<_>>>()?;
-        for values in [self.channels, self.outputs] {
-            words.extend(Divisor::new(values.div_ceil(QUAD))?.words());
+        let numbers = [images, self.height, self.width, self.stride, pitch, step];
+        let mut words = (numbers.map(count).into_iter()).collect::<Result<Vec<_>>>()?;
+        for channels in [self.channels, self.outputs] {
+            words.extend(Divisor::new(channels)?.words());
+            words.extend(Divisor::new(channels.div_ceil(QUAD))?.words());
+            words.push(0);
         }
         for step in self.weights {
             words.push(signed(step)?);
@@ -426,8 +495,11 @@ impl Sides {
         for step in self.out {
             words.push(count(step)?);
         }
-        assert_eq!(words.len(), WHOLE);
-        words.extend([0; 2]);
+        words.push(0);
+        for divisor in [STRIP, (STRIP * self.outputs).div_ceil(QUAD)] {
+            words.extend(Divisor::new(divisor)?.words());
+        }
+        assert_eq!(words.len(), WALKS);
         let mut most = 0;
         for (walk, tile) in self.walks.iter().zip(tiles) {
             let across = walk.width.div_ceil(tile.columns);
@@ -443,19 +515,22 @@ impl Sides {
             for number in [walk.weights, walk.out, tile.rows, tile.columns] {
                 words.push(count(number)?);
             }
-            let [rows, columns] = tile.patch;
-            for divisor in [across, tiles, columns] {
+            for divisor in [across, tiles] {
                 words.extend(Divisor::new(divisor)?.words());
             }
-            words.push(count(rows * columns)?);
+            let [rows, columns] = tile.patch;
+            words.push(count(rows)?);
+            for divisor in [columns, (columns * self.channels).div_ceil(QUAD)] {
+                words.extend(Divisor::new(divisor)?.words());
+            }
         }
-        words.resize(WHOLE + 2 + WALK * MOST_WALKS, 0);
+        words.resize(WALKS + WALK * MOST_WALKS, 0);
         Ok((words, most))
     }
 }
 
 /// Words of the kernels' `Walk`.
-const WALK: usize = 21;
+const WALK: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -471,7 +546,7 @@ mod tests {
 
     fn direct(map: &Map, product: Product) -> Option<(&'static str, [usize; 2])> {
         let direct = Direct::new(map, product, Precision::Bf16)?;
-        assert_eq!(direct.words.len(), WHOLE + 2 + WALK * MOST_WALKS);
+        assert_eq!(direct.words.len(), WALKS + WALK * MOST_WALKS);
         Some((direct.kernel, direct.grid))
     }
 
@@ -480,7 +555,7 @@ mod tests {
         let first = conv(Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
         let walked = ("direct_outputs_1_16_2", [396, 1]);
         assert_eq!(direct(&first, Product::Gather), Some(walked));
-        let summed = ("direct_weights_1_1", [396, 1]);
+        let summed = ("direct_weights_1_1", [528, 1]);
         assert_eq!(direct(&first, Product::Weigh), Some(summed));
         // Four phases share what a GPU has room for.
         let second = conv(Shape::plane(48, 48, 16), Window::new(3, 2, 1), 32);
@@ -490,6 +565,24 @@ mod tests {
         let walked = Some(("direct_outputs_1_16_4", [396, 1]));
         assert_eq!(direct(&papers, Product::Gather), walked);
         assert_eq!(direct(&papers, Product::Scatter), walked);
+    }
+
+    /// Rows of pixels are read by quads where these never reach over an edge.
+    #[test]
+    fn pixels_are_read_by_quads_where_they_can_be() {
+        let ways = |plane, window, channels, product| {
+            sides(&conv(plane, window, channels), product).ways()
+        };
+        let five = Window::new(5, 1, 0);
+        let nine = |width| Shape::plane(92, width, 9);
+        let runs = [Way::Runs, Way::Runs];
+        assert_eq!(ways(nine(92), five, 9, Product::Weigh), runs);
+        assert_eq!(ways(nine(92), five, 9, Product::Scatter)[0], Way::Runs);
+        assert_eq!(ways(nine(91), five, 9, Product::Weigh), [Way::Singles; 2]);
+        // Two pixels of padding are six values.
+        let first = Shape::plane(96, 96, 3);
+        let ways = ways(first, Window::new(5, 2, 2), 16, Product::Weigh);
+        assert_eq!(ways, [Way::Singles, Way::Quads]);
     }
 
     /// Few planes fill tiles whole, and a patch is never larger than there is room for.

@@ -333,8 +333,8 @@ impl Map {
             super::check(moments, tiles * self.output_channels() * MOMENTS);
         }
         if let Some(direct) = direct {
-            let whole = self.whole(product, factors, out);
-            return direct.run(gpu, product, whole, operands);
+            let pairs = self.whole(product, factors, out) >> 2 & 1 == 1;
+            return direct.run(gpu, product, pairs, operands);
         }
         let sums = parts * out.len();
         assert!(

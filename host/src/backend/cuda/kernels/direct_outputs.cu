@@ -1,0 +1,279 @@
+// Outputs of convolutions of few channels. A window's taps are read in steps of 16 values: a tap of
+// up to 16 channels, half a tap of up to 32, or four taps of up to 4, of which those beyond the
+// window meet weights of zero.
+
+// How a convolution's weights lie in shared memory: for each step, CHUNK of 16 values and row of
+// taps the words that a warp reads together, those of a thread side by side. WIDE groups of eight
+// outputs are read at once.
+template <int OUTPUTS> struct Packed {
+    static constexpr int ACROSS = OUTPUTS / 8, WIDE = ACROSS < 2 ? ACROSS : 2;
+    // Words of a row of taps.
+    static constexpr int ROW = 64 * ACROSS;
+};
+
+// CHUNKS: 16 channels of a tap each. A step without chunks of its own is of four taps.
+template <int CHUNKS, int OUTPUTS>
+__device__ void bring_weights(const Direct &direct, const Walk &walk, const float *weights,
+                              unsigned *to) {
+    constexpr int ACROSS = Packed<OUTPUTS>::ACROSS, WIDE = Packed<OUTPUTS>::WIDE;
+    const int count = walk.steps * CHUNKS * walk.taps_down * Packed<OUTPUTS>::ROW;
+    for (int i = threadIdx.x; i < count; i += THREADS) {
+        const int lane = i / (2 * WIDE) % 32, word = lane % 4 + i % 2 * 4;
+        const int group = i / (64 * WIDE) % (ACROSS / WIDE) * WIDE + i / 2 % WIDE;
+        const int output = 8 * group + lane / 4, place = i / Packed<OUTPUTS>::ROW;
+        const int step = place / walk.taps_down, row = place % walk.taps_down;
+        float pair[2];
+        for (int v = 0; v < 2; ++v) {
+            const int value = 2 * word + v;
+            const bool several = direct.channels() <= 4;
+            const int column = several ? step * 4 + value / 4 : step / CHUNKS;
+            const int channel = several ? value % 4 : step % CHUNKS * 16 + value;
+            const bool inside = column < walk.taps_across && channel < direct.channels() &&
+                                output < direct.outputs();
+            pair[v] = inside ? weights[walk.weights + output * direct.by_output +
+                                       row * direct.by_row + column * direct.by_column +
+                                       channel * direct.by_channel]
+                             : 0.0f;
+        }
+        to[i] = bf16_pair(pair[0], pair[1]);
+    }
+}
+
+// What a warp multiplies, in shared memory: where the first pixel of the thread begins, and how far
+// its other one, the patch's next row and the next step are; where the thread's weights begin.
+struct Strips {
+    const unsigned *seen;
+    int further, row, step;
+    const unsigned *weights;
+};
+
+// Adds what windows of TAPS rows make of ROWS strips below one another. A row of the patch is read
+// once for all of them.
+template <int CHUNKS, int OUTPUTS, int ROWS, int STRIDE, int TAPS>
+__device__ inline void multiply_rows(float (&sums)[ROWS][OUTPUTS / 8][4], Strips strips, int steps) {
+    constexpr int ACROSS = Packed<OUTPUTS>::ACROSS, WIDE = Packed<OUTPUTS>::WIDE;
+#pragma unroll 1
+    for (int i = 0; i < steps; ++i) {
+#pragma unroll
+        for (int chunk = 0; chunk < CHUNKS; ++chunk) {
+            unsigned right[TAPS][ACROSS][2];
+#pragma unroll
+            for (int tap = 0; tap < TAPS; ++tap) {
+#pragma unroll
+                for (int j = 0; j < ACROSS; j += WIDE) {
+                    const unsigned *words = strips.weights + 64 * j;
+                    if constexpr (WIDE == 2) {
+                        const uint4 both = *(const uint4 *)words;
+                        right[tap][j][0] = both.x;
+                        right[tap][j][1] = both.y;
+                        right[tap][j + 1][0] = both.z;
+                        right[tap][j + 1][1] = both.w;
+                    } else {
+                        const uint2 one = *(const uint2 *)words;
+                        right[tap][j][0] = one.x;
+                        right[tap][j][1] = one.y;
+                    }
+                }
+                strips.weights += Packed<OUTPUTS>::ROW;
+            }
+            const unsigned *row = strips.seen + 8 * chunk;
+#pragma unroll
+            for (int y = 0; y < (ROWS - 1) * STRIDE + TAPS; ++y) {
+                const unsigned left[4] = {row[0], row[strips.further], row[4],
+                                          row[strips.further + 4]};
+                row += strips.row;
+#pragma unroll
+                for (int output = 0; output < ROWS; ++output) {
+                    const int tap = y - output * STRIDE;
+                    if (tap < 0 || tap >= TAPS) {
+                        continue;
+                    }
+#pragma unroll
+                    for (int j = 0; j < ACROSS; ++j) {
+                        mma_bf16(sums[output][j], left, right[tap][j]);
+                    }
+                }
+            }
+        }
+        strips.seen += strips.step;
+    }
+}
+
+// The rows of taps are known when this is compiled; host code sees to it that there are no more.
+template <int CHUNKS, int OUTPUTS, int ROWS, int STRIDE>
+__device__ inline void multiply(float (&sums)[ROWS][OUTPUTS / 8][4], const Strips &strips,
+                                const Walk &walk) {
+    switch (walk.taps_down) {
+    case 1:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 1>(sums, strips, walk.steps);
+    case 2:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 2>(sums, strips, walk.steps);
+    case 3:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 3>(sums, strips, walk.steps);
+    case 4:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 4>(sums, strips, walk.steps);
+    case 5:
+        return multiply_rows<CHUNKS, OUTPUTS, ROWS, STRIDE, 5>(sums, strips, walk.steps);
+    }
+}
+
+// Sums over outputs of a thread's channels: of what they are from the centres, and of its squares.
+template <int ACROSS> struct Deviations {
+    float plain[2 * ACROSS] = {}, squares[2 * ACROSS] = {};
+
+    // Takes in a pixel's outputs: one half of a strip's sums. `centres` are the thread's.
+    __device__ void take(const float (&sums)[ACROSS][4], int half, const float *centres) {
+#pragma unroll
+        for (int own = 0; own < 2 * ACROSS; ++own) {
+            const int j = own / 2, v = own % 2;
+            const float deviation = sums[j][2 * half + v] - centres[8 * j + v];
+            plain[own] += deviation;
+            squares[own] += deviation * deviation;
+        }
+    }
+    __device__ void take(const Deviations &other) {
+#pragma unroll
+        for (int own = 0; own < 2 * ACROSS; ++own) {
+            plain[own] += other.plain[own];
+            squares[own] += other.squares[own];
+        }
+    }
+};
+
+// Writes a pixel's outputs, or adds them to what is there; the thread's channels begin with `place`.
+template <int ACROSS>
+__device__ inline void put_outputs(const Direct &direct, const float (&sums)[ACROSS][4], int half,
+                                   int place, int add, float *to) {
+#pragma unroll
+    for (int j = 0; j < ACROSS; ++j) {
+        const int output = 8 * j + place;
+        if (output >= direct.outputs()) {
+            continue;
+        }
+        float first = sums[j][2 * half], second = sums[j][2 * half + 1];
+        const bool two = output + 1 < direct.outputs();
+        if (add) {
+            first += to[output];
+            second += two ? to[output + 1] : 0.0f;
+        }
+        if (direct.pairs) {
+            *(float2 *)(to + output) = {first, second};
+        } else {
+            to[output] = first;
+            if (two) {
+                to[output + 1] = second;
+            }
+        }
+    }
+}
+
+// A warp has ROWS strips, one below the other; four only where the stride is 1.
+template <int CHUNKS, int OUTPUTS, int ROWS>
+__device__ void direct_outputs(const Direct &direct, const float *input, const float *weights,
+                               float *out, int add, Moments *moments) {
+    __shared__ uint4 memory[ROOM / 4];
+    __shared__ float centres[MOST_CHANNELS];
+    constexpr int ACROSS = Packed<OUTPUTS>::ACROSS;
+    const Walk &walk = direct.walks[blockIdx.y];
+    const int lane = threadIdx.x % 32, line = lane / 4, place = lane % 4;
+    float *const own_centres = centres + 2 * place;
+    const int strips_across = walk.tile_columns / STRIP, warp = threadIdx.x / 32;
+    // Where the warp's outputs begin in the tile; a thread has the pixels `line` and `line + 8` of a
+    // strip.
+    const int top = warp / strips_across * ROWS, left = warp % strips_across * STRIP + line;
+    unsigned *const packed = (unsigned *)memory;
+    unsigned *const patch = packed + walk.taps_down * walk.steps * CHUNKS * Packed<OUTPUTS>::ROW;
+    const int patch_row = walk.patch_width.value * direct.pitch;
+    const Strips strips = {
+        patch + (top * patch_row + left * direct.pitch) * direct.stride + place,
+        8 * direct.stride * direct.pitch, patch_row, direct.step,
+        packed + lane * 2 * Packed<OUTPUTS>::WIDE};
+    bring_weights<CHUNKS, OUTPUTS>(direct, walk, weights, packed);
+    clear(patch, walk.patch_rows * patch_row);
+    __syncthreads();
+    Deviations<ACROSS> deviations;
+    int known = 0;
+    for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
+        const Tile tile(walk, number);
+        bring_patch(direct, walk, tile, input, patch);
+        __syncthreads();
+        float sums[ROWS][ACROSS][4] = {};
+        // A strip alone does not know how far another would be.
+        if (ROWS == 2 && direct.stride == 2) {
+            multiply<CHUNKS, OUTPUTS, ROWS, ROWS == 2 ? 2 : 1>(sums, strips, walk);
+        } else {
+            multiply<CHUNKS, OUTPUTS, ROWS, 1>(sums, strips, walk);
+        }
+        if (moments && known == 0 && warp == 0 && line == 0) {
+#pragma unroll
+            for (int own = 0; own < 2 * ACROSS; ++own) {
+                own_centres[own / 2 * 8 + own % 2] = sums[0][own / 2][own % 2];
+            }
+        }
+        // The patch has been read, and the centres are there.
+        __syncthreads();
+        known += min(walk.tile_rows, walk.height - tile.row) *
+                 min(walk.tile_columns, walk.width - tile.column);
+        const int first = tile.image * direct.out_image + walk.out +
+                          (tile.row + top) * direct.out_row +
+                          (tile.column + left) * direct.out_pixel;
+        Deviations<ACROSS> found;
+#pragma unroll
+        for (int own = 0; own < 2 * ROWS; ++own) {
+            const int row = own / 2, half = own % 2;
+            if (!tile.has(walk, top + row, left + 8 * half)) {
+                continue;
+            }
+            if (moments) {
+                found.take(sums[row], half, own_centres);
+            }
+            put_outputs(direct, sums[row], half, 2 * place, add,
+                        out + (first + row * direct.out_row + 8 * half * direct.out_pixel));
+        }
+        deviations.take(found);
+    }
+    if (!moments) {
+        return;
+    }
+    // Each warp's 8 lines share the outputs of a place.
+    constexpr int GROUPS = THREADS / 4;
+    float *const scratch = (float *)memory;
+    const int group = threadIdx.x / 4;
+    __syncthreads();
+#pragma unroll
+    for (int own = 0; own < 2 * ACROSS; ++own) {
+        const int output = own / 2 * 8 + 2 * place + own % 2;
+        scratch[group * OUTPUTS + output] = deviations.plain[own];
+        scratch[(GROUPS + group) * OUTPUTS + output] = deviations.squares[own];
+    }
+    __syncthreads();
+    moments += (blockIdx.y * gridDim.x + blockIdx.x) * direct.outputs();
+    for (int output = threadIdx.x; output < direct.outputs(); output += THREADS) {
+        moments[output] =
+            known == 0 ? Moments{}
+                       : moments_about(centres[output], known,
+                                       sum_of_groups(scratch, GROUPS, OUTPUTS, output));
+    }
+}
+
+#define DIRECT_OUTPUTS(chunks, most, rows, blocks)                                                 \
+    KERNEL __launch_bounds__(THREADS, blocks) direct_outputs_##chunks##_##most##_##rows(           \
+        const __grid_constant__ Direct direct, const float *input, const float *weights,           \
+        float *out, int add, Moments *moments) {                                                   \
+        direct_outputs<chunks, most, rows>(direct, input, weights, out, add, moments);             \
+    }
+
+DIRECT_OUTPUTS(1, 8, 1, 4)
+DIRECT_OUTPUTS(1, 8, 2, 4)
+DIRECT_OUTPUTS(1, 8, 4, 4)
+DIRECT_OUTPUTS(1, 16, 1, 4)
+DIRECT_OUTPUTS(1, 16, 2, 3)
+DIRECT_OUTPUTS(1, 16, 4, 3)
+DIRECT_OUTPUTS(1, 32, 1, 3)
+DIRECT_OUTPUTS(1, 32, 2, 2)
+DIRECT_OUTPUTS(2, 8, 1, 4)
+DIRECT_OUTPUTS(2, 8, 2, 4)
+DIRECT_OUTPUTS(2, 16, 1, 4)
+DIRECT_OUTPUTS(2, 16, 2, 3)
+DIRECT_OUTPUTS(2, 32, 1, 3)
+DIRECT_OUTPUTS(2, 32, 2, 2)
