@@ -29,6 +29,8 @@ fn tolerance(precision: Precision) -> f64 {
 fn rounded(precision: Precision, value: f32) -> f32 {
     match precision {
         Precision::F32 => value,
+        // Zero has no power of two.
+        Precision::Tf32 if value == 0.0 => value,
         Precision::Tf32 => {
             let step = 2f32.powf(value.abs().log2().floor() - 10.0);
             (value / step).round_ties_even() * step
@@ -85,7 +87,7 @@ fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
 }
 
 /// With remainders at every edge of a tile, and depths that are cut in parts.
-fn layers() -> [Layer; 27] {
+fn layers() -> [Layer; 30] {
     [
         conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
         conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
@@ -100,6 +102,10 @@ fn layers() -> [Layer; 27] {
         conv(4, Shape::plane(12, 12, 12), Window::new(3, 1, 1), 70),
         transposed(3, Shape::plane(20, 20, 70), 6),
         linear(3, 70, 300),
+        // Many tiles of many results, one product each.
+        linear(1290, 20, 2330),
+        linear(1290, 2330, 20),
+        linear(20, 2330, 1290),
         // Few channels on either side.
         conv(2, Shape::plane(14, 21, 9), Window::new(5, 1, 0), 9),
         conv(1, Shape::plane(21, 34, 16), Window::new(3, 2, 1), 32),

@@ -26,6 +26,10 @@ fn check(precision: Precision) -> Result<()> {
             expected.insert(format!("{product}{cores}_{shape}"));
         }
     }
+    if precision != Precision::F32 {
+        let products = ["gather", "scatter", "weigh"];
+        expected.extend(products.map(|product| format!("{product}_mma_large")));
+    }
     if precision == Precision::Bf16 {
         for chunks in [1, 2] {
             for rows in [1, 2] {

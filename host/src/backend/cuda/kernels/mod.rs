@@ -108,15 +108,18 @@ const DIRECT_NAMES: [&str; 18] = [
 ];
 
 /// Those of layers on matrix cores.
-const MATRIX_NAMES: [&str; 10] = [
+const MATRIX_NAMES: [&str; 13] = [
     "gather_mma_flat",
+    "gather_mma_large",
     "gather_mma_square",
     "gather_mma_tall",
     "move_mma_square",
     "scatter_mma_flat",
+    "scatter_mma_large",
     "scatter_mma_square",
     "scatter_mma_tall",
     "weigh_mma_flat",
+    "weigh_mma_large",
     "weigh_mma_square",
     "weigh_mma_tall",
 ];

@@ -79,9 +79,12 @@ enum TileShape {
     Square,
     Tall,
     Flat,
+    /// On matrix cores only.
+    Large,
 }
 
 impl TileShape {
+    /// Those for results of any size.
     const ALL: [Self; 3] = [Self::Square, Self::Tall, Self::Flat];
 
     /// Rows and columns.
@@ -90,6 +93,7 @@ impl TileShape {
             Self::Square => [128, 64],
             Self::Tall => [256, 16],
             Self::Flat => [16, 256],
+            Self::Large => [128, 128],
         }
     }
 
@@ -105,6 +109,9 @@ impl TileShape {
 fn kernel(product: Product, shape: TileShape, matrix: bool) -> &'static str {
     use {Product::*, TileShape::*};
     match (product, shape, matrix) {
+        (Gather, Large, _) => "gather_mma_large",
+        (Scatter, Large, _) => "scatter_mma_large",
+        (Weigh, Large, _) => "weigh_mma_large",
         (Gather, Square, false) => "gather_square",
         (Gather, Tall, false) => "gather_tall",
         (Gather, Flat, false) => "gather_flat",
@@ -197,7 +204,7 @@ impl Map {
         }
     }
 
-    fn tiling(&self, product: Product) -> Tiling {
+    fn tiling(&self, product: Product, matrix: bool) -> Tiling {
         let Self {
             count,
             plane,
@@ -216,19 +223,26 @@ impl Map {
             }
             Product::Weigh => (grid.channels, window.kernel * self.run(), 1),
         };
+        let (len, depth) = self.sizes(product);
+        // A part that is too short costs more than it gains; and so do many long results.
+        let most = (depth / (8 * DEPTH)).min((1 << 24) / len.max(1)).max(1);
         let tiles = |shape: TileShape| {
             let [height, width] = shape.size();
             [rows.div_ceil(height), columns.div_ceil(width)]
         };
-        let cost = |shape: &TileShape| tiles(*shape).iter().product::<usize>() * shape.cost();
-        let best = TileShape::ALL.into_iter().min_by_key(cost);
+        let count = |shape: TileShape| tiles(shape).iter().product::<usize>();
+        let parts = |shape: TileShape| {
+            let parts = ENOUGH_BLOCKS / (count(shape) * phases).max(1);
+            parts.clamp(1, most)
+        };
+        // Large tiles bring less, but are few.
+        let blocks = |shape: TileShape| count(shape) * phases * parts(shape);
+        let large = matrix && blocks(TileShape::Large) > ENOUGH_BLOCKS * 3 / 4;
+        let shapes = TileShape::ALL.into_iter();
+        let shapes = shapes.chain(large.then_some(TileShape::Large));
+        let best = shapes.min_by_key(|&shape| count(shape) * shape.cost());
         let shape = best.unwrap_or(TileShape::Square);
-        let [down, across] = tiles(shape);
-        let (len, depth) = self.sizes(product);
-        let parts = ENOUGH_BLOCKS / (down * across * phases).max(1);
-        // A part that is too short costs more than it gains; and so do many long results.
-        let most = (depth / (8 * DEPTH)).min((1 << 24) / len.max(1));
-        let parts = parts.min(most).max(1);
+        let ([down, across], parts) = (tiles(shape), parts(shape));
         Tiling {
             shape,
             grid: [down, across, phases * parts],
@@ -261,7 +275,8 @@ impl Map {
         if let Some(direct) = Direct::new(self, self.outputs(), precision) {
             return Some(direct.blocks());
         }
-        self.tiling(self.outputs()).tiles()
+        self.tiling(self.outputs(), self.on_matrix_cores(precision))
+            .tiles()
     }
 
     /// Asks for the scratch memory of all three products, and of moments, in any precision.
@@ -271,9 +286,11 @@ impl Map {
             arena.need(tiles * self.output_channels() * MOMENTS);
         }
         for product in [Product::Gather, Product::Scatter, Product::Weigh] {
-            let parts = self.tiling(product).parts;
-            if parts > 1 {
-                arena.need(parts * self.sizes(product).0);
+            for matrix in [false, true] {
+                let parts = self.tiling(product, matrix).parts;
+                if parts > 1 {
+                    arena.need(parts * self.sizes(product).0);
+                }
             }
         }
         if let Some(direct) = Direct::new(self, Product::Weigh, Precision::Bf16) {
@@ -310,7 +327,8 @@ impl Map {
             scratch,
             moments,
         } = operands;
-        let tiling = self.tiling(product);
+        let matrix = self.on_matrix_cores(gpu.precision());
+        let tiling = self.tiling(product, matrix);
         let Tiling { shape, grid, parts } = tiling;
         let planes = self.count * self.plane.len();
         let grids = self.count * self.grid.len();
@@ -347,7 +365,7 @@ impl Map {
         let (grid, whole) = self.placed(product, grid, factors, to);
         let added = (add && parts == 1).into();
         gpu.launch(
-            kernel(product, shape, self.on_matrix_cores(gpu)),
+            kernel(product, shape, matrix),
             grid,
             [super::THREADS, 1, 1],
             &[
@@ -374,7 +392,7 @@ impl Map {
         if weights < LARGE {
             return false;
         }
-        let Tiling { shape, parts, .. } = self.tiling(Product::Weigh);
+        let Tiling { shape, parts, .. } = self.moving();
         let tiled = Direct::new(self, Product::Weigh, precision).is_none();
         shape == TileShape::Square && parts == 1 && tiled
     }
@@ -392,9 +410,9 @@ impl Map {
         let moved = step.spans();
         moved.iter().for_each(|&span| super::check(span, weights));
         let windows = self.windows()?;
-        let Tiling { grid, .. } = self.tiling(Product::Weigh);
+        let Tiling { grid, .. } = self.moving();
         let (grid, whole) = self.placed(Product::Weigh, grid, factors, moved[0]);
-        let kernel = match self.on_matrix_cores(gpu) {
+        let kernel = match self.on_matrix_cores(gpu.precision()) {
             true => "move_mma_square",
             false => "move_square",
         };
@@ -417,8 +435,13 @@ impl Map {
         )
     }
 
-    fn on_matrix_cores(&self, gpu: &Gpu) -> bool {
-        !self.exact && gpu.precision() != Precision::F32
+    /// The tiles of a gradient that moves weights: large ones would have no registers for these.
+    fn moving(&self) -> Tiling {
+        self.tiling(Product::Weigh, false)
+    }
+
+    fn on_matrix_cores(&self, precision: Precision) -> bool {
+        !self.exact && precision != Precision::F32
     }
 
     /// The blocks of a product, and how its values are read and written.
@@ -569,15 +592,15 @@ mod tests {
     #[test]
     fn tiles_fit_the_result() {
         let first = conv(128, Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
-        let gather = first.tiling(Product::Gather);
+        let gather = first.tiling(Product::Gather, true);
         assert_eq!(gather.shape, TileShape::Tall);
         assert_eq!(gather.grid, [128 * 48 * 48 / 256, 1, 1]);
         // 48 × 48 pixels in each of four phases; three channels take one tile.
-        let scatter = first.tiling(Product::Scatter);
+        let scatter = first.tiling(Product::Scatter, true);
         assert_eq!(scatter.shape, TileShape::Tall);
         assert_eq!(scatter.grid, [128 * 48 * 48 / 256, 1, 4]);
         // One tile of 16 × 75, and a depth of all pixels: in parts.
-        let weigh = first.tiling(Product::Weigh);
+        let weigh = first.tiling(Product::Weigh, true);
         assert_eq!(
             (weigh.shape, weigh.grid, weigh.parts),
             (TileShape::Flat, [1, 1, 256], 256)
@@ -585,9 +608,33 @@ mod tests {
     }
 
     #[test]
+    fn many_results_take_large_tiles() {
+        let linear = |inputs: usize, outputs: usize| {
+            let [input, output] = [inputs, outputs].map(Shape::vector);
+            let features = vae96::Features::Fixed(outputs);
+            Map::new(Op::Linear { features }, input, output, 128).unwrap()
+        };
+        let wide = linear(1024, 69_696);
+        let tiling = wide.tiling(Product::Gather, true);
+        assert_eq!((tiling.shape, tiling.parts), (TileShape::Large, 1));
+        assert_eq!(tiling.grid, [1, 69_696_usize.div_ceil(128), 1]);
+        assert_eq!(wide.tiling(Product::Gather, false).shape, TileShape::Square);
+        assert!(wide.moves_weights(Precision::Bf16));
+        // Few outputs of a long depth, in parts.
+        let tiling = linear(69_696, 1024).tiling(Product::Gather, true);
+        assert_eq!((tiling.shape, tiling.grid), (TileShape::Large, [1, 8, 32]));
+        // One tile, in as many parts as its depth has, is too few blocks.
+        let tiling = linear(18_432, 128).tiling(Product::Gather, true);
+        assert_eq!(
+            (tiling.shape, tiling.grid),
+            (TileShape::Square, [1, 2, 128])
+        );
+    }
+
+    #[test]
     fn few_tiles_are_cut_along_their_depth() {
         let fc1 = Map::exact(18_432, 128, 4);
-        let tiling = fc1.tiling(Product::Gather);
+        let tiling = fc1.tiling(Product::Gather, false);
         assert_eq!(tiling.shape, TileShape::Flat);
         assert_eq!((tiling.grid[..2].to_vec(), tiling.parts), (vec![1, 1], 144));
         let mut arena = Arena::default();
@@ -595,6 +642,6 @@ mod tests {
         let (_, Slot { len, .. }) = arena.finish();
         assert_eq!(len, 144 * 4 * 128);
         // A depth of one image has nothing to cut.
-        assert_eq!(fc1.tiling(Product::Weigh).parts, 1);
+        assert_eq!(fc1.tiling(Product::Weigh, false).parts, 1);
     }
 }
