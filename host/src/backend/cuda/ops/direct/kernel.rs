@@ -1,0 +1,231 @@
+//! The kernels for convolutions of few channels, and the tiles that they walk over.
+
+use super::sides::{Sides, Walk};
+use super::{GRID_ROWS, ROOM, STRIP};
+use crate::backend::cuda::ops::{QUAD, THREADS};
+
+/// Threads of a warp, and warps of a block that makes outputs.
+const LANES: usize = 32;
+const WARPS: usize = THREADS / LANES;
+
+/// The most taps of a row whose weights' gradient is taken so.
+const MOST_TAPS: usize = 5;
+
+/// The most channels of which four taps are read in a step.
+const FEW_CHANNELS: usize = 4;
+
+/// A kernel for a product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kernel {
+    pub(super) name: &'static str,
+    pub(super) threads: usize,
+    /// Blocks of a multiprocessor.
+    pub(super) blocks: usize,
+    /// Words of a patch's pixel.
+    pub(super) pitch: usize,
+    /// Words of a block's shared memory.
+    room: usize,
+    work: Work,
+}
+
+/// What a warp makes of a tile.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// Outputs.
+    Strips {
+        /// One below the other.
+        rows: usize,
+        /// Sixteens of channels of a tap, and eights of outputs.
+        chunks: usize,
+        across: usize,
+        /// Whether four taps are read in a step.
+        several: bool,
+    },
+    /// What a tile of the grid adds to the weights' gradient; its values take so many words.
+    Weights { grid: usize },
+}
+
+/// The tile of a walk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    /// Its outputs.
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    /// Pixels of its patch.
+    pub(super) patch: [usize; 2],
+    /// What all of the walk's tiles of an image cost.
+    pub(super) cost: usize,
+}
+
+impl Kernel {
+    /// Those that make a convolution's outputs.
+    pub(super) fn of_outputs(sides: &Sides) -> impl Iterator<Item = Self> {
+        let Sides {
+            channels,
+            outputs,
+            stride,
+            ..
+        } = *sides;
+        let chunks = channels.div_ceil(16);
+        let most = outputs.next_power_of_two().max(8);
+        // Eight pixels of a row, four words of each, in 32 banks.
+        let pitch = match (channels, stride) {
+            (..=FEW_CHANNELS, _) => 2,
+            (_, 1) => 8 * chunks + 4,
+            (_, _) => 8 * chunks + 2,
+        };
+        let kernels: &[_] = match (chunks, most) {
+            (1, 8) => &[
+                ("direct_outputs_1_8_1", 1, 4),
+                ("direct_outputs_1_8_2", 2, 4),
+                ("direct_outputs_1_8_4", 4, 4),
+            ],
+            (1, 16) => &[
+                ("direct_outputs_1_16_1", 1, 4),
+                ("direct_outputs_1_16_2", 2, 3),
+                ("direct_outputs_1_16_4", 4, 3),
+            ],
+            (1, _) => &[
+                ("direct_outputs_1_32_1", 1, 3),
+                ("direct_outputs_1_32_2", 2, 2),
+            ],
+            (_, 8) => &[
+                ("direct_outputs_2_8_1", 1, 4),
+                ("direct_outputs_2_8_2", 2, 4),
+            ],
+            (_, 16) => &[
+                ("direct_outputs_2_16_1", 1, 4),
+                ("direct_outputs_2_16_2", 2, 3),
+            ],
+            (_, _) => &[
+                ("direct_outputs_2_32_1", 1, 3),
+                ("direct_outputs_2_32_2", 2, 2),
+            ],
+        };
+        let kernels = kernels.iter().map(move |&(name, rows, blocks)| Self {
+            name,
+            threads: THREADS,
+            blocks,
+            pitch,
+            room: ROOM,
+            work: Work::Strips {
+                rows,
+                chunks,
+                across: most / 8,
+                several: channels <= FEW_CHANNELS,
+            },
+        });
+        // For four strips the kernels are of stride 1.
+        let knows = move |work| match work {
+            Work::Strips { rows: 4, .. } => stride == 1,
+            _ => true,
+        };
+        kernels.filter(move |kernel| knows(kernel.work))
+    }
+
+    /// The one that makes the gradient of a convolution's weights.
+    pub(super) fn of_weights(sides: &Sides) -> Option<Self> {
+        let Sides {
+            channels, outputs, ..
+        } = *sides;
+        let [.., across] = sides.walks.first()?.taps;
+        if across > MOST_TAPS || channels > 16 {
+            return None;
+        }
+        let (sixteens, eights) = (outputs.div_ceil(16), channels.div_ceil(8));
+        let (name, blocks, room) = match (sixteens, eights) {
+            (1, 1) => ("direct_weights_1_1", 4, ROOM / 2),
+            (1, _) => ("direct_weights_1_2", 4, ROOM / 2),
+            (_, 1) => ("direct_weights_2_1", 3, ROOM),
+            (_, _) => ("direct_weights_2_2", 2, ROOM),
+        };
+        Some(Self {
+            name,
+            threads: LANES * across,
+            blocks,
+            // Whole matrices of eight channels, neighbours an odd number of 16 bytes apart.
+            pitch: if eights == 1 { 4 } else { 12 },
+            room,
+            work: Work::Weights {
+                grid: GRID_ROWS * STRIP * (8 * sixteens + 4),
+            },
+        })
+    }
+
+    /// Taps of a row that are read in a step.
+    pub(super) fn taps_of_step(&self) -> usize {
+        match self.work {
+            Work::Strips { several: true, .. } => 4,
+            _ => 1,
+        }
+    }
+
+    /// Steps in which a row of taps is read.
+    pub(super) fn steps(&self, walk: &Walk) -> usize {
+        walk.taps[1].div_ceil(self.taps_of_step())
+    }
+
+    /// The tiles of all walks, and what they cost; none where a patch has no room.
+    pub(super) fn tiles(&self, sides: &Sides) -> Option<(usize, Vec<Tile>)> {
+        let walks = sides.walks.iter();
+        let tiles: Option<Vec<_>> = walks.map(|walk| self.tile(sides, walk)).collect();
+        let tiles = tiles?;
+        Some((tiles.iter().map(|tile| tile.cost).sum(), tiles))
+    }
+
+    /// The tile of a walk that costs least, of those whose patch has room.
+    fn tile(&self, sides: &Sides, walk: &Walk) -> Option<Tile> {
+        let sizes: &[_] = match self.work {
+            // So many strips beside one another.
+            Work::Strips { rows, .. } => {
+                &[1, 2, 4, 8].map(|beside| (WARPS / beside * rows, beside * STRIP))
+            }
+            Work::Weights { .. } => &[(GRID_ROWS, STRIP)],
+        };
+        let tiles = sizes
+            .iter()
+            .filter_map(|&size| self.tile_of(sides, walk, size));
+        tiles.min_by_key(|tile| tile.cost)
+    }
+
+    /// The tile of so many rows and columns.
+    fn tile_of(&self, sides: &Sides, walk: &Walk, (rows, columns): (usize, usize)) -> Option<Tile> {
+        let steps = self.steps(walk);
+        let reach = match self.taps_of_step() {
+            1 => walk.taps[1],
+            several => several * steps,
+        };
+        let patch = [
+            (rows - 1) * sides.stride + walk.taps[0],
+            (columns - 1) * sides.stride + reach,
+        ];
+        let pixels = patch[0] * patch[1];
+        // Words beside the patch, and turns of the units that read shared memory and multiply.
+        let (aside, turns) = match self.work {
+            Work::Strips {
+                rows,
+                chunks,
+                across,
+                ..
+            } => {
+                let products = walk.taps[0] * steps * chunks * across;
+                let seen = (rows - 1) * sides.stride + walk.taps[0];
+                let read = 4 * steps * chunks * seen + 2 * products;
+                (64 * products, WARPS * (read + 2 * rows * products))
+            }
+            // There is nothing to choose.
+            Work::Weights { grid } => (grid, 0),
+        };
+        if pixels * self.pitch + aside > self.room {
+            return None;
+        }
+        let brought = pixels * sides.channels.div_ceil(QUAD);
+        let tiles = walk.height.div_ceil(rows) * walk.width.div_ceil(columns);
+        Some(Tile {
+            rows,
+            columns,
+            patch,
+            cost: tiles * (brought + turns),
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! What windows over few channels see, where it lies, and how the kernels are told.
+
+use std::iter;
+
+use anyhow::Result;
+
+use super::kernel::{Kernel, Tile};
+use super::{MOST_WALKS, STRIP};
+use crate::backend::cuda::memory::Span;
+use crate::backend::cuda::ops::divisor::Divisor;
+use crate::backend::cuda::ops::maps::{Map, Product};
+use crate::backend::cuda::ops::{QUAD, count};
+
+/// Places in the kernels' `Direct`: of how pixels of the input and of the output are read, and whether
+/// pairs of outputs are written at once.
+pub(super) const INPUT_WAY: usize = 12;
+pub(super) const OUTPUT_WAY: usize = 19;
+pub(super) const PAIRS: usize = 27;
+
+/// Where its walks begin.
+pub(super) const WALKS: usize = 34;
+
+/// Words of the kernels' `Walk`.
+pub(super) const WALK: usize = 24;
+
+/// What a product's windows see, and what it makes of it.
+#[derive(Debug)]
+pub(super) struct Sides {
+    /// The input's rows, and pixels of one.
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    pub(super) outputs: usize,
+    pub(super) stride: usize,
+    /// From one weight to the next: of outputs, rows, columns and channels.
+    pub(super) weights: [isize; 4],
+    /// From one output to the next: of images, rows and columns.
+    pub(super) out: [usize; 3],
+    pub(super) walks: Vec<Walk>,
+}
+
+/// The kernels' `Walk`, but for what follows from its outputs.
+#[derive(Debug)]
+pub(super) struct Walk {
+    /// Outputs of an image.
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Rows of taps, and taps of a row.
+    pub(super) taps: [usize; 2],
+    /// The input's pixel that the first output's window begins with.
+    pub(super) top: isize,
+    pub(super) left: isize,
+    /// The first weight and the first output.
+    pub(super) weights: usize,
+    pub(super) out: usize,
+}
+
+/// How pixels are read, as the kernels have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Value by value.
+    Singles,
+    /// By quads of a pixel.
+    Quads,
+    /// By quads of a row of pixels.
+    Runs,
+}
+
+impl Way {
+    /// That of pixels of so many channels, `width` in a row, read from those pixels on.
+    pub(super) fn new(
+        channels: usize,
+        width: usize,
+        mut from: impl Iterator<Item = isize>,
+    ) -> Self {
+        let whole = |values: isize| values % QUAD as isize == 0;
+        if channels.is_multiple_of(QUAD) {
+            return Self::Quads;
+        }
+        let channels = channels as isize;
+        match whole(width as isize * channels) && from.all(|pixel| whole(pixel * channels)) {
+            true => Self::Runs,
+            false => Self::Singles,
+        }
+    }
+
+    /// The kernels' number of it, where the pixels begin there.
+    pub(super) fn word(self, span: Span) -> i32 {
+        let bytes = (QUAD * size_of::<f32>()) as u64;
+        match self {
+            _ if !span.address().is_multiple_of(bytes) => 0,
+            Self::Singles => 0,
+            Self::Quads => 1,
+            Self::Runs => 2,
+        }
+    }
+}
+
+impl Sides {
+    /// Those of a product.
+    pub(super) fn new(map: &Map, product: Product) -> Self {
+        let Map {
+            plane,
+            grid,
+            window,
+            ..
+        } = *map;
+        let (kernel, stride) = (window.kernel, window.stride);
+        match product {
+            Product::Gather | Product::Weigh => {
+                let row = kernel * plane.channels;
+                Sides {
+                    height: plane.height,
+                    width: plane.width,
+                    channels: plane.channels,
+                    outputs: grid.channels,
+                    stride,
+                    weights: [kernel * row, row, plane.channels, 1].map(|step| step as isize),
+                    out: [grid.len(), grid.width * grid.channels, grid.channels],
+                    walks: vec![Walk {
+                        height: grid.height,
+                        width: grid.width,
+                        taps: [kernel; 2],
+                        top: -(window.padding as isize),
+                        left: -(window.padding as isize),
+                        weights: 0,
+                        out: 0,
+                    }],
+                }
+            }
+            Product::Scatter => {
+                let (row, pixel) = (plane.width * plane.channels, plane.channels);
+                let step = (stride * pixel) as isize;
+                let phases = (0..stride * stride).map(|phase| [phase / stride, phase % stride]);
+                let walk = |[down, across]: [usize; 2]| {
+                    let [down, across] = [(down, plane.height), (across, plane.width)]
+                        .map(|(phase, pixels)| map.phase(phase, pixels));
+                    // Windows follow one another from the last tap to the first.
+                    let last = |taps: usize, phase: usize| (taps.max(1) - 1) * stride + phase;
+                    Walk {
+                        height: down.count,
+                        width: across.count,
+                        taps: [down.taps, across.taps],
+                        top: down.window as isize + 1 - down.taps as isize,
+                        left: across.window as isize + 1 - across.taps as isize,
+                        weights: (last(down.taps, down.phase) * kernel
+                            + last(across.taps, across.phase))
+                            * pixel,
+                        out: down.first * row + across.first * pixel,
+                    }
+                };
+                Sides {
+                    height: grid.height,
+                    width: grid.width,
+                    channels: grid.channels,
+                    outputs: plane.channels,
+                    stride: 1,
+                    weights: [
+                        1,
+                        -step * kernel as isize,
+                        -step,
+                        (kernel * kernel * pixel) as isize,
+                    ],
+                    out: [plane.len(), stride * row, stride * pixel],
+                    walks: phases.map(walk).collect(),
+                }
+            }
+        }
+    }
+
+    /// How the pixels of input and output can be read.
+    pub(super) fn ways(&self) -> [Way; 2] {
+        let from = self.walks.iter().map(|walk| walk.left);
+        let width = self.out[1] / self.out[2];
+        [
+            Way::new(self.channels, self.width, from),
+            Way::new(self.outputs, width, iter::empty()),
+        ]
+    }
+
+    /// The kernels' `Direct`, and the most tiles of a walk.
+    pub(super) fn words(
+        &self,
+        images: usize,
+        kernel: &Kernel,
+        tiles: &[Tile],
+    ) -> Result<(Vec<i32>, usize)> {
+        let pitch = kernel.pitch;
+        let step = kernel.taps_of_step() * pitch;
+        let signed = |value: isize| Ok::<_, anyhow::Error>(i32::try_from(value)?);
+        let numbers = [images, self.height, self.width, self.stride, pitch, step];
+        let mut words = (numbers.map(count).into_iter()).collect::<Result<Vec<_>>>()?;
+        for channels in [self.channels, self.outputs] {
+            words.extend(Divisor::new(channels)?.words());
+            words.extend(Divisor::new(channels.div_ceil(QUAD))?.words());
+            words.push(0);
+        }
+        for step in self.weights {
+            words.push(signed(step)?);
+        }
+        for step in self.out {
+            words.push(count(step)?);
+        }
+        words.push(0);
+        for divisor in [STRIP, (STRIP * self.outputs).div_ceil(QUAD)] {
+            words.extend(Divisor::new(divisor)?.words());
+        }
+        assert_eq!(words.len(), WALKS);
+        let mut most = 0;
+        for (walk, tile) in self.walks.iter().zip(tiles) {
+            let across = walk.width.div_ceil(tile.columns);
+            let tiles = walk.height.div_ceil(tile.rows) * across;
+            most = most.max(images * tiles);
+            count(images * tiles)?;
+            let steps = kernel.steps(walk);
+            let numbers = [walk.height, walk.width, walk.taps[0], walk.taps[1], steps];
+            for number in numbers {
+                words.push(count(number)?);
+            }
+            words.extend([signed(walk.top)?, signed(walk.left)?]);
+            for number in [walk.weights, walk.out, tile.rows, tile.columns] {
+                words.push(count(number)?);
+            }
+            for divisor in [across, tiles] {
+                words.extend(Divisor::new(divisor)?.words());
+            }
+            let [rows, columns] = tile.patch;
+            words.push(count(rows)?);
+            for divisor in [columns, (columns * self.channels).div_ceil(QUAD)] {
+                words.extend(Divisor::new(divisor)?.words());
+            }
+        }
+        words.resize(WALKS + WALK * MOST_WALKS, 0);
+        Ok((words, most))
+    }
+}
