@@ -85,9 +85,9 @@ __device__ inline void direct_weights(const Direct &direct, const float *plane, 
     // pixels, then the next channels.
     const int pixel = lane / 8 % 2 * 8 + lane % 8;
     const Matrices rows = {values + (lane / 16 * 8 + lane % 8) * PITCH + lane / 8 % 2 * 4,
-                        patch + (pixel * direct.stride + warp) * direct.pitch +
-                            (EIGHTS == 1 ? 0 : lane / 16 * 4),
-                        patch_row};
+                           patch + (pixel * direct.stride + warp) * direct.pitch +
+                               (EIGHTS == 1 ? 0 : lane / 16 * 4),
+                           patch_row};
     float sums[MOST_TAPS][SIXTEENS][EIGHTS][4] = {};
     for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
         const Tile tile(walk, number);
