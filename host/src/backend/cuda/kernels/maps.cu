@@ -377,8 +377,8 @@ __device__ void move(const Windows &windows, const float *plane, const float *gr
 
 // Each in three shapes of tile: results with few columns, neither, with few rows. Two blocks at a
 // time hide each other's waits.
-#define MAP(name, kernel, unit, rows, columns, blocks)                                             \
-    KERNEL __launch_bounds__(THREADS, blocks)                                                      \
+#define MAP(name, kernel, unit, rows, columns)                                                     \
+    KERNEL __launch_bounds__(THREADS, 2)                                                           \
         kernel(const __grid_constant__ Windows windows, const float *first, const float *second,   \
                float *out, int whole, int parts, int add, Moments *moments) {                      \
         name<unit, rows, columns>(windows, first, second, out, whole, parts, add, moments);        \
@@ -390,9 +390,9 @@ __device__ void move(const Windows &windows, const float *plane, const float *gr
         move<unit, 128, 64>(windows, plane, grid, weights, mean, square, adam, whole);             \
     }
 #define MAPS(name, kernel, unit)                                                                   \
-    MAP(name, kernel##_tall, unit, 256, 16, 2)                                                        \
-    MAP(name, kernel##_square, unit, 128, 64, 2)                                                      \
-    MAP(name, kernel##_flat, unit, 16, 256, 2)
+    MAP(name, kernel##_tall, unit, 256, 16)                                                        \
+    MAP(name, kernel##_square, unit, 128, 64)                                                      \
+    MAP(name, kernel##_flat, unit, 16, 256)
 
 MAPS(gather, gather, Fma)
 MAPS(scatter, scatter, Fma)

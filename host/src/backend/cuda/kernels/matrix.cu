@@ -140,6 +140,6 @@ MAPS(weigh, weigh_mma, Mma)
 MOVE(move_mma_square, Mma)
 
 // Of many results, tiles twice as wide: each value is brought less often.
-MAP(gather, gather_mma_large, Mma, 128, 128, 2)
-MAP(scatter, scatter_mma_large, Mma, 128, 128, 2)
-MAP(weigh, weigh_mma_large, Mma, 128, 128, 2)
+MAP(gather, gather_mma_large, Mma, 128, 128)
+MAP(scatter, scatter_mma_large, Mma, 128, 128)
+MAP(weigh, weigh_mma_large, Mma, 128, 128)

@@ -191,13 +191,9 @@ impl Kernel {
     /// The tile of so many rows and columns.
     fn tile_of(&self, sides: &Sides, walk: &Walk, (rows, columns): (usize, usize)) -> Option<Tile> {
         let steps = self.steps(walk);
-        let reach = match self.taps_of_step() {
-            1 => walk.taps[1],
-            several => several * steps,
-        };
         let patch = [
             (rows - 1) * sides.stride + walk.taps[0],
-            (columns - 1) * sides.stride + reach,
+            (columns - 1) * sides.stride + steps * self.taps_of_step(),
         ];
         let pixels = patch[0] * patch[1];
         // Words beside the patch, and turns of the units that read shared memory and multiply.
