@@ -87,7 +87,7 @@ fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
 }
 
 /// With remainders at every edge of a tile, and depths that are cut in parts.
-fn layers() -> [Layer; 30] {
+fn layers() -> [Layer; 31] {
     [
         conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
         conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
@@ -124,6 +124,8 @@ fn layers() -> [Layer; 30] {
         conv(1, Shape::plane(19, 37, 12), Window::new(5, 2, 1), 16),
         conv(1, Shape::plane(19, 37, 20), Window::new(3, 2, 1), 7),
         conv(2, Shape::plane(19, 37, 24), Window::new(3, 2, 1), 10),
+        // More tiles than there are blocks.
+        conv(100, Shape::plane(18, 34, 3), Window::new(2, 1, 0), 2),
     ]
 }
 

@@ -1,5 +1,5 @@
 // Matrix cores on the processor: `mma.cu`'s functions with its layout of fragments. The threads of a
-// block, which all multiply at the same time, show each other their operands at a barrier. Products
+// warp, which all multiply at the same time, show each other their operands. Products
 // are exact, and rounded once with their sum.
 
 namespace emulator {
@@ -25,7 +25,7 @@ static void multiply(float (&sums)[4], const unsigned (&left)[4], const unsigned
     Operands &mine = operands[thread];
     memcpy(mine.left, left, sizeof left);
     memcpy(mine.right, right, sizeof right);
-    leave(WAITING);
+    leave(ITS_WARP);
     const Operands *warp = operands + thread - lane;
     for (unsigned i = 0; i < 4; ++i) {
         const unsigned row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
@@ -40,7 +40,7 @@ static void multiply(float (&sums)[4], const unsigned (&left)[4], const unsigned
         }
         sums[i] = sum;
     }
-    leave(WAITING);
+    leave(ITS_WARP);
 }
 
 static thread_local const unsigned *rows[MOST_THREADS];
@@ -51,7 +51,7 @@ template <int COUNT, class Word>
 static void matrices(unsigned (&words)[COUNT], const unsigned *row, Word word) {
     const unsigned thread = threadIdx.x, lane = thread % 32;
     rows[thread] = row;
-    leave(WAITING);
+    leave(ITS_WARP);
     for (int matrix = 0; matrix < COUNT; ++matrix) {
         words[matrix] = word(lane, [&](unsigned row) {
             const unsigned *from = rows[thread - lane + 8 * matrix + row];
@@ -61,7 +61,7 @@ static void matrices(unsigned (&words)[COUNT], const unsigned *row, Word word) {
             return from;
         });
     }
-    leave(WAITING);
+    leave(ITS_WARP);
 }
 
 // The nearest bf16, ties to even; what is no number stays so.

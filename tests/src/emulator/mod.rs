@@ -333,11 +333,25 @@ fn sources(precision: Precision) -> Vec<kernels::Source> {
     sources
 }
 
+/// The program with shared memory that is anything when a block begins: a call after each declaration.
+fn with_fresh_memory(program: &str) -> String {
+    let lines = program.lines().map(|line| {
+        let declared = line.trim().strip_prefix("__shared__ ");
+        let Some(declared) = declared.and_then(|declared| declared.strip_suffix(';')) else {
+            return line.to_owned();
+        };
+        let (variable, _) = declared.split_once('[').unwrap_or((declared, ""));
+        let name = variable.rsplit(' ').next().unwrap_or(variable);
+        format!("{line} emulator::fresh(&{name}, sizeof {name});")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn compile(precision: Precision) -> Result<Library> {
     let folder = tempfile::tempdir()?;
     let source = folder.path().join("kernels.cpp");
     let library = folder.path().join("kernels.so");
-    let kernels = kernels::program(&sources(precision));
+    let kernels = with_fresh_memory(&kernels::program(&sources(precision)));
     let mut text = format!("{}\n{kernels}\n", include_str!("shim.h"));
     text += "extern \"C\" int emulate(const char *name, const unsigned *grid,\n\
              const unsigned *block, void **values, const size_t *lengths, size_t count) {\n";
@@ -353,6 +367,9 @@ fn compile(precision: Precision) -> Result<Library> {
             "-fno-exceptions",
             "-U_FORTIFY_SOURCE",
             "-D_FORTIFY_SOURCE=0",
+            // A GPU stops at values between multiples of their size.
+            "-fsanitize=alignment",
+            "-fsanitize-undefined-trap-on-error",
         ])
         .arg("-o")
         .args([&library, &source])

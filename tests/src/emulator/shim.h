@@ -1,8 +1,10 @@
 // Runs CUDA kernels on the processor: what their sources use of CUDA's language, and a launch that
 // runs one block after the other, each thread of a block as a fibre with a stack of its own.
 //
-// A fibre runs until it meets a barrier or its end, then the next has its turn. Every other round
-// goes through the block backwards, so that a missing barrier shows in one direction or the other.
+// A fibre runs until it meets a barrier or its end, then the next of its warp has its turn. A warp
+// runs until all of it waits for the block, so that what its instructions on matrix cores need is no
+// barrier for other warps. Every other round goes through the warps, or through a warp, backwards, so
+// that a missing barrier shows in one direction or the other. Shared memory is NaN when a block begins.
 
 #include <math.h>
 #include <setjmp.h>
@@ -37,6 +39,7 @@ struct alignas(16) uint4 {
 };
 
 static inline int min(int a, int b) { return a < b ? a : b; }
+static inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
 static inline int max(int a, int b) { return a > b ? a : b; }
 static inline float min(float a, float b) { return fminf(a, b); }
 static inline float max(float a, float b) { return fmaxf(a, b); }
@@ -54,10 +57,12 @@ static inline float __uint_as_float(unsigned bits) {
 namespace emulator {
 
 constexpr unsigned MOST_THREADS = 1024;
+constexpr unsigned WARP = 32;
 constexpr size_t STACK = 64 << 10;
 
 typedef void (*Call)(void **arguments);
-enum State { RUNNING, WAITING, DONE };
+// What a fibre waits for.
+enum State { NOTHING, ITS_WARP, ITS_BLOCK, DONE };
 
 struct Fibre {
     ucontext_t start;
@@ -117,24 +122,68 @@ __attribute__((noinline)) static void enter(Fibre &fibre) {
     setcontext(&fibre.start);
 }
 
-// Whether all threads met the same barriers.
-static bool run_block() {
-    const unsigned threads = blockDim.x * blockDim.y * blockDim.z;
-    bool backwards = (blockIdx.x + blockIdx.y + blockIdx.z) % 2;
+// What all of the threads from `first` to `end` wait for, once it is no longer their warp; NOTHING
+// where it is not one thing.
+static State run_warp(unsigned first, unsigned end, bool backwards) {
     for (;;) {
-        unsigned done = 0;
-        for (unsigned turn = 0; turn < threads; ++turn) {
-            const unsigned i = backwards ? threads - 1 - turn : turn;
+        for (unsigned turn = first; turn < end; ++turn) {
+            const unsigned i = backwards ? first + end - 1 - turn : turn;
             threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y,
                          i / blockDim.x / blockDim.y};
             enter(fibres.all[i]);
-            done += fibres.all[i].state == DONE;
         }
-        if (done > 0) {
-            return done == threads;
+        const State state = fibres.all[first].state;
+        for (unsigned i = first; i < end; ++i) {
+            if (fibres.all[i].state != state) {
+                return NOTHING;
+            }
+        }
+        if (state != ITS_WARP) {
+            return state;
         }
         backwards = !backwards;
     }
+}
+
+// Whether all threads met the same barriers.
+static bool run_block() {
+    const unsigned threads = blockDim.x * blockDim.y * blockDim.z;
+    const unsigned warps = (threads + WARP - 1) / WARP;
+    bool backwards = (blockIdx.x + blockIdx.y + blockIdx.z) % 2;
+    for (;;) {
+        unsigned waiting = 0, done = 0;
+        for (unsigned turn = 0; turn < warps; ++turn) {
+            const unsigned first = (backwards ? warps - 1 - turn : turn) * WARP;
+            const State state = run_warp(first, min(first + WARP, threads), backwards);
+            waiting += state == ITS_BLOCK;
+            done += state == DONE;
+        }
+        if (waiting != warps) {
+            return done == warps;
+        }
+        backwards = !backwards;
+    }
+}
+
+// Arrays of shared memory that a thread of this block has come to.
+struct Known {
+    const void *all[16];
+    unsigned count;
+};
+static thread_local Known known;
+
+// Fills an array with NaN where no thread of this block has come to it before.
+static void fresh(void *array, size_t bytes) {
+    for (unsigned i = 0; i < known.count; ++i) {
+        if (known.all[i] == array) {
+            return;
+        }
+    }
+    if (known.count == sizeof known.all / sizeof *known.all) {
+        abort();
+    }
+    known.all[known.count++] = array;
+    memset(array, 0xff, bytes);
 }
 
 enum Outcome { FINE, UNKNOWN_KERNEL, TOO_MANY_THREADS, PARTED_AT_A_BARRIER, OTHER_ARGUMENTS };
@@ -162,6 +211,7 @@ static int run(Call kernel, const unsigned *grid, const unsigned *block, void **
         for (unsigned y = 0; y < grid[1]; ++y) {
             for (unsigned x = 0; x < grid[0]; ++x) {
                 blockIdx = {x, y, z};
+                known.count = 0;
                 if (!run_block()) {
                     return PARTED_AT_A_BARRIER;
                 }
@@ -182,7 +232,7 @@ template <class... Values> static void apply(void (*kernel)(Values...), void **v
 
 } // namespace emulator
 
-static inline void __syncthreads() { emulator::leave(emulator::WAITING); }
+static inline void __syncthreads() { emulator::leave(emulator::ITS_BLOCK); }
 
 // The body of `emulate`, a line a kernel.
 #define EMULATE(kernel)                                                                            \

@@ -78,8 +78,8 @@ __device__ inline void direct_weights(const Direct &direct, const float *plane, 
     unsigned *const values = (unsigned *)memory;
     unsigned *const patch = values + TILE_ROWS * STRIP * PITCH;
     const int patch_row = walk.patch_width.value * direct.pitch;
-    clear(values, TILE_ROWS * STRIP * PITCH + walk.patch_rows * patch_row);
-    __syncthreads();
+    // What is brought leaves words of channels that there are not: they meet sums of such alone.
+    //
     // A lane points to a row of one of the four matrices that a warp reads together: of the grid
     // 8 pixels × 8 channels, then the next channels, then the next pixels; of the patch the next
     // pixels, then the next channels.
