@@ -4,8 +4,9 @@
 use anyhow::{Result, ensure};
 use half::bf16;
 use host::backend::Precision;
-use host::backend::cuda::memory::Arena;
+use host::backend::cuda::memory::{Arena, Slot};
 use host::backend::cuda::ops::maps::{Map, Operands};
+use host::backend::cuda::ops::optimiser::{Adam, AdamMove, Move};
 use host::backend::cuda::ops::{Gpu, MOMENTS};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -87,7 +88,7 @@ fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
 }
 
 /// With remainders at every edge of a tile, and depths that are cut in parts.
-fn layers() -> [Layer; 31] {
+fn layers() -> [Layer; 34] {
     [
         conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
         conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
@@ -102,9 +103,12 @@ fn layers() -> [Layer; 31] {
         conv(4, Shape::plane(12, 12, 12), Window::new(3, 1, 1), 70),
         transposed(3, Shape::plane(20, 20, 70), 6),
         linear(3, 70, 300),
-        // Many tiles of many results, one product each.
+        // Many tiles of many results, one product each, of quads that lie side by side, or not.
         linear(1290, 20, 2330),
         linear(1290, 2330, 20),
+        linear(20, 2332, 1292),
+        linear(1290, 21, 2330),
+        linear(1290, 2330, 21),
         linear(20, 2330, 1290),
         // Few channels on either side.
         conv(2, Shape::plane(14, 21, 9), Window::new(5, 1, 0), 9),
@@ -247,8 +251,17 @@ fn random(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| rng.random_range(-1.0f32..1.0)).collect()
 }
 
+/// All of it, by all kernels of the precision.
+pub fn are_right(gpu: Gpu) -> Result<()> {
+    let gpu = gpu.with_free_starts();
+    are_those_of_rounded_factors(&gpu)?;
+    keep_what_is_no_number(&gpu)?;
+    leave_their_moments(&gpu)?;
+    move_weights(&gpu)
+}
+
 /// The three products of each layer, also added to what is there.
-pub fn are_those_of_rounded_factors(gpu: &Gpu) -> Result<()> {
+fn are_those_of_rounded_factors(gpu: &Gpu) -> Result<()> {
     let precision = gpu.precision();
     for (number, layer) in layers().iter().enumerate() {
         let [plane, grid] = layer.sides();
@@ -281,7 +294,7 @@ pub fn are_those_of_rounded_factors(gpu: &Gpu) -> Result<()> {
 
 /// The moments that the tiles of a product leave of its channels are those of its values, also where
 /// these lie far from zero.
-pub fn leave_their_moments(gpu: &Gpu) -> Result<()> {
+fn leave_their_moments(gpu: &Gpu) -> Result<()> {
     let mut layers_with_moments = 0;
     for (number, layer) in layers().iter().enumerate() {
         let map = Map::new(layer.op, layer.input, layer.output, layer.count);
@@ -300,18 +313,21 @@ pub fn leave_their_moments(gpu: &Gpu) -> Result<()> {
         let input = buffer(inputs.iter().map(|value| value + 30.0).collect())?;
         let weights = buffer(random(layer.weights(), 2))?;
         let out = gpu.buffer(layer.count * layer.output.len())?;
-        let moments = gpu.buffer(tiles * channels * MOMENTS)?;
+        let mut arena = Arena::default();
+        map.need(&mut arena);
+        let scratch = gpu.buffer(arena.finish().0)?;
+        let moments = scratch.whole().part(0, tiles * channels * MOMENTS);
         map.forward(
             gpu,
             Operands {
                 factors: [input.whole(), weights.whole()],
                 out: out.whole(),
                 add: false,
-                scratch: moments.whole(),
-                moments: Some(moments.whole()),
+                scratch: scratch.whole(),
+                moments: Some(moments),
             },
         )?;
-        let (values, moments) = (out.whole().download()?, moments.whole().download_doubles()?);
+        let (values, moments) = (out.whole().download()?, moments.download_doubles()?);
         let rows = (values.len() / channels) as f64;
         for channel in 0..channels {
             let of = |index: usize| {
@@ -350,8 +366,68 @@ pub fn leave_their_moments(gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
+/// Weights that move while their gradient is made have moments of the gradient that is made alone, and
+/// go where these say.
+fn move_weights(gpu: &Gpu) -> Result<()> {
+    // Of quads that lie side by side, and not.
+    for [inputs, outputs] in [[1024, 1028], [1026, 1030]] {
+        let layer = linear(20, inputs, outputs);
+        let map = Map::new(layer.op, layer.input, layer.output, layer.count);
+        let map = map.expect("it has weights");
+        ensure!(map.moves_weights(gpu.precision()), "{inputs} × {outputs}");
+        let operands = [layer.count * inputs, layer.count * outputs, layer.weights()];
+        let operands = operands.map(|len| random(len, len as u64));
+        let gradient = layer.found(gpu, 2, &operands, None)?;
+        let buffer = |values: &[f32]| {
+            let buffer = gpu.buffer(values.len())?;
+            buffer.whole().upload(values)?;
+            anyhow::Ok(buffer)
+        };
+        let [plane, grid, values] = operands.each_ref().map(|values| buffer(values));
+        let (plane, grid, values) = (plane?, grid?, values?);
+        let [mean, square] = [(); 2].map(|()| buffer(&vec![0.0; layer.weights()]));
+        let (mean, square) = (mean?, square?);
+        let mut arena = Arena::default();
+        map.need(&mut arena);
+        let scratch = gpu.buffer(arena.finish().0)?;
+        let (rate, rule) = (
+            1e-3,
+            Adam {
+                betas: [0.75, 0.5],
+                epsilon: 1.0,
+            },
+        );
+        let len = layer.weights();
+        let step = AdamMove {
+            values: values.whole(),
+            moments: [mean.whole(), square.whole()],
+            step: Move {
+                slot: Slot { start: 0, len },
+                keep: 0.5,
+                rate,
+            },
+            steps: 1,
+            rule,
+        };
+        map.move_weights(gpu, [plane.whole(), grid.whole()], step, scratch.whole())?;
+        let expected = |of: fn(f32, f32) -> f32| -> Vec<f32> {
+            let both = operands[2].iter().zip(&gradient);
+            both.map(|(&value, &gradient)| of(value, gradient))
+                .collect()
+        };
+        let found = mean.whole().download()?;
+        near("means", &found, &expected(|_, g| 0.25 * g), ROUNDED)?;
+        let found = square.whole().download()?;
+        near("squares", &found, &expected(|_, g| 0.5 * g * g), ROUNDED)?;
+        let found = values.whole().download()?;
+        let moved = |value, g: f32| 0.5 * value - 1e-3 * g / (g.abs() + 1.0);
+        near("weights", &found, &expected(moved), ROUNDED)?;
+    }
+    Ok(())
+}
+
 /// A weight that has diverged must not come back as a number.
-pub fn keep_what_is_no_number(gpu: &Gpu) -> Result<()> {
+fn keep_what_is_no_number(gpu: &Gpu) -> Result<()> {
     let layer = linear(1, 3, 1);
     for value in [f32::NAN, f32::from_bits(0x7fff_ffff), f32::INFINITY] {
         let operands = [vec![1.0, value, 1.0], vec![0.0], vec![1.0; 3]];

@@ -27,9 +27,7 @@ mod all {
 fn products_in_each_precision() -> Result<()> {
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
         if let Some(gpu) = gpu::first(precision)? {
-            products::are_those_of_rounded_factors(&gpu.gpu())?;
-            products::keep_what_is_no_number(&gpu.gpu())?;
-            products::leave_their_moments(&gpu.gpu())?;
+            products::are_right(gpu.gpu())?;
         }
     }
     Ok(())

@@ -11,16 +11,13 @@ use tests::products;
 
 fn check(precision: Precision) -> Result<()> {
     let machine = Rc::new(Emulator::with_precision(precision));
-    let gpu = Gpu::new(machine.clone());
-    products::are_those_of_rounded_factors(&gpu)?;
-    products::keep_what_is_no_number(&gpu)?;
-    products::leave_their_moments(&gpu)?;
+    products::are_right(Gpu::new(machine.clone()))?;
     // What is launched nowhere is compared with nothing.
     let cores = match precision {
         Precision::F32 => "",
         Precision::Tf32 | Precision::Bf16 => "_mma",
     };
-    let mut expected = BTreeSet::from(["sum_parts".to_owned()]);
+    let mut expected = BTreeSet::from(["sum_parts".to_owned(), format!("move{cores}_square")]);
     for product in ["gather", "scatter", "weigh"] {
         for shape in ["flat", "square", "tall"] {
             expected.insert(format!("{product}{cores}_{shape}"));
@@ -39,6 +36,11 @@ fn check(precision: Precision) -> Result<()> {
             expected.extend([1, 2].map(|eights| format!("direct_weights_{chunks}_{eights}")));
         }
         expected.extend([8, 16].map(|most| format!("direct_outputs_1_{most}_4")));
+        for product in ["gather", "scatter", "weigh"] {
+            let name = |shape| format!("{product}_mma_{shape}_rounded");
+            expected.extend(["square", "large"].map(name));
+        }
+        expected.extend(["round_values", "move_mma_square_rounded"].map(str::to_owned));
     }
     let launched = machine.launched().into_iter().map(str::to_owned);
     assert_eq!(launched.collect::<BTreeSet<_>>(), expected);

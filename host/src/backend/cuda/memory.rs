@@ -8,7 +8,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use super::machine::{Machine, Number};
 
 /// Slots begin at multiples of this many values: 256 bytes.
-const ALIGNMENT: usize = 64;
+pub const ALIGNMENT: usize = 64;
 
 /// A place in a buffer, in values of f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -493,7 +493,7 @@ impl Block {
         {
             let (weight, update) = (tensors.weight, backward.update);
             let step = backward.state.moving(memory, weight, rate, update, rule)?;
-            map.move_weights(gpu, factors, step)?;
+            map.move_weights(gpu, factors, step, scratch)?;
         }
         Ok(to.map_or(gradient, |(to, _)| to))
     }

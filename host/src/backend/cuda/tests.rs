@@ -346,9 +346,10 @@ fn the_launches_of_a_step_do_not_grow_with_the_batch() -> Result<()> {
         let kernels = |count| -> Result<Vec<&str>> {
             let launches = steps(architecture, count)?;
             let maps = launches.iter().map(|launch| launch.kernel);
-            // Small batches have products in parts, which are summed, and moments after them.
-            let of_parts = ["sum_parts", "moments_parts"];
-            Ok(maps.filter(|kernel| !of_parts.contains(kernel)).collect())
+            // Small batches have products in parts, which are summed, and moments after them; large
+            // ones round what is read often.
+            let some = ["sum_parts", "moments_parts", "round_values"];
+            Ok(maps.filter(|kernel| !some.contains(kernel)).collect())
         };
         let (few, many) = (kernels(2)?, kernels(64)?);
         assert_eq!(few.len(), many.len());

@@ -67,9 +67,10 @@ struct Tap {
 
 // Four values of a row of `len` from `place` on, of which the first `left` count; 0 beside the row.
 // WHOLE ones all count, and lie on a multiple of their size.
-template <bool WHOLE>
-__device__ inline Quad quad_of_row(const float *from, bool inside, int place, int len, int left) {
-    Quad quad = {};
+template <bool WHOLE, class Value>
+__device__ inline typename Kept<Value>::Values quad_of_row(const Value *from, bool inside, int place,
+                                                           int len, int left) {
+    typename Kept<Value>::Values quad = {};
     if constexpr (WHOLE) {
         if (inside && (unsigned)place < (unsigned)len) {
             quad = whole_quad(from);
@@ -101,6 +102,7 @@ struct Kernels {
     const float *weights;
     bool whole;
 
+    typedef float Value;
     static constexpr bool ALONG_DEPTH = true;
     // Where it begins; NOWHERE if it is none.
     typedef int Line;
@@ -113,18 +115,19 @@ struct Kernels {
         return {row, place, windows.seen() - place, row * windows.seen() + place};
     }
     __device__ bool is_whole() const { return whole; }
-    template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
+    template <bool WHOLE> __device__ auto quad(Line line, Tap tap) const {
         return quad_of_row<WHOLE>(weights + line + tap.offset, line != NOWHERE, tap.place,
                                   windows.seen(), tap.left);
     }
 };
 
 // A line for each window, along it the values that it sees.
-struct Seen {
+template <class Of> struct Seen {
     const Windows &windows;
-    const float *plane;
+    const Of *plane;
     bool whole;
 
+    typedef Of Value;
     static constexpr bool ALONG_DEPTH = true;
     struct Line {
         // Where the first value that it sees lies, or would lie, in memory and in its row.
@@ -149,7 +152,7 @@ struct Seen {
         return {row, place, windows.seen() - place, row * windows.plane_row() + place};
     }
     __device__ bool is_whole() const { return whole; }
-    template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
+    template <bool WHOLE> __device__ auto quad(Line line, Tap tap) const {
         const bool inside = (unsigned)(line.top + tap.row) < (unsigned)windows.plane_height;
         return quad_of_row<WHOLE>(plane + (line.start + tap.offset), inside, line.left + tap.place,
                                   windows.plane_row(), tap.left);
@@ -164,12 +167,12 @@ __device__ inline bool second_whole(int whole) { return whole >> 1 & 1; }
 __device__ inline bool pairs_whole(int whole) { return whole >> 2 & 1; }
 __device__ inline bool columns_first(int whole) { return whole >> 3 & 1; }
 
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
+template <class Unit, int ROWS, int COLUMNS, class Of>
+__device__ void gather(const Windows &windows, const Of *plane, const float *weights, float *out,
                        int whole, int parts, int add, Moments *moments) {
     const int rows = windows.count * windows.places.value, columns = windows.grid_channels;
     const Place place(columns_first(whole));
-    const Seen left = {windows, plane, first_whole(whole)};
+    const Seen<Of> left = {windows, plane, first_whole(whole)};
     const Kernels right = {windows, weights, second_whole(whole)};
     const Rows to = {{pairs_whole(whole), add},
                      out + (long long)blockIdx.z * rows * columns,
@@ -181,12 +184,13 @@ __device__ void gather(const Windows &windows, const float *plane, const float *
 
 // A line for each pixel of a phase, along it what the windows that see the pixel hold, from the
 // last window of a row to the first: that is their order in memory.
-struct Seeing {
+template <class Of> struct Seeing {
     const Windows &windows;
-    const float *grid;
+    const Of *grid;
     bool whole;
     const Phase &rows, &columns;
 
+    typedef Of Value;
     static constexpr bool ALONG_DEPTH = true;
     struct Line {
         // Where the first value lies, or would lie, in memory and in its row.
@@ -212,7 +216,7 @@ struct Seeing {
                 place - row * windows.grid_row()};
     }
     __device__ bool is_whole() const { return whole; }
-    template <bool WHOLE> __device__ Quad quad(Line line, Tap tap) const {
+    template <bool WHOLE> __device__ auto quad(Line line, Tap tap) const {
         const bool inside = (unsigned)(line.top - tap.row) < (unsigned)windows.grid_height;
         return quad_of_row<WHOLE>(grid + (line.start + tap.offset), inside, line.left + tap.place,
                                   windows.grid_row(), tap.left);
@@ -226,6 +230,7 @@ struct Weights {
     bool whole;
     const Phase &rows, &columns;
 
+    typedef float Value;
     static constexpr bool ALONG_DEPTH = false;
     // The channel.
     typedef int Line;
@@ -244,7 +249,7 @@ struct Weights {
         return ((channel * windows.kernel + y) * windows.kernel + x) * windows.plane_channels;
     }
     __device__ bool is_whole() const { return whole; }
-    template <bool WHOLE> __device__ Quad quad(Line channel, Depth depth) const {
+    template <bool WHOLE> __device__ auto quad(Line channel, Depth depth) const {
         return quad_of_row<WHOLE>(weights + (depth + channel), depth != NOWHERE, channel,
                                   windows.plane_channels, 4);
     }
@@ -268,9 +273,9 @@ struct Pixels : Written {
     __device__ int place(int channel) const { return channel; }
 };
 
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void scatter(const Windows &windows, const float *grid, const float *weights,
-                        float *out, int whole, int parts, int add, Moments *moments) {
+template <class Unit, int ROWS, int COLUMNS, class Of>
+__device__ void scatter(const Windows &windows, const Of *grid, const float *weights, float *out,
+                        int whole, int parts, int add, Moments *moments) {
     const int phase = blockIdx.z / parts, part = blockIdx.z % parts;
     const Phase &vertical = windows.vertical[phase / windows.stride];
     const Phase &horizontal = windows.horizontal[phase % windows.stride];
@@ -289,7 +294,7 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
         }
         return;
     }
-    const Seeing left = {windows, grid, first_whole(whole), vertical, horizontal};
+    const Seeing<Of> left = {windows, grid, first_whole(whole), vertical, horizontal};
     const Weights right = {windows, weights, second_whole(whole), vertical, horizontal};
     float *to = out + (long long)part * windows.count * windows.plane();
     const Pixels pixels = {
@@ -299,35 +304,37 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
 }
 
 // A line for each channel of the grid, along it the windows.
-struct Results {
+template <class Of> struct Results {
     const Windows &windows;
-    const float *grid;
+    const Of *grid;
     bool whole;
 
+    typedef Of Value;
     static constexpr bool ALONG_DEPTH = false;
     typedef int Line;
     __device__ Line line(int channel) const { return channel; }
     __device__ int depth(int place) const { return place * windows.grid_channels; }
     __device__ bool is_whole() const { return whole; }
-    template <bool WHOLE> __device__ Quad quad(Line channel, int start) const {
+    template <bool WHOLE> __device__ auto quad(Line channel, int start) const {
         return quad_of_row<WHOLE>(grid + (start + channel), true, channel, windows.grid_channels, 4);
     }
 };
 
 // A line for each value that a window sees, along it the windows.
-struct Sights {
-    Seen seen;
+template <class Of> struct Sights {
+    Seen<Of> seen;
 
+    typedef Of Value;
     static constexpr bool ALONG_DEPTH = false;
     typedef Tap Line;
     __device__ Line line(int k) const {
         const Tap tap = seen.depth(k);
         return tap.row < seen.windows.kernel ? tap : Tap{NOWHERE, 0, 0, 0};
     }
-    __device__ Seen::Line depth(int place) const { return seen.line(place); }
+    __device__ auto depth(int place) const { return seen.line(place); }
     __device__ bool is_whole() const { return seen.whole; }
-    template <bool WHOLE> __device__ Quad quad(Line tap, Seen::Line window) const {
-        return seen.quad<WHOLE>(window, tap);
+    template <bool WHOLE> __device__ auto quad(Line tap, typename Seen<Of>::Line window) const {
+        return seen.template quad<WHOLE>(window, tap);
     }
 };
 
@@ -347,19 +354,19 @@ template <class Put> struct Runs : Put {
     }
 };
 
-template <class Unit, int ROWS, int COLUMNS, class Put>
-__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const float *plane,
-                         const float *grid, int whole, int parts) {
-    const Results left = {windows, grid, second_whole(whole)};
-    const Sights right = {{windows, plane, first_whole(whole)}};
+template <class Unit, int ROWS, int COLUMNS, class Put, class Of>
+__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const Of *plane, const Of *grid,
+                         int whole, int parts) {
+    const Results<Of> left = {windows, grid, second_whole(whole)};
+    const Sights<Of> right = {{windows, plane, first_whole(whole)}};
     tile<Unit, ROWS, COLUMNS>(left, right, to, Place(columns_first(whole)), windows.grid_channels,
                               windows.kernel * windows.run.value,
                               windows.count * windows.places.value, blockIdx.z, parts);
 }
 
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out,
-                      int whole, int parts, int add, Moments *) {
+template <class Unit, int ROWS, int COLUMNS, class Of>
+__device__ void weigh(const Windows &windows, const Of *plane, const Of *grid, float *out, int whole,
+                      int parts, int add, Moments *) {
     const int rows = windows.grid_channels, seen = windows.kernel * windows.seen();
     float *const part = out + (long long)blockIdx.z * rows * seen;
     const Runs<Written> to = {{pairs_whole(whole), add}, windows, part, nullptr};
@@ -367,28 +374,30 @@ __device__ void weigh(const Windows &windows, const float *plane, const float *g
 }
 
 // The weights' gradient, which moves them at once.
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void move(const Windows &windows, const float *plane, const float *grid, float *weights,
+template <class Unit, int ROWS, int COLUMNS, class Of>
+__device__ void move(const Windows &windows, const Of *plane, const Of *grid, float *weights,
                      float *mean, float *square, const Adam &adam, int whole) {
     const Moving put = {pairs_whole(whole), weights, mean, square, adam};
     const Runs<Moving> to = {put, windows, weights, nullptr};
     weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, 1);
 }
 
-// Each in three shapes of tile: results with few columns, neither, with few rows. Two blocks at a
-// time hide each other's waits.
-#define MAP(name, kernel, unit, rows, columns)                                                     \
+// A product of factors of these kinds. Two blocks at a time hide each other's waits.
+#define PRODUCT(name, kernel, unit, rows, columns, First, Second)                                  \
     KERNEL __launch_bounds__(THREADS, 2)                                                           \
-        kernel(const __grid_constant__ Windows windows, const float *first, const float *second,   \
+        kernel(const __grid_constant__ Windows windows, const First *first, const Second *second,  \
                float *out, int whole, int parts, int add, Moments *moments) {                      \
         name<unit, rows, columns>(windows, first, second, out, whole, parts, add, moments);        \
     }
-#define MOVE(kernel, unit)                                                                         \
+#define MOVE(kernel, unit, Of)                                                                     \
     KERNEL __launch_bounds__(THREADS, 2)                                                           \
-        kernel(const __grid_constant__ Windows windows, const float *plane, const float *grid,     \
+        kernel(const __grid_constant__ Windows windows, const Of *plane, const Of *grid,           \
                float *weights, float *mean, float *square, Adam adam, int whole) {                 \
         move<unit, 128, 64>(windows, plane, grid, weights, mean, square, adam, whole);             \
     }
+#define MAP(name, kernel, unit, rows, columns)                                                     \
+    PRODUCT(name, kernel, unit, rows, columns, float, float)
+// In three shapes of tile: results with few columns, neither, with few rows.
 #define MAPS(name, kernel, unit)                                                                   \
     MAP(name, kernel##_tall, unit, 256, 16)                                                        \
     MAP(name, kernel##_square, unit, 128, 64)                                                      \
@@ -397,4 +406,4 @@ __device__ void move(const Windows &windows, const float *plane, const float *gr
 MAPS(gather, gather, Fma)
 MAPS(scatter, scatter, Fma)
 MAPS(weigh, weigh, Fma)
-MOVE(move_square, Fma)
+MOVE(move_square, Fma, float)

@@ -18,7 +18,7 @@ struct Mma {
 #pragma unroll
             for (int i = 0; i < share.EACH; ++i) {
                 if (share.line(i) < LINES) {
-                    Word::put(share.quads[i].values,
+                    Word::put(share.quads[i],
                               to + share.line(i) * PITCH + share.depth() / VALUES);
                 }
             }
@@ -47,15 +47,7 @@ struct Mma {
             for (int i = 0; i < share.EACH; ++i) {
                 if (share.line(i) < LINES) {
                     unsigned words[4];
-#pragma unroll
-                    for (int line = 0; line < 4; ++line) {
-                        float values[VALUES];
-#pragma unroll
-                        for (int v = 0; v < VALUES; ++v) {
-                            values[v] = share.quads[i][v].values[line];
-                        }
-                        words[line] = Word::of(values);
-                    }
+                    Word::turn(share.quads[i], words);
                     *(uint4 *)(to + share.word() * PITCH + share.line(i)) = {words[0], words[1],
                                                                              words[2], words[3]};
                 }
@@ -137,7 +129,7 @@ struct Mma {
 MAPS(gather, gather_mma, Mma)
 MAPS(scatter, scatter_mma, Mma)
 MAPS(weigh, weigh_mma, Mma)
-MOVE(move_mma_square, Mma)
+MOVE(move_mma_square, Mma, float)
 
 // Of many results, tiles twice as wide: each value is brought less often.
 MAP(gather, gather_mma_large, Mma, 128, 128)

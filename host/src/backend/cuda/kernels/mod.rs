@@ -24,8 +24,9 @@ const ALWAYS: [Source; 12] = [
     ("optimiser.cu", include_str!("optimiser.cu")),
 ];
 
-/// What that of bf16 has for convolutions of few channels.
-const DIRECT: [Source; 3] = [
+/// What that of bf16 has more: factors that are rounded before, and convolutions of few channels.
+const BF16: [Source; 4] = [
+    ("rounded.cu", include_str!("rounded.cu")),
     ("direct.cu", include_str!("direct.cu")),
     ("direct_outputs.cu", include_str!("direct_outputs.cu")),
     ("direct_weights.cu", include_str!("direct_weights.cu")),
@@ -85,8 +86,8 @@ const NAMES: [&str; 50] = [
     "weigh_tall",
 ];
 
-/// Those of convolutions of few channels, in bf16.
-const DIRECT_NAMES: [&str; 18] = [
+/// Those that are in bf16 alone.
+const BF16_NAMES: [&str; 26] = [
     "direct_outputs_1_16_1",
     "direct_outputs_1_16_2",
     "direct_outputs_1_16_4",
@@ -105,6 +106,14 @@ const DIRECT_NAMES: [&str; 18] = [
     "direct_weights_1_2",
     "direct_weights_2_1",
     "direct_weights_2_2",
+    "gather_mma_large_rounded",
+    "gather_mma_square_rounded",
+    "move_mma_square_rounded",
+    "round_values",
+    "scatter_mma_large_rounded",
+    "scatter_mma_square_rounded",
+    "weigh_mma_large_rounded",
+    "weigh_mma_square_rounded",
 ];
 
 /// Those of layers on matrix cores.
@@ -135,7 +144,7 @@ pub fn sources(precision: Precision) -> Vec<Source> {
         Precision::Tf32 => matrix(("tf32.cu", include_str!("tf32.cu"))),
         Precision::Bf16 => {
             let mut sources = matrix(("bf16.cu", include_str!("bf16.cu")));
-            sources.extend(DIRECT);
+            sources.extend(BF16);
             sources
         }
     };
@@ -147,7 +156,7 @@ pub fn names(precision: Precision) -> Vec<&'static str> {
     match precision {
         Precision::F32 => NAMES.to_vec(),
         Precision::Tf32 => [&NAMES[..], &MATRIX_NAMES].concat(),
-        Precision::Bf16 => [&NAMES[..], &MATRIX_NAMES, &DIRECT_NAMES].concat(),
+        Precision::Bf16 => [&NAMES[..], &MATRIX_NAMES, &BF16_NAMES].concat(),
     }
 }
 

@@ -5,7 +5,7 @@
 // anywhere, what becomes of it there, and where the moments of the tile's columns go. A
 // factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the four
 // values, neighbours in memory, that begin where the two meet: they are ALONG_DEPTH or across the
-// lines.
+// lines. Its values are f32, or bf16 that `rounded.cu` has made of them.
 //
 // Panels come to shared memory by turns in one of two places: while a block multiplies one panel,
 // the next is on its way to the threads' registers. What the panels are made of and how they are
@@ -43,6 +43,31 @@ __device__ inline Quad whole_quad(const float *from) {
     return {{quad.x, quad.y, quad.z, quad.w}};
 }
 
+// A value that has been rounded to bf16, and four that lie side by side.
+struct Bf16 {
+    unsigned short bits;
+};
+struct RoundedQuad {
+    unsigned pairs[2];
+};
+
+// Those on a multiple of 8 bytes.
+__device__ inline RoundedQuad whole_quad(const Bf16 *from) {
+    const uint2 pairs = *(const uint2 *)from;
+    return {{pairs.x, pairs.y}};
+}
+
+// Four values of a kind, and whether they lie on a multiple of their size in all factors.
+template <class Value> struct Kept;
+template <> struct Kept<float> {
+    typedef Quad Values;
+    static constexpr bool WHOLE = false;
+};
+template <> struct Kept<Bf16> {
+    typedef RoundedQuad Values;
+    static constexpr bool WHOLE = true;
+};
+
 // Words of a line of a panel.
 constexpr int WORDS = 16;
 
@@ -54,9 +79,10 @@ template <int LINES, int VALUES, class Factor, bool ALONG_DEPTH = Factor::ALONG_
 template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Factor, true> {
     static constexpr int ACROSS = WORDS * VALUES / 4, STEP = THREADS / ACROSS;
     static constexpr int EACH = (LINES + STEP - 1) / STEP;
+    typedef Kept<typename Factor::Value> Kind;
     const Factor &factor;
     typename Factor::Line lines[EACH];
-    Quad quads[EACH];
+    typename Kind::Values quads[EACH];
 
     static __device__ int line(int i) { return threadIdx.x / ACROSS + i * STEP; }
     static __device__ int depth() { return threadIdx.x % ACROSS * 4; }
@@ -73,7 +99,10 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
         const auto depth = factor.depth(k);
 #pragma unroll
         for (int i = 0; i < EACH; ++i) {
-            quads[i] = k < end ? factor.template quad<WHOLE>(lines[i], depth) : Quad{};
+            quads[i] = typename Kind::Values{};
+            if (k < end) {
+                quads[i] = factor.template quad<WHOLE>(lines[i], depth);
+            }
         }
     }
 };
@@ -82,9 +111,10 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
 template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Factor, false> {
     static constexpr int STEP = THREADS / WORDS * 4;
     static constexpr int EACH = (LINES + STEP - 1) / STEP;
+    typedef Kept<typename Factor::Value> Kind;
     const Factor &factor;
     typename Factor::Line lines[EACH];
-    Quad quads[EACH][VALUES];
+    typename Kind::Values quads[EACH][VALUES];
 
     static __device__ int line(int i) {
         return threadIdx.x % 4 * 4 + threadIdx.x / (4 * WORDS) * 16 + i * STEP;
@@ -105,7 +135,10 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
             const auto depth = factor.depth(k);
 #pragma unroll
             for (int i = 0; i < EACH; ++i) {
-                quads[i][v] = k < end ? factor.template quad<WHOLE>(lines[i], depth) : Quad{};
+                quads[i][v] = typename Kind::Values{};
+                if (k < end) {
+                    quads[i][v] = factor.template quad<WHOLE>(lines[i], depth);
+                }
             }
         }
     }
@@ -113,7 +146,9 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
 
 // Quads are whole, or not, in all of a factor.
 template <class Share> __device__ inline void fetch(Share &share, int begin, int end) {
-    if (share.factor.is_whole()) {
+    if constexpr (Share::Kind::WHOLE) {
+        share.template fetch<true>(begin, end);
+    } else if (share.factor.is_whole()) {
         share.template fetch<true>(begin, end);
     } else {
         share.template fetch<false>(begin, end);

@@ -11,10 +11,18 @@ struct Word {
         const unsigned rounded = bits + 0xfff + (bits >> 13 & 1);
         return (value == value ? rounded : bits) & ~0x1fffu;
     }
-    static __device__ unsigned of(const float (&values)[VALUES]) { return of(values[0]); }
-    // The words of a quad, on a multiple of their size.
-    static __device__ void put(const float (&quad)[4], unsigned *to) {
-        *(uint4 *)to = {of(quad[0]), of(quad[1]), of(quad[2]), of(quad[3])};
+    // The words of a quad go to a multiple of their size.
+    static __device__ void put(const Quad &quad, unsigned *to) {
+        unsigned words[4];
+        turn({quad}, words);
+        *(uint4 *)to = {words[0], words[1], words[2], words[3]};
+    }
+    // The words of four lines, of which each quad has a value.
+    static __device__ void turn(const Quad (&quads)[VALUES], unsigned (&words)[4]) {
+#pragma unroll
+        for (int line = 0; line < 4; ++line) {
+            words[line] = of(quads[0].values[line]);
+        }
     }
     static __device__ void multiply(float (&sums)[4], const unsigned (&left)[4],
                                     const unsigned (&right)[2]) {

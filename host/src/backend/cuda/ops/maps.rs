@@ -6,10 +6,11 @@ use vae96::{Op, Shape, Window};
 use super::direct::Direct;
 use super::divisor::Divisor;
 use super::optimiser::AdamMove;
-use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int};
+use super::tiles::{TileShape, Tiling, Unit, kernel};
+use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int, rounded};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
-use crate::backend::cuda::memory::{Arena, Span};
+use crate::backend::cuda::memory::{ALIGNMENT, Arena, Span};
 
 /// What a map's launch computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,92 +47,11 @@ pub(super) struct Phase {
     pub(super) window: usize,
 }
 
-/// How a product is cut into blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tiling {
-    shape: TileShape,
-    grid: [usize; 3],
-    parts: usize,
-}
-
-impl Tiling {
-    /// The tiles of a column; none where their sums are parts.
-    fn tiles(self) -> Option<usize> {
-        (self.parts == 1).then_some(self.grid[0] * self.grid[2])
-    }
-}
-
-/// Depth that a block goes through at a time at least.
-const DEPTH: usize = 16;
-
-/// Blocks that keep a large GPU busy.
-const ENOUGH_BLOCKS: usize = 256;
-
 /// Weights of which it is worth a kernel of its own to keep the gradient from memory.
 const LARGE: usize = 1 << 20;
 
 /// The greatest stride, as the kernels have it.
 const MOST_PHASES: usize = 4;
-
-/// The tiles there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TileShape {
-    Square,
-    Tall,
-    Flat,
-    /// On matrix cores only.
-    Large,
-}
-
-impl TileShape {
-    /// Those for results of any size.
-    const ALL: [Self; 3] = [Self::Square, Self::Tall, Self::Flat];
-
-    /// Rows and columns.
-    fn size(self) -> [usize; 2] {
-        match self {
-            Self::Square => [128, 64],
-            Self::Tall => [256, 16],
-            Self::Flat => [16, 256],
-            Self::Large => [128, 128],
-        }
-    }
-
-    /// What a tile costs for each value of the depth: bringing one to shared memory takes about as
-    /// many instructions as 128 multiplications of a matrix core.
-    fn cost(self) -> usize {
-        let [rows, columns] = self.size();
-        128 * (rows + columns) + rows * columns
-    }
-}
-
-/// The kernel of a product, in f32 or on matrix cores.
-fn kernel(product: Product, shape: TileShape, matrix: bool) -> &'static str {
-    use {Product::*, TileShape::*};
-    match (product, shape, matrix) {
-        (Gather, Large, _) => "gather_mma_large",
-        (Scatter, Large, _) => "scatter_mma_large",
-        (Weigh, Large, _) => "weigh_mma_large",
-        (Gather, Square, false) => "gather_square",
-        (Gather, Tall, false) => "gather_tall",
-        (Gather, Flat, false) => "gather_flat",
-        (Scatter, Square, false) => "scatter_square",
-        (Scatter, Tall, false) => "scatter_tall",
-        (Scatter, Flat, false) => "scatter_flat",
-        (Weigh, Square, false) => "weigh_square",
-        (Weigh, Tall, false) => "weigh_tall",
-        (Weigh, Flat, false) => "weigh_flat",
-        (Gather, Square, true) => "gather_mma_square",
-        (Gather, Tall, true) => "gather_mma_tall",
-        (Gather, Flat, true) => "gather_mma_flat",
-        (Scatter, Square, true) => "scatter_mma_square",
-        (Scatter, Tall, true) => "scatter_mma_tall",
-        (Scatter, Flat, true) => "scatter_mma_flat",
-        (Weigh, Square, true) => "weigh_mma_square",
-        (Weigh, Tall, true) => "weigh_mma_tall",
-        (Weigh, Flat, true) => "weigh_mma_flat",
-    }
-}
 
 /// Where a map's operands are, and scratch memory for sums in parts.
 #[derive(Clone, Copy)]
@@ -187,71 +107,8 @@ impl Map {
         }
     }
 
-    /// Values of a result, and those of its sum for one place.
-    fn sizes(&self, product: Product) -> (usize, usize) {
-        let Self {
-            count, plane, grid, ..
-        } = *self;
-        let taps = self.window.kernel * self.window.kernel;
-        let reach = self.window.kernel.div_ceil(self.window.stride);
-        match product {
-            Product::Gather => (count * grid.len(), taps * plane.channels),
-            Product::Scatter => (count * plane.len(), reach * reach * grid.channels),
-            Product::Weigh => (
-                grid.channels * taps * plane.channels,
-                count * grid.height * grid.width,
-            ),
-        }
-    }
-
-    fn tiling(&self, product: Product, matrix: bool) -> Tiling {
-        let Self {
-            count,
-            plane,
-            grid,
-            window,
-            ..
-        } = *self;
-        let (rows, columns, phases) = match product {
-            Product::Gather => (count * grid.height * grid.width, grid.channels, 1),
-            // The largest phase; the blocks that smaller ones do not need end at once.
-            Product::Scatter => {
-                let [height, width] =
-                    [plane.height, plane.width].map(|pixels| pixels.div_ceil(window.stride));
-                let phases = window.stride * window.stride;
-                (count * height * width, plane.channels, phases)
-            }
-            Product::Weigh => (grid.channels, window.kernel * self.run(), 1),
-        };
-        let (len, depth) = self.sizes(product);
-        // A part that is too short costs more than it gains; and so do many long results.
-        let most = (depth / (8 * DEPTH)).min((1 << 24) / len.max(1)).max(1);
-        let tiles = |shape: TileShape| {
-            let [height, width] = shape.size();
-            [rows.div_ceil(height), columns.div_ceil(width)]
-        };
-        let count = |shape: TileShape| tiles(shape).iter().product::<usize>();
-        let parts = |shape: TileShape| {
-            let parts = ENOUGH_BLOCKS / (count(shape) * phases).max(1);
-            parts.clamp(1, most)
-        };
-        // Large tiles bring less, but are few.
-        let blocks = |shape: TileShape| count(shape) * phases * parts(shape);
-        let large = matrix && blocks(TileShape::Large) > ENOUGH_BLOCKS * 3 / 4;
-        let shapes = TileShape::ALL.into_iter();
-        let shapes = shapes.chain(large.then_some(TileShape::Large));
-        let best = shapes.min_by_key(|&shape| count(shape) * shape.cost());
-        let shape = best.unwrap_or(TileShape::Square);
-        let ([down, across], parts) = (tiles(shape), parts(shape));
-        Tiling {
-            shape,
-            grid: [down, across, phases * parts],
-            parts,
-        }
-    }
-
     /// What a window sees of a row of the plane, filled up to whole quads.
-    fn run(&self) -> usize {
+    pub(super) fn run(&self) -> usize {
         filled(self.window.kernel * self.plane.channels)
     }
 
@@ -285,16 +142,28 @@ impl Map {
             let tiles = self.tiles(precision).unwrap_or(0);
             arena.need(tiles * self.output_channels() * MOMENTS);
         }
-        for product in [Product::Gather, Product::Scatter, Product::Weigh] {
-            for matrix in [false, true] {
-                let parts = self.tiling(product, matrix).parts;
-                if parts > 1 {
-                    arena.need(parts * self.sizes(product).0);
-                }
-            }
+        let products = [Product::Gather, Product::Scatter, Product::Weigh];
+        let tilings = products.into_iter().flat_map(|product| {
+            [false, true].map(|matrix| (product, self.tiling(product, matrix)))
+        });
+        for (product, tiling) in tilings {
+            let rounded = match self.rounds(product, tiling, 0) {
+                true => rounded::room(&self.roundable(product)),
+                false => 0,
+            };
+            arena.need(self.sums(product, tiling).next_multiple_of(ALIGNMENT) + rounded);
         }
         if let Some(direct) = Direct::new(self, Product::Weigh, Precision::Bf16) {
             arena.need(direct.blocks() * self.sizes(Product::Weigh).0);
+        }
+    }
+
+    /// Values of scratch memory that parts of sums take, or else moments.
+    fn sums(&self, product: Product, tiling: Tiling) -> usize {
+        match tiling.tiles() {
+            None => tiling.parts * self.sizes(product).0,
+            Some(tiles) if product == self.outputs() => tiles * self.output_channels() * MOMENTS,
+            Some(_) => 0,
         }
     }
 
@@ -327,9 +196,6 @@ impl Map {
             scratch,
             moments,
         } = operands;
-        let matrix = self.on_matrix_cores(gpu.precision());
-        let tiling = self.tiling(product, matrix);
-        let Tiling { shape, grid, parts } = tiling;
         let planes = self.count * self.plane.len();
         let grids = self.count * self.grid.len();
         let (weights, _) = self.sizes(Product::Weigh);
@@ -342,6 +208,7 @@ impl Map {
             super::check(span, len);
         }
         let direct = Direct::new(self, product, gpu.precision());
+        let tiling = self.tiling(product, self.on_matrix_cores(gpu.precision()));
         if let Some(moments) = moments {
             assert_eq!(product, self.outputs(), "only outputs have moments");
             let tiles = match &direct {
@@ -354,18 +221,27 @@ impl Map {
             let pairs = self.whole(product, factors, out) >> 2 & 1 == 1;
             return direct.run(gpu, product, pairs, operands);
         }
-        let sums = parts * out.len();
+        let parts = tiling.parts;
+        let sums = self.sums(product, tiling);
         assert!(
-            parts == 1 || sums <= scratch.len(),
-            "{sums} values of scratch memory"
+            sums <= scratch.len(),
+            "{sums} values of scratch memory, which has {}",
+            scratch.len()
         );
-        let to = if parts == 1 { out } else { scratch };
+        let to = if parts == 1 {
+            out
+        } else {
+            scratch.part(0, sums)
+        };
+        let beside = sums.next_multiple_of(ALIGNMENT).min(scratch.len());
+        let beside = scratch.part(beside, scratch.len() - beside);
+        let (unit, factors) = self.rounded(gpu, product, tiling, factors, beside)?;
         let [first, second] = factors.map(Argument::from);
         let windows = self.windows()?;
-        let (grid, whole) = self.placed(product, grid, factors, to);
+        let (grid, whole) = self.placed(product, tiling.grid, factors, to);
         let added = (add && parts == 1).into();
         gpu.launch(
-            kernel(product, shape, matrix),
+            kernel(product, tiling.shape, unit).expect("tiles are chosen by what multiplies"),
             grid,
             [super::THREADS, 1, 1],
             &[
@@ -385,6 +261,33 @@ impl Map {
         Ok(())
     }
 
+    /// What multiplies, and its factors: those that it pays to round lie rounded in `scratch`.
+    fn rounded<'a>(
+        &self,
+        gpu: &Gpu,
+        product: Product,
+        tiling: Tiling,
+        mut factors: [Span<'a>; 2],
+        scratch: Span<'a>,
+    ) -> Result<(Unit, [Span<'a>; 2])> {
+        if !self.on_matrix_cores(gpu.precision()) {
+            return Ok((Unit::Fma, factors));
+        }
+        let bytes = (QUAD * size_of::<f32>()) as u64;
+        let aligned = |factor: &Span| factor.address().is_multiple_of(bytes);
+        let pays = gpu.precision() == Precision::Bf16
+            && factors.iter().all(aligned)
+            && self.rounds(product, tiling, gpu.start);
+        if !pays {
+            return Ok((Unit::Mma, factors));
+        }
+        let mut left = scratch;
+        for factor in &mut factors[..self.roundable(product).len()] {
+            [*factor, left] = gpu.round(*factor, left)?;
+        }
+        Ok((Unit::Rounded, factors))
+    }
+
     /// Whether [`move_weights`](Self::move_weights) can be asked for in place of the weights'
     /// gradient, and gains by it.
     pub fn moves_weights(&self, precision: Precision) -> bool {
@@ -399,7 +302,13 @@ impl Map {
 
     /// Moves the weights by their gradient, from inputs and the gradient of the outputs: it never
     /// goes to memory.
-    pub fn move_weights(&self, gpu: &Gpu, mut factors: [Span; 2], step: AdamMove) -> Result<()> {
+    pub fn move_weights(
+        &self,
+        gpu: &Gpu,
+        mut factors: [Span; 2],
+        step: AdamMove,
+        scratch: Span,
+    ) -> Result<()> {
         assert!(self.moves_weights(gpu.precision()));
         if self.transposed {
             factors.reverse();
@@ -409,12 +318,14 @@ impl Map {
         super::check(factors[1], self.count * self.grid.len());
         let moved = step.spans();
         moved.iter().for_each(|&span| super::check(span, weights));
+        let (product, tiling) = (Product::Weigh, self.moving());
+        let (unit, factors) = self.rounded(gpu, product, tiling, factors, scratch)?;
         let windows = self.windows()?;
-        let Tiling { grid, .. } = self.moving();
-        let (grid, whole) = self.placed(Product::Weigh, grid, factors, moved[0]);
-        let kernel = match self.on_matrix_cores(gpu.precision()) {
-            true => "move_mma_square",
-            false => "move_square",
+        let (grid, whole) = self.placed(product, tiling.grid, factors, moved[0]);
+        let kernel = match unit {
+            Unit::Fma => "move_square",
+            Unit::Mma => "move_mma_square",
+            Unit::Rounded => "move_mma_square_rounded",
         };
         let [first, second] = factors.map(Argument::from);
         let [values, mean, square] = moved.map(Argument::from);
@@ -572,76 +483,4 @@ impl Map {
 /// So many values filled up to whole quads.
 fn filled(values: usize) -> usize {
     values.next_multiple_of(QUAD)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::cuda::memory::Slot;
-
-    fn conv(count: usize, plane: Shape, window: Window, channels: usize) -> Map {
-        let op = Op::Conv { window, channels };
-        let grid = Shape::plane(
-            window.output(plane.height),
-            window.output(plane.width),
-            channels,
-        );
-        Map::new(op, plane, grid, count).unwrap()
-    }
-
-    #[test]
-    fn tiles_fit_the_result() {
-        let first = conv(128, Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
-        let gather = first.tiling(Product::Gather, true);
-        assert_eq!(gather.shape, TileShape::Tall);
-        assert_eq!(gather.grid, [128 * 48 * 48 / 256, 1, 1]);
-        // 48 × 48 pixels in each of four phases; three channels take one tile.
-        let scatter = first.tiling(Product::Scatter, true);
-        assert_eq!(scatter.shape, TileShape::Tall);
-        assert_eq!(scatter.grid, [128 * 48 * 48 / 256, 1, 4]);
-        // One tile of 16 × 75, and a depth of all pixels: in parts.
-        let weigh = first.tiling(Product::Weigh, true);
-        assert_eq!(
-            (weigh.shape, weigh.grid, weigh.parts),
-            (TileShape::Flat, [1, 1, 256], 256)
-        );
-    }
-
-    #[test]
-    fn many_results_take_large_tiles() {
-        let linear = |inputs: usize, outputs: usize| {
-            let [input, output] = [inputs, outputs].map(Shape::vector);
-            let features = vae96::Features::Fixed(outputs);
-            Map::new(Op::Linear { features }, input, output, 128).unwrap()
-        };
-        let wide = linear(1024, 69_696);
-        let tiling = wide.tiling(Product::Gather, true);
-        assert_eq!((tiling.shape, tiling.parts), (TileShape::Large, 1));
-        assert_eq!(tiling.grid, [1, 69_696_usize.div_ceil(128), 1]);
-        assert_eq!(wide.tiling(Product::Gather, false).shape, TileShape::Square);
-        assert!(wide.moves_weights(Precision::Bf16));
-        // Few outputs of a long depth, in parts.
-        let tiling = linear(69_696, 1024).tiling(Product::Gather, true);
-        assert_eq!((tiling.shape, tiling.grid), (TileShape::Large, [1, 8, 32]));
-        // One tile, in as many parts as its depth has, is too few blocks.
-        let tiling = linear(18_432, 128).tiling(Product::Gather, true);
-        assert_eq!(
-            (tiling.shape, tiling.grid),
-            (TileShape::Square, [1, 2, 128])
-        );
-    }
-
-    #[test]
-    fn few_tiles_are_cut_along_their_depth() {
-        let fc1 = Map::exact(18_432, 128, 4);
-        let tiling = fc1.tiling(Product::Gather, false);
-        assert_eq!(tiling.shape, TileShape::Flat);
-        assert_eq!((tiling.grid[..2].to_vec(), tiling.parts), (vec![1, 1], 144));
-        let mut arena = Arena::default();
-        fc1.need(&mut arena);
-        let (_, Slot { len, .. }) = arena.finish();
-        assert_eq!(len, 144 * 4 * 128);
-        // A depth of one image has nothing to cut.
-        assert_eq!(fc1.tiling(Product::Weigh, false).parts, 1);
-    }
 }

@@ -11,6 +11,8 @@ pub mod noise;
 pub mod norm;
 pub mod optimiser;
 pub mod pools;
+mod rounded;
+mod tiles;
 
 use std::rc::Rc;
 
@@ -46,6 +48,8 @@ const MOST_VALUES: usize = 1 << 30;
 pub struct Gpu {
     machine: Rc<dyn Machine>,
     resident: Rc<Resident>,
+    /// What another kernel costs: the bytes that the machine's cache gives meanwhile.
+    start: usize,
 }
 
 impl Gpu {
@@ -53,6 +57,7 @@ impl Gpu {
     pub fn new(machine: Rc<dyn Machine>) -> Self {
         Self {
             resident: Rc::new(Resident::new(Rc::clone(&machine))),
+            start: machine.bytes_of_a_start(),
             machine,
         }
     }
@@ -65,6 +70,12 @@ impl Gpu {
     /// How exactly it computes a layer's products.
     pub fn precision(&self) -> Precision {
         self.machine.precision()
+    }
+
+    /// The same as if kernels started at once, so that it takes more of them where these save anything
+    /// else: comparisons of small layers meet all kernels so.
+    pub fn with_free_starts(self) -> Self {
+        Self { start: 0, ..self }
     }
 
     /// A buffer on it, before which images that stay on it give way.
