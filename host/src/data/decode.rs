@@ -3,7 +3,7 @@
 use std::panic;
 use std::path::Path;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Error, Result, anyhow, ensure};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use vae96::SIDE;
 
@@ -22,7 +22,25 @@ const MOST_BYTES: u64 = 1 << 30;
 /// If it is no such image, or a broken one.
 pub fn decode(path: &Path) -> Result<Vec<u8>> {
     // A defect of a decoder costs this image, not the run.
-    panic::catch_unwind(|| read(path)).unwrap_or_else(|_| Err(anyhow!("its decoder failed")))
+    let image =
+        panic::catch_unwind(|| read(path)).unwrap_or_else(|_| Err(anyhow!("its decoder failed")));
+    image.map_err(|error| anyhow!("{}", in_a_line(&error)))
+}
+
+/// The messages of an error and its causes, but for those that one before contains: decoders tell a
+/// cause as their own, some of them in several lines.
+fn in_a_line(error: &Error) -> String {
+    let mut told = String::new();
+    for message in error.chain().map(ToString::to_string) {
+        let message: Vec<_> = message.split_whitespace().collect();
+        let message = message.join(" ");
+        if told.is_empty() {
+            told = message;
+        } else if !told.contains(&message) {
+            told = format!("{told}: {message}");
+        }
+    }
+    told
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -166,8 +184,16 @@ mod tests {
         assert!(decode(&path).is_err());
     }
 
+    #[test]
+    fn a_decoder_is_heard_once() {
+        let error = refusal(b"\xff\xd8\xff\xe0\x00\x10JFIF\0");
+        assert!(error.contains("Jpeg"), "{error}");
+        assert_eq!(error.matches("Not enough bytes").count(), 1, "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+
     /// Why an image file of these bytes is refused.
-    fn refusal(bytes: &str) -> String {
+    fn refusal(bytes: impl AsRef<[u8]>) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image");
         std::fs::write(&path, bytes).unwrap();
