@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one run and in the order of what it tells most: comparisons of all
+# kernels, training steps beside PyTorch, kernels beside their floors, compute-sanitizer. Each step's
+# output goes to a file of its own as it comes, so that a run that is cut short keeps what it has.
+#
+#   bash benches/gpu.sh [FOLDER]        # target/gpu unless told otherwise
+set -uo pipefail
+cd "$(dirname "$0")/.."
+out=${1:-target/gpu}
+failed=()
+
+if ! nvidia-smi > /dev/null 2>&1; then
+    echo "benches/gpu.sh: nvidia-smi finds no GPU here" >&2
+    exit 1
+fi
+mkdir -p "$out" || exit 1
+nvidia-smi > "$out/machine.txt"
+git rev-parse HEAD >> "$out/machine.txt"
+
+step() {
+    local name=$1
+    shift
+    printf '%-16s ' "$name"
+    local begin=$SECONDS
+    if "$@" > "$out/$name.txt" 2>&1; then
+        echo "$((SECONDS - begin)) s"
+    else
+        echo "failed after $((SECONDS - begin)) s: $out/$name.txt"
+        failed+=("$name")
+    fi
+}
+
+tests=(cargo test --release -p tests --features gpu --test cuda_device --test cuda_memory)
+torch=(python3 benches/torch_step.py --json --device cuda --steps 50 --rounds 3)
+large=(--batch 512 --networks edge_vae paper_vae --ways channels_last compiled)
+
+step tests "${tests[@]}" -- --nocapture
+step bf16 "${torch[@]}" --precision bf16
+step bf16-512 "${torch[@]}" --precision bf16 "${large[@]}"
+for network in paper_vae edge_vae; do
+    step "kernels-$network" python3 benches/gpu_kernels.py "$network" --batch 128
+done
+for precision in tf32 f32; do
+    step "$precision" "${torch[@]}" --precision "$precision"
+    step "$precision-512" "${torch[@]}" --precision "$precision" "${large[@]}"
+done
+binary=$("${tests[@]}" --no-run 2>&1 | sed -n 's/.*(\(.*cuda_device[^)]*\))$/\1/p')
+for tool in memcheck racecheck initcheck; do
+    step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$binary" products
+done
+
+if ((${#failed[@]})); then
+    echo "failed: ${failed[*]}" >&2
+    exit 1
+fi
