@@ -207,34 +207,28 @@ impl Map {
         for (span, len) in [factors[0], factors[1], out].into_iter().zip(lengths) {
             super::check(span, len);
         }
-        let direct = Direct::new(self, product, gpu.precision());
-        let tiling = self.tiling(product, self.on_matrix_cores(gpu.precision()));
-        if let Some(moments) = moments {
+        let check_moments = |tiles: Option<usize>| {
+            let Some(moments) = moments else { return };
             assert_eq!(product, self.outputs(), "only outputs have moments");
-            let tiles = match &direct {
-                Some(direct) => direct.blocks(),
-                None => tiling.tiles().expect("parts of sums have no moments"),
-            };
+            let tiles = tiles.expect("parts of sums have no moments");
             super::check(moments, tiles * self.output_channels() * MOMENTS);
-        }
-        if let Some(direct) = direct {
+        };
+        if let Some(direct) = Direct::new(self, product, gpu.precision()) {
+            check_moments(Some(direct.blocks()));
             let pairs = self.whole(product, factors, out) >> 2 & 1 == 1;
             return direct.run(gpu, product, pairs, operands);
         }
+        let tiling = self.tiling(product, self.on_matrix_cores(gpu.precision()));
+        check_moments(tiling.tiles());
         let parts = tiling.parts;
         let sums = self.sums(product, tiling);
-        assert!(
-            sums <= scratch.len(),
-            "{sums} values of scratch memory, which has {}",
-            scratch.len()
-        );
-        let to = if parts == 1 {
-            out
-        } else {
-            scratch.part(0, sums)
+        let to = match parts {
+            1 => out,
+            _ => scratch.part(0, sums),
         };
-        let beside = sums.next_multiple_of(ALIGNMENT).min(scratch.len());
-        let beside = scratch.part(beside, scratch.len() - beside);
+        // Parts, or moments, lie before factors that are rounded.
+        let before = sums.next_multiple_of(ALIGNMENT).min(scratch.len());
+        let beside = scratch.part(before, scratch.len() - before);
         let (unit, factors) = self.rounded(gpu, product, tiling, factors, beside)?;
         let [first, second] = factors.map(Argument::from);
         let windows = self.windows()?;

@@ -44,7 +44,7 @@ impl Map {
             Product::Weigh => plane && grid,
         };
         let known = matches!(tiling.shape, TileShape::Square | TileShape::Large);
-        if !whole || !known {
+        if self.exact || !whole || !known {
             return false;
         }
         let Extent {
