@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use half::bf16;
 use host::backend::Precision;
-use host::backend::cuda::memory::{Arena, Slot};
+use host::backend::cuda::memory::{Arena, Buffer, Slot};
 use host::backend::cuda::ops::maps::{Map, Operands};
 use host::backend::cuda::ops::optimiser::{Adam, AdamMove, Move};
 use host::backend::cuda::ops::{Gpu, MOMENTS};
@@ -213,12 +213,7 @@ impl Layer {
         let mut arena = Arena::default();
         map.need(&mut arena);
         let scratch = gpu.buffer(arena.finish().0)?;
-        let buffer = |values: &[f32]| {
-            let buffer = gpu.buffer(values.len())?;
-            buffer.whole().upload(values)?;
-            anyhow::Ok(buffer)
-        };
-        let [plane, grid, weights] = operands.each_ref().map(|values| buffer(values));
+        let [plane, grid, weights] = operands.each_ref().map(|values| uploaded(gpu, values));
         let (plane, grid, weights) = (plane?, grid?, weights?);
         let out = gpu.buffer(operands[result].len())?;
         if let Some(values) = add {
@@ -249,6 +244,12 @@ impl Layer {
 fn random(len: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..len).map(|_| rng.random_range(-1.0f32..1.0)).collect()
+}
+
+fn uploaded(gpu: &Gpu, values: &[f32]) -> Result<Buffer> {
+    let buffer = gpu.buffer(values.len())?;
+    buffer.whole().upload(values)?;
+    Ok(buffer)
 }
 
 /// All of it, by all kernels of the precision.
@@ -304,14 +305,10 @@ fn leave_their_moments(gpu: &Gpu) -> Result<()> {
         };
         layers_with_moments += 1;
         let channels = layer.output.channels;
-        let buffer = |values: Vec<f32>| {
-            let buffer = gpu.buffer(values.len())?;
-            buffer.whole().upload(&values)?;
-            anyhow::Ok(buffer)
-        };
         let inputs = random(layer.count * layer.input.len(), 1);
-        let input = buffer(inputs.iter().map(|value| value + 30.0).collect())?;
-        let weights = buffer(random(layer.weights(), 2))?;
+        let inputs: Vec<_> = inputs.iter().map(|value| value + 30.0).collect();
+        let input = uploaded(gpu, &inputs)?;
+        let weights = uploaded(gpu, &random(layer.weights(), 2))?;
         let out = gpu.buffer(layer.count * layer.output.len())?;
         let mut arena = Arena::default();
         map.need(&mut arena);
@@ -378,14 +375,9 @@ fn move_weights(gpu: &Gpu) -> Result<()> {
         let operands = [layer.count * inputs, layer.count * outputs, layer.weights()];
         let operands = operands.map(|len| random(len, len as u64));
         let gradient = layer.found(gpu, 2, &operands, None)?;
-        let buffer = |values: &[f32]| {
-            let buffer = gpu.buffer(values.len())?;
-            buffer.whole().upload(values)?;
-            anyhow::Ok(buffer)
-        };
-        let [plane, grid, values] = operands.each_ref().map(|values| buffer(values));
+        let [plane, grid, values] = operands.each_ref().map(|values| uploaded(gpu, values));
         let (plane, grid, values) = (plane?, grid?, values?);
-        let [mean, square] = [(); 2].map(|()| buffer(&vec![0.0; layer.weights()]));
+        let [mean, square] = [(); 2].map(|()| uploaded(gpu, &vec![0.0; layer.weights()]));
         let (mean, square) = (mean?, square?);
         let mut arena = Arena::default();
         map.need(&mut arena);

@@ -1,5 +1,5 @@
 // The product on matrix cores: values are rounded to a `Word`'s precision on their way to shared
-// memory, and sums are f32.
+// memory, if they have not been before, and sums are f32.
 
 struct Mma {
     static constexpr int VALUES = Word::VALUES;
