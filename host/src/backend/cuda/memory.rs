@@ -155,6 +155,12 @@ impl Span<'_> {
         self.buffer.address + (size_of::<f32>() * self.slot.start) as u64
     }
 
+    /// Whether it begins on a multiple of the size of so many values.
+    pub fn begins_on(&self, values: usize) -> bool {
+        let bytes = (values * size_of::<f32>()) as u64;
+        self.address().is_multiple_of(bytes)
+    }
+
     /// `len` of its values from `start` on.
     ///
     /// # Panics

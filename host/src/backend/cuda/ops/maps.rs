@@ -7,7 +7,7 @@ use super::direct::Direct;
 use super::divisor::Divisor;
 use super::optimiser::AdamMove;
 use super::tiles::{TileShape, Tiling, Unit, kernel};
-use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int, rounded};
+use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::{ALIGNMENT, Arena, Span};
@@ -138,23 +138,19 @@ impl Map {
 
     /// Asks for the scratch memory of all three products, and of moments, in any precision.
     pub fn need(&self, arena: &mut Arena) {
-        for precision in [Precision::F32, Precision::Bf16] {
-            let tiles = self.tiles(precision).unwrap_or(0);
-            arena.need(tiles * self.output_channels() * MOMENTS);
-        }
-        let products = [Product::Gather, Product::Scatter, Product::Weigh];
-        let tilings = products.into_iter().flat_map(|product| {
-            [false, true].map(|matrix| (product, self.tiling(product, matrix)))
-        });
-        for (product, tiling) in tilings {
-            let rounded = match self.rounds(product, tiling, 0) {
-                true => rounded::room(&self.roundable(product)),
-                false => 0,
-            };
-            arena.need(self.sums(product, tiling).next_multiple_of(ALIGNMENT) + rounded);
-        }
-        if let Some(direct) = Direct::new(self, Product::Weigh, Precision::Bf16) {
-            arena.need(direct.blocks() * self.sizes(Product::Weigh).0);
+        for product in [Product::Gather, Product::Scatter, Product::Weigh] {
+            for matrix in [false, true] {
+                let tiling = self.tiling(product, matrix);
+                let sums = self.sums(product, tiling).next_multiple_of(ALIGNMENT);
+                arena.need(sums + self.rounding(product, tiling));
+            }
+            if let Some(direct) = Direct::new(self, product, Precision::Bf16) {
+                let values = match product {
+                    Product::Weigh => self.sizes(product).0,
+                    _ => self.output_channels() * MOMENTS,
+                };
+                arena.need(direct.blocks() * values);
+            }
         }
     }
 
@@ -255,33 +251,6 @@ impl Map {
         Ok(())
     }
 
-    /// What multiplies, and its factors: those that it pays to round lie rounded in `scratch`.
-    fn rounded<'a>(
-        &self,
-        gpu: &Gpu,
-        product: Product,
-        tiling: Tiling,
-        mut factors: [Span<'a>; 2],
-        scratch: Span<'a>,
-    ) -> Result<(Unit, [Span<'a>; 2])> {
-        if !self.on_matrix_cores(gpu.precision()) {
-            return Ok((Unit::Fma, factors));
-        }
-        let bytes = (QUAD * size_of::<f32>()) as u64;
-        let aligned = |factor: &Span| factor.address().is_multiple_of(bytes);
-        let pays = gpu.precision() == Precision::Bf16
-            && factors.iter().all(aligned)
-            && self.rounds(product, tiling, gpu.start);
-        if !pays {
-            return Ok((Unit::Mma, factors));
-        }
-        let mut left = scratch;
-        for factor in &mut factors[..self.roundable(product).len()] {
-            [*factor, left] = gpu.round(*factor, left)?;
-        }
-        Ok((Unit::Rounded, factors))
-    }
-
     /// Whether [`move_weights`](Self::move_weights) can be asked for in place of the weights'
     /// gradient, and gains by it.
     pub fn moves_weights(&self, precision: Precision) -> bool {
@@ -345,7 +314,7 @@ impl Map {
         self.tiling(Product::Weigh, false)
     }
 
-    fn on_matrix_cores(&self, precision: Precision) -> bool {
+    pub(super) fn on_matrix_cores(&self, precision: Precision) -> bool {
         !self.exact && precision != Precision::F32
     }
 
@@ -368,19 +337,24 @@ impl Map {
         (grid, whole)
     }
 
-    /// Which of a product's factors lie so that quads of them can be read at once, and whether pairs
-    /// of results can be written so, a bit each.
-    fn whole(&self, product: Product, factors: [Span; 2], out: Span) -> i32 {
+    /// Of a product's factors and results: all that is read or written together begins a multiple of so
+    /// many values from the first one.
+    pub(super) fn strides(&self, product: Product) -> [usize; 3] {
         let (plane, grid) = (self.plane.channels, self.grid.channels);
         let run = self.window.kernel * plane;
-        let [first, second, results] = match product {
+        match product {
             Product::Gather => [plane, run, grid],
             Product::Scatter => [grid, plane, plane],
             Product::Weigh => [plane, grid, run],
-        };
-        let whole = |values: usize, together: usize, span: Span| {
-            let bytes = (together * size_of::<f32>()) as u64;
-            values.is_multiple_of(together) && span.address().is_multiple_of(bytes)
+        }
+    }
+
+    /// Which of a product's factors lie so that quads of them can be read at once, and whether pairs
+    /// of results can be written so, a bit each.
+    fn whole(&self, product: Product, factors: [Span; 2], out: Span) -> i32 {
+        let [first, second, results] = self.strides(product);
+        let whole = |stride: usize, together: usize, span: Span| {
+            stride.is_multiple_of(together) && span.begins_on(together)
         };
         let bits = [
             whole(first, QUAD, factors[0]),

@@ -154,9 +154,8 @@ impl Gpu {
         len: usize,
         arguments: &[Argument],
     ) -> Result<()> {
-        let bytes = (QUAD * size_of::<f32>()) as u64;
-        let aligned = |span: &Span| span.address().is_multiple_of(bytes);
-        assert!(spans.iter().all(aligned), "{kernel}: a span between quads");
+        let aligned = spans.iter().all(|span| span.begins_on(QUAD));
+        assert!(aligned, "{kernel}: a span between quads");
         self.each(kernel, len.div_ceil(QUAD), arguments)
     }
 

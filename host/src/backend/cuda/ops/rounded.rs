@@ -4,27 +4,63 @@
 use anyhow::Result;
 
 use super::maps::{Map, Product};
-use super::tiles::{Extent, TileShape, Tiling};
-use super::{Gpu, QUAD, int};
+use super::tiles::{Extent, TileShape, Tiling, Unit};
+use super::{Gpu, QUAD, check, int};
+use crate::backend::Precision;
 use crate::backend::cuda::memory::{ALIGNMENT, Span};
 
 /// Bytes of a value, and of one that has been rounded.
 const BYTES: usize = size_of::<f32>();
 const ROUNDED_BYTES: usize = BYTES / 2;
 
-/// Values of f32 in whose place the factors of these lengths lie when they have been rounded.
-pub(super) fn room(lens: &[usize]) -> usize {
-    lens.iter().map(|&len| place_of(len)).sum()
-}
-
-fn place_of(len: usize) -> usize {
+/// Values of f32 in whose place so many lie when they have been rounded.
+fn room(len: usize) -> usize {
     len.div_ceil(BYTES / ROUNDED_BYTES)
         .next_multiple_of(ALIGNMENT)
 }
 
 impl Map {
-    /// The lengths of a product's factors that can be rounded: those that are no weights.
-    pub(super) fn roundable(&self, product: Product) -> Vec<usize> {
+    /// What multiplies, and its factors: those that it pays to round lie rounded in `scratch`, which
+    /// holds [`rounding`](Self::rounding) values.
+    pub(super) fn rounded<'a>(
+        &self,
+        gpu: &Gpu,
+        product: Product,
+        tiling: Tiling,
+        mut factors: [Span<'a>; 2],
+        scratch: Span<'a>,
+    ) -> Result<(Unit, [Span<'a>; 2])> {
+        if !self.on_matrix_cores(gpu.precision()) {
+            return Ok((Unit::Fma, factors));
+        }
+        let pays = gpu.precision() == Precision::Bf16
+            && factors.iter().all(|factor| factor.begins_on(QUAD))
+            && self.rounds(product, tiling, gpu.start);
+        if !pays {
+            return Ok((Unit::Mma, factors));
+        }
+        let mut left = scratch;
+        for factor in &mut factors[..self.roundable(product).len()] {
+            let room = room(factor.len());
+            let out = left.part(0, room);
+            left = left.part(room, left.len() - room);
+            gpu.round(*factor, out)?;
+            *factor = out;
+        }
+        Ok((Unit::Rounded, factors))
+    }
+
+    /// Values of scratch memory that rounded factors take at most.
+    pub(super) fn rounding(&self, product: Product, tiling: Tiling) -> usize {
+        match self.rounds(product, tiling, 0) {
+            true => self.roundable(product).into_iter().map(room).sum(),
+            false => 0,
+        }
+    }
+
+    /// The lengths of a product's factors that can be rounded: those that are no weights, which come
+    /// first.
+    fn roundable(&self, product: Product) -> Vec<usize> {
         let [plane, grid] = [self.plane, self.grid].map(|shape| self.count * shape.len());
         match product {
             Product::Gather => vec![plane],
@@ -35,14 +71,10 @@ impl Map {
 
     /// Whether it pays to round them, where a kernel's start takes as long as so many bytes take from
     /// the cache to the cores.
-    pub(super) fn rounds(&self, product: Product, tiling: Tiling, start: usize) -> bool {
-        let quads = |channels: usize| channels.is_multiple_of(QUAD);
-        let (plane, grid) = (quads(self.plane.channels), quads(self.grid.channels));
-        let whole = match product {
-            Product::Gather => plane,
-            Product::Scatter => grid,
-            Product::Weigh => plane && grid,
-        };
+    fn rounds(&self, product: Product, tiling: Tiling, start: usize) -> bool {
+        let lens = self.roundable(product);
+        let strides = &self.strides(product)[..lens.len()];
+        let whole = strides.iter().all(|stride| stride.is_multiple_of(QUAD));
         let known = matches!(tiling.shape, TileShape::Square | TileShape::Large);
         if self.exact || !whole || !known {
             return false;
@@ -58,25 +90,21 @@ impl Map {
             Product::Gather | Product::Scatter => phases * rows * depth * across,
             Product::Weigh => (rows * across + columns * down) * depth,
         };
-        let lens = self.roundable(product);
         let rounding = lens.iter().sum::<usize>() * (BYTES + ROUNDED_BYTES);
         brought * (BYTES - ROUNDED_BYTES) > rounding + lens.len() * start
     }
 }
 
 impl Gpu {
-    /// Rounds values into memory from a value of `to` on, and tells where they lie and what they leave.
-    pub(super) fn round<'a>(&self, values: Span, to: Span<'a>) -> Result<[Span<'a>; 2]> {
-        let place = place_of(values.len());
-        let [out, rest] = [to.part(0, place), to.part(place, to.len() - place)];
-        let len = int(values.len())?;
+    /// Rounds values, which are whole quads.
+    fn round(&self, values: Span, out: Span) -> Result<()> {
+        check(out, room(values.len()));
         self.each_quad(
             "round_values",
             &[values, out],
             values.len(),
-            &[values.into(), len, out.into()],
-        )?;
-        Ok([out, rest])
+            &[values.into(), int(values.len())?, out.into()],
+        )
     }
 }
 
@@ -110,6 +138,6 @@ mod tests {
 
     #[test]
     fn rounded_factors_lie_apart() {
-        assert_eq!(room(&[4, 132]), ALIGNMENT + 2 * ALIGNMENT);
+        assert_eq!([4, 132].map(room), [ALIGNMENT, 2 * ALIGNMENT]);
     }
 }

@@ -86,9 +86,8 @@ impl Way {
 
     /// The kernels' number of it, where the pixels begin there.
     pub(super) fn word(self, span: Span) -> i32 {
-        let bytes = (QUAD * size_of::<f32>()) as u64;
         match self {
-            _ if !span.address().is_multiple_of(bytes) => 0,
+            _ if !span.begins_on(QUAD) => 0,
             Self::Singles => 0,
             Self::Quads => 1,
             Self::Runs => 2,
