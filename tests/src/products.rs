@@ -88,7 +88,7 @@ fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
 }
 
 /// With remainders at every edge of a tile, and depths that are cut in parts.
-fn layers() -> [Layer; 34] {
+fn layers() -> [Layer; 36] {
     [
         conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
         conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
@@ -103,9 +103,12 @@ fn layers() -> [Layer; 34] {
         conv(4, Shape::plane(12, 12, 12), Window::new(3, 1, 1), 70),
         transposed(3, Shape::plane(20, 20, 70), 6),
         linear(3, 70, 300),
+        // Panels of depth that are full, and one that is not.
+        linear(300, 132, 200),
+        linear(300, 200, 132),
         // Many tiles of many results, one product each, of quads that lie side by side, or not.
-        linear(1290, 20, 2330),
-        linear(1290, 2330, 20),
+        linear(1290, 20, 2332),
+        linear(1290, 2332, 20),
         linear(20, 2332, 1292),
         linear(1290, 21, 2330),
         linear(1290, 2330, 21),

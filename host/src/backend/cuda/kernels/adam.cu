@@ -6,10 +6,11 @@ struct Adam {
     float keep, rate, root;
     float beta1, beta2, rest1, rest2, epsilon;
 
-    // What becomes of a value and of its moments.
+    // What becomes of a value and of its moments. Sums are fused by name: left to the compiler, two
+    // kernels that do this may differ in the last bit.
     __device__ void move(float &value, float gradient, float &mean, float &square) const {
-        mean = beta1 * mean + rest1 * gradient;
-        square = beta2 * square + rest2 * gradient * gradient;
-        value = value * keep - rate * mean / (sqrtf(square) / root + epsilon);
+        mean = fmaf(beta1, mean, rest1 * gradient);
+        square = fmaf(beta2, square, rest2 * gradient * gradient);
+        value = fmaf(value, keep, -(rate * mean / (sqrtf(square) / root + epsilon)));
     }
 };

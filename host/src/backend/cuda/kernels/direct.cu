@@ -120,29 +120,67 @@ __device__ inline void clear(unsigned *words, int len) {
     }
 }
 
+// Quads that a thread has on their way at a time.
+constexpr int FLIGHT = 4;
+
 template <bool WHOLE>
 __device__ inline void bring_quads(const Side &side, const Field &field, int pitch, unsigned *to) {
     // The thread's next quad lies so many pixels and quads further.
     const int quads = side.quads.value;
     const int pixels = side.quads.quotient(blockDim.x), rest = blockDim.x - pixels * quads;
+    const int end = field.rows * field.width.value;
     int pixel = side.quads.quotient(threadIdx.x), quad = threadIdx.x - pixel * quads;
-    while (pixel < field.rows * field.width.value) {
-        const int row = field.width.quotient(pixel);
-        const int y = field.top + row, x = field.left + pixel - row * field.width.value;
-        Quad values = {};
-        if ((unsigned)y < (unsigned)field.height && (unsigned)x < (unsigned)field.image_width) {
-            const int place = (y * field.image_width + x) * side.channels.value + 4 * quad;
-            values = quad_of_pixel<WHOLE>(settled(field.image + place),
-                                          side.channels.value - 4 * quad);
+    while (pixel < end) {
+        Quad values[FLIGHT];
+        int places[FLIGHT];
+#pragma unroll
+        for (int i = 0; i < FLIGHT; ++i) {
+            const int row = field.width.quotient(pixel);
+            const int y = field.top + row, x = field.left + pixel - row * field.width.value;
+            values[i] = {};
+            places[i] = pixel < end ? pixel * pitch + 2 * quad : -1;
+            if (places[i] >= 0 && (unsigned)y < (unsigned)field.height &&
+                (unsigned)x < (unsigned)field.image_width) {
+                const int place = (y * field.image_width + x) * side.channels.value + 4 * quad;
+                values[i] = quad_of_pixel<WHOLE>(settled(field.image + place),
+                                                 side.channels.value - 4 * quad);
+            }
+            pixel += pixels;
+            quad += rest;
+            if (quad >= quads) {
+                quad -= quads;
+                ++pixel;
+            }
         }
-        *(uint2 *)(to + pixel * pitch + 2 * quad) = {
-            bf16_pair(values.values[0], values.values[1]),
-            bf16_pair(values.values[2], values.values[3])};
-        pixel += pixels;
-        quad += rest;
-        if (quad >= quads) {
-            quad -= quads;
+#pragma unroll
+        for (int i = 0; i < FLIGHT; ++i) {
+            if (places[i] >= 0) {
+                *(uint2 *)(to + places[i]) = {bf16_pair(values[i].values[0], values[i].values[1]),
+                                              bf16_pair(values[i].values[2], values[i].values[3])};
+            }
+        }
+    }
+}
+
+// A quad of a row of pixels: from its first value on.
+__device__ inline void put_run(const Side &side, const Field &field, int pitch, int row, int first,
+                               const Quad &quad, unsigned *to) {
+    const int channels = side.channels.value;
+    const unsigned pairs[2] = {bf16_pair(quad.values[0], quad.values[1]),
+                               bf16_pair(quad.values[2], quad.values[3])};
+    int pixel = side.channels.quotient(first), channel = first - pixel * channels;
+    unsigned short *half =
+        (unsigned short *)(to + (row * field.width.value + pixel) * pitch) + channel;
+#pragma unroll
+    for (int v = 0; v < 4; ++v) {
+        if (pixel < field.width.value) {
+            *half = pairs[v / 2] >> 16 * (v % 2);
+        }
+        ++half;
+        if (++channel == channels) {
+            channel = 0;
             ++pixel;
+            half += 2 * pitch - channels;
         }
     }
 }
@@ -150,28 +188,24 @@ __device__ inline void bring_quads(const Side &side, const Field &field, int pit
 // A row of pixels lies side by side; its quads go from pixel to pixel.
 __device__ inline void bring_runs(const Side &side, const Field &field, int pitch, unsigned *to) {
     const int channels = side.channels.value, len = field.image_width * channels;
-    for (int i = threadIdx.x; i < field.rows * field.run.value; i += blockDim.x) {
-        const int row = field.run.quotient(i), first = 4 * (i - row * field.run.value);
-        const int y = field.top + row, place = field.left * channels + first;
-        Quad quad = {};
-        if ((unsigned)y < (unsigned)field.height && (unsigned)place < (unsigned)len) {
-            quad = whole_quad(field.image + (y * len + place));
-        }
-        const unsigned pairs[2] = {bf16_pair(quad.values[0], quad.values[1]),
-                                   bf16_pair(quad.values[2], quad.values[3])};
-        int pixel = side.channels.quotient(first), channel = first - pixel * channels;
-        unsigned short *half =
-            (unsigned short *)(to + (row * field.width.value + pixel) * pitch) + channel;
+    const int run = field.run.value, end = field.rows * run;
+    for (int begin = threadIdx.x; begin < end; begin += FLIGHT * blockDim.x) {
+        Quad quads[FLIGHT];
 #pragma unroll
-        for (int v = 0; v < 4; ++v) {
-            if (pixel < field.width.value) {
-                *half = pairs[v / 2] >> 16 * (v % 2);
+        for (int i = 0; i < FLIGHT; ++i) {
+            const int number = begin + i * blockDim.x, row = field.run.quotient(number);
+            const int y = field.top + row, place = field.left * channels + 4 * (number - row * run);
+            quads[i] = {};
+            if (number < end && (unsigned)y < (unsigned)field.height &&
+                (unsigned)place < (unsigned)len) {
+                quads[i] = whole_quad(field.image + (y * len + place));
             }
-            ++half;
-            if (++channel == channels) {
-                channel = 0;
-                ++pixel;
-                half += 2 * pitch - channels;
+        }
+#pragma unroll
+        for (int i = 0; i < FLIGHT; ++i) {
+            const int number = begin + i * blockDim.x, row = field.run.quotient(number);
+            if (number < end) {
+                put_run(side, field, pitch, row, 4 * (number - row * run), quads[i], to);
             }
         }
     }

@@ -67,10 +67,9 @@ struct Tap {
 
 // Four values of a row of `len` from `place` on, of which the first `left` count; 0 beside the row.
 // WHOLE ones all count, and lie on a multiple of their size.
-template <bool WHOLE, class Value>
-__device__ inline typename Kept<Value>::Values quad_of_row(const Value *from, bool inside, int place,
-                                                           int len, int left) {
-    typename Kept<Value>::Values quad = {};
+template <bool WHOLE>
+__device__ inline Quad quad_of_row(const float *from, bool inside, int place, int len, int left) {
+    Quad quad = {};
     if constexpr (WHOLE) {
         if (inside && (unsigned)place < (unsigned)len) {
             quad = whole_quad(from);
@@ -87,12 +86,12 @@ __device__ inline typename Kept<Value>::Values quad_of_row(const Value *from, bo
 }
 
 // Results that lie row by row.
-struct Rows : Written {
-    float *values;
+template <class Put> struct Rows : Put {
+    float *first;
     int columns;
     Moments *moments;
 
-    __device__ float *row(int row) const { return values + (long long)row * columns; }
+    __device__ float *row(int row) const { return first + (long long)row * columns; }
     __device__ int place(int column) const { return column; }
 };
 
@@ -103,7 +102,7 @@ struct Kernels {
     bool whole;
 
     typedef float Value;
-    static constexpr bool ALONG_DEPTH = true;
+    static constexpr bool PLAIN = false, ALONG_DEPTH = true;
     // Where it begins; NOWHERE if it is none.
     typedef int Line;
     __device__ Line line(int channel) const {
@@ -122,13 +121,13 @@ struct Kernels {
 };
 
 // A line for each window, along it the values that it sees.
-template <class Of> struct Seen {
+struct Seen {
     const Windows &windows;
-    const Of *plane;
+    const float *plane;
     bool whole;
 
-    typedef Of Value;
-    static constexpr bool ALONG_DEPTH = true;
+    typedef float Value;
+    static constexpr bool PLAIN = false, ALONG_DEPTH = true;
     struct Line {
         // Where the first value that it sees lies, or would lie, in memory and in its row.
         int start, left;
@@ -161,37 +160,39 @@ template <class Of> struct Seen {
 
 // How a product's values are read and written: the first bits of `whole` say whether quads of the
 // first and of the second factor lie on a multiple of their size, the next whether pairs of results
-// do, and the last whether blocks go along the columns of tiles first.
+// do, and then whether blocks go along the columns of tiles first; the last is of values that are
+// moved, and says whether quads of them and of their moments do.
 __device__ inline bool first_whole(int whole) { return whole & 1; }
 __device__ inline bool second_whole(int whole) { return whole >> 1 & 1; }
 __device__ inline bool pairs_whole(int whole) { return whole >> 2 & 1; }
 __device__ inline bool columns_first(int whole) { return whole >> 3 & 1; }
+__device__ inline bool moved_whole(int whole) { return whole >> 4 & 1; }
 
-template <class Unit, int ROWS, int COLUMNS, class Of>
-__device__ void gather(const Windows &windows, const Of *plane, const float *weights, float *out,
+template <class Unit, int ROWS, int COLUMNS>
+__device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
                        int whole, int parts, int add, Moments *moments) {
     const int rows = windows.count * windows.places.value, columns = windows.grid_channels;
     const Place place(columns_first(whole));
-    const Seen<Of> left = {windows, plane, first_whole(whole)};
+    const Seen left = {windows, plane, first_whole(whole)};
     const Kernels right = {windows, weights, second_whole(whole)};
-    const Rows to = {{pairs_whole(whole), add},
+    const Rows<Written> to = {{pairs_whole(whole), add},
                      out + (long long)blockIdx.z * rows * columns,
                      columns,
                      moments ? moments + (long long)place.row * columns : nullptr};
-    tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns,
-                              windows.kernel * windows.run.value, blockIdx.z, parts);
+    tile<Unit, ROWS, COLUMNS, false>(left, right, to, place, rows, columns,
+                                     windows.kernel * windows.run.value, blockIdx.z, parts);
 }
 
 // A line for each pixel of a phase, along it what the windows that see the pixel hold, from the
 // last window of a row to the first: that is their order in memory.
-template <class Of> struct Seeing {
+struct Seeing {
     const Windows &windows;
-    const Of *grid;
+    const float *grid;
     bool whole;
     const Phase &rows, &columns;
 
-    typedef Of Value;
-    static constexpr bool ALONG_DEPTH = true;
+    typedef float Value;
+    static constexpr bool PLAIN = false, ALONG_DEPTH = true;
     struct Line {
         // Where the first value lies, or would lie, in memory and in its row.
         int start, left;
@@ -231,7 +232,7 @@ struct Weights {
     const Phase &rows, &columns;
 
     typedef float Value;
-    static constexpr bool ALONG_DEPTH = false;
+    static constexpr bool PLAIN = false, ALONG_DEPTH = false;
     // The channel.
     typedef int Line;
     // Where the weights begin; NOWHERE where a run is filled up.
@@ -273,8 +274,8 @@ struct Pixels : Written {
     __device__ int place(int channel) const { return channel; }
 };
 
-template <class Unit, int ROWS, int COLUMNS, class Of>
-__device__ void scatter(const Windows &windows, const Of *grid, const float *weights, float *out,
+template <class Unit, int ROWS, int COLUMNS>
+__device__ void scatter(const Windows &windows, const float *grid, const float *weights, float *out,
                         int whole, int parts, int add, Moments *moments) {
     const int phase = blockIdx.z / parts, part = blockIdx.z % parts;
     const Phase &vertical = windows.vertical[phase / windows.stride];
@@ -294,23 +295,23 @@ __device__ void scatter(const Windows &windows, const Of *grid, const float *wei
         }
         return;
     }
-    const Seeing<Of> left = {windows, grid, first_whole(whole), vertical, horizontal};
+    const Seeing left = {windows, grid, first_whole(whole), vertical, horizontal};
     const Weights right = {windows, weights, second_whole(whole), vertical, horizontal};
     float *to = out + (long long)part * windows.count * windows.plane();
     const Pixels pixels = {
         {pairs_whole(whole), add}, windows, to, vertical, horizontal, moments};
-    tile<Unit, ROWS, COLUMNS>(left, right, pixels, place, rows, columns,
-                              vertical.taps * horizontal.run.value, part, parts);
+    tile<Unit, ROWS, COLUMNS, false>(left, right, pixels, place, rows, columns,
+                                     vertical.taps * horizontal.run.value, part, parts);
 }
 
 // A line for each channel of the grid, along it the windows.
-template <class Of> struct Results {
+struct Results {
     const Windows &windows;
-    const Of *grid;
+    const float *grid;
     bool whole;
 
-    typedef Of Value;
-    static constexpr bool ALONG_DEPTH = false;
+    typedef float Value;
+    static constexpr bool PLAIN = false, ALONG_DEPTH = false;
     typedef int Line;
     __device__ Line line(int channel) const { return channel; }
     __device__ int depth(int place) const { return place * windows.grid_channels; }
@@ -321,11 +322,11 @@ template <class Of> struct Results {
 };
 
 // A line for each value that a window sees, along it the windows.
-template <class Of> struct Sights {
-    Seen<Of> seen;
+struct Sights {
+    Seen seen;
 
-    typedef Of Value;
-    static constexpr bool ALONG_DEPTH = false;
+    typedef float Value;
+    static constexpr bool PLAIN = false, ALONG_DEPTH = false;
     typedef Tap Line;
     __device__ Line line(int k) const {
         const Tap tap = seen.depth(k);
@@ -333,7 +334,7 @@ template <class Of> struct Sights {
     }
     __device__ auto depth(int place) const { return seen.line(place); }
     __device__ bool is_whole() const { return seen.whole; }
-    template <bool WHOLE> __device__ auto quad(Line tap, typename Seen<Of>::Line window) const {
+    template <bool WHOLE> __device__ auto quad(Line tap, Seen::Line window) const {
         return seen.template quad<WHOLE>(window, tap);
     }
 };
@@ -354,43 +355,44 @@ template <class Put> struct Runs : Put {
     }
 };
 
-template <class Unit, int ROWS, int COLUMNS, class Put, class Of>
-__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const Of *plane, const Of *grid,
+template <class Unit, int ROWS, int COLUMNS, bool MOVES, class Put>
+__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const float *plane, const float *grid,
                          int whole, int parts) {
-    const Results<Of> left = {windows, grid, second_whole(whole)};
-    const Sights<Of> right = {{windows, plane, first_whole(whole)}};
-    tile<Unit, ROWS, COLUMNS>(left, right, to, Place(columns_first(whole)), windows.grid_channels,
-                              windows.kernel * windows.run.value,
-                              windows.count * windows.places.value, blockIdx.z, parts);
+    const Results left = {windows, grid, second_whole(whole)};
+    const Sights right = {{windows, plane, first_whole(whole)}};
+    tile<Unit, ROWS, COLUMNS, MOVES>(left, right, to, Place(columns_first(whole)),
+                                     windows.grid_channels, windows.kernel * windows.run.value,
+                                     windows.count * windows.places.value, blockIdx.z, parts);
 }
 
-template <class Unit, int ROWS, int COLUMNS, class Of>
-__device__ void weigh(const Windows &windows, const Of *plane, const Of *grid, float *out, int whole,
+template <class Unit, int ROWS, int COLUMNS>
+__device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out, int whole,
                       int parts, int add, Moments *) {
     const int rows = windows.grid_channels, seen = windows.kernel * windows.seen();
     float *const part = out + (long long)blockIdx.z * rows * seen;
     const Runs<Written> to = {{pairs_whole(whole), add}, windows, part, nullptr};
-    weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, parts);
+    weigh_to<Unit, ROWS, COLUMNS, false>(to, windows, plane, grid, whole, parts);
 }
 
 // The weights' gradient, which moves them at once.
-template <class Unit, int ROWS, int COLUMNS, class Of>
-__device__ void move(const Windows &windows, const Of *plane, const Of *grid, float *weights,
+template <class Unit, int ROWS, int COLUMNS>
+__device__ void move(const Windows &windows, const float *plane, const float *grid, float *weights,
                      float *mean, float *square, const Adam &adam, int whole) {
-    const Moving put = {pairs_whole(whole), weights, mean, square, adam};
+    const Moving put = {moved_whole(whole), weights, mean, square, adam};
     const Runs<Moving> to = {put, windows, weights, nullptr};
-    weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, 1);
+    weigh_to<Unit, ROWS, COLUMNS, true>(to, windows, plane, grid, whole, 1);
 }
 
-// A product of factors of these kinds. Two blocks at a time hide each other's waits.
+// A product of factors of these kinds. Two blocks at a time hide each other's waits; where a kernel needs
+// few registers, three.
 #define PRODUCT(name, kernel, unit, rows, columns, First, Second)                                  \
     KERNEL __launch_bounds__(THREADS, 2)                                                           \
         kernel(const __grid_constant__ Windows windows, const First *first, const Second *second,  \
                float *out, int whole, int parts, int add, Moments *moments) {                      \
         name<unit, rows, columns>(windows, first, second, out, whole, parts, add, moments);        \
     }
-#define MOVE(kernel, unit, Of)                                                                     \
-    KERNEL __launch_bounds__(THREADS, 2)                                                           \
+#define MOVE(kernel, unit, Of, blocks)                                                             \
+    KERNEL __launch_bounds__(THREADS, blocks)                                                      \
         kernel(const __grid_constant__ Windows windows, const Of *plane, const Of *grid,           \
                float *weights, float *mean, float *square, Adam adam, int whole) {                 \
         move<unit, 128, 64>(windows, plane, grid, weights, mean, square, adam, whole);             \
@@ -406,4 +408,4 @@ __device__ void move(const Windows &windows, const Of *plane, const Of *grid, fl
 MAPS(gather, gather, Fma)
 MAPS(scatter, scatter, Fma)
 MAPS(weigh, weigh, Fma)
-MOVE(move_square, Fma, float)
+MOVE(move_square, Fma, float, 2)

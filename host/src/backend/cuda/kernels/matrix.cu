@@ -129,7 +129,7 @@ struct Mma {
 MAPS(gather, gather_mma, Mma)
 MAPS(scatter, scatter_mma, Mma)
 MAPS(weigh, weigh_mma, Mma)
-MOVE(move_mma_square, Mma, float)
+MOVE(move_mma_square, Mma, float, 3)
 
 // Of many results, tiles twice as wide: each value is brought less often.
 MAP(gather, gather_mma_large, Mma, 128, 128)

@@ -57,15 +57,13 @@ __device__ inline RoundedQuad whole_quad(const Bf16 *from) {
     return {{pairs.x, pairs.y}};
 }
 
-// Four values of a kind, and whether they lie on a multiple of their size in all factors.
+// Four values of a kind.
 template <class Value> struct Kept;
 template <> struct Kept<float> {
     typedef Quad Values;
-    static constexpr bool WHOLE = false;
 };
 template <> struct Kept<Bf16> {
     typedef RoundedQuad Values;
-    static constexpr bool WHOLE = true;
 };
 
 // Words of a line of a panel.
@@ -77,12 +75,13 @@ template <int LINES, int VALUES, class Factor, bool ALONG_DEPTH = Factor::ALONG_
 
 // Of quads along the depth: neighbouring threads read the neighbouring quads of a line.
 template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Factor, true> {
-    static constexpr int ACROSS = WORDS * VALUES / 4, STEP = THREADS / ACROSS;
+    static constexpr int DEPTH = WORDS * VALUES, ACROSS = DEPTH / 4, STEP = THREADS / ACROSS;
     static constexpr int EACH = (LINES + STEP - 1) / STEP;
-    typedef Kept<typename Factor::Value> Kind;
+    static constexpr bool PLAIN = Factor::PLAIN;
+    typedef typename Kept<typename Factor::Value>::Values Values;
     const Factor &factor;
     typename Factor::Line lines[EACH];
-    typename Kind::Values quads[EACH];
+    Values quads[EACH];
 
     static __device__ int line(int i) { return threadIdx.x / ACROSS + i * STEP; }
     static __device__ int depth() { return threadIdx.x % ACROSS * 4; }
@@ -94,13 +93,14 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
         }
     }
 
-    template <bool WHOLE> __device__ void fetch(int begin, int end) {
+    // Of a panel that is FULL, or ends where the depth does.
+    template <bool WHOLE, bool FULL> __device__ void fetch(int begin, int end) {
         const int k = begin + depth();
         const auto depth = factor.depth(k);
 #pragma unroll
         for (int i = 0; i < EACH; ++i) {
-            quads[i] = typename Kind::Values{};
-            if (k < end) {
+            quads[i] = Values{};
+            if (FULL || k < end) {
                 quads[i] = factor.template quad<WHOLE>(lines[i], depth);
             }
         }
@@ -109,12 +109,13 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
 
 // Of quads across the lines: four neighbouring threads read 16 lines at one depth.
 template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Factor, false> {
-    static constexpr int STEP = THREADS / WORDS * 4;
+    static constexpr int DEPTH = WORDS * VALUES, STEP = THREADS / WORDS * 4;
     static constexpr int EACH = (LINES + STEP - 1) / STEP;
-    typedef Kept<typename Factor::Value> Kind;
+    static constexpr bool PLAIN = Factor::PLAIN;
+    typedef typename Kept<typename Factor::Value>::Values Values;
     const Factor &factor;
     typename Factor::Line lines[EACH];
-    typename Kind::Values quads[EACH][VALUES];
+    Values quads[EACH][VALUES];
 
     static __device__ int line(int i) {
         return threadIdx.x % 4 * 4 + threadIdx.x / (4 * WORDS) * 16 + i * STEP;
@@ -128,15 +129,15 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
         }
     }
 
-    template <bool WHOLE> __device__ void fetch(int begin, int end) {
+    template <bool WHOLE, bool FULL> __device__ void fetch(int begin, int end) {
 #pragma unroll
         for (int v = 0; v < VALUES; ++v) {
             const int k = begin + word() * VALUES + v;
             const auto depth = factor.depth(k);
 #pragma unroll
             for (int i = 0; i < EACH; ++i) {
-                quads[i][v] = typename Kind::Values{};
-                if (k < end) {
+                quads[i][v] = Values{};
+                if (FULL || k < end) {
                     quads[i][v] = factor.template quad<WHOLE>(lines[i], depth);
                 }
             }
@@ -144,14 +145,19 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
     }
 };
 
-// Quads are whole, or not, in all of a factor.
+// Quads are whole, or not, in all of a factor. A panel that is full is worth code of its own where all
+// lines are PLAIN: nothing is left to ask.
 template <class Share> __device__ inline void fetch(Share &share, int begin, int end) {
-    if constexpr (Share::Kind::WHOLE) {
-        share.template fetch<true>(begin, end);
+    if constexpr (Share::PLAIN) {
+        if (begin + Share::DEPTH <= end) {
+            share.template fetch<true, true>(begin, end);
+        } else {
+            share.template fetch<true, false>(begin, end);
+        }
     } else if (share.factor.is_whole()) {
-        share.template fetch<true>(begin, end);
+        share.template fetch<true, false>(begin, end);
     } else {
-        share.template fetch<false>(begin, end);
+        share.template fetch<false, false>(begin, end);
     }
 }
 
@@ -187,66 +193,29 @@ struct Written {
     }
 };
 
-// They are gradients by which Adam moves what is there, and go nowhere else.
+// They are gradients by which Adam moves what is there, and go nowhere else: a tile's rows are read and
+// written whole, so that memory is. `quads` can be at once.
 struct Moving {
-    bool pairs;
+    bool quads;
     // The first value, and its moments.
     float *values, *mean, *square;
     Adam adam;
 
-    template <int COUNT>
-    __device__ void put(float *row, const int (&places)[COUNT],
-                        const float (&gradients)[COUNT]) const {
-        if (pairs) {
-            move<2>(row - values, places, gradients);
-        } else {
-            move<1>(row - values, places, gradients);
-        }
+    // Four of a row, from `place` on.
+    __device__ void move(long long place, const float *gradients) const {
+        float4 *const from[3] = {(float4 *)(values + place), (float4 *)(mean + place),
+                                 (float4 *)(square + place)};
+        float4 w = *from[0], m = *from[1], v = *from[2];
+        adam.move(w.x, gradients[0], m.x, v.x);
+        adam.move(w.y, gradients[1], m.y, v.y);
+        adam.move(w.z, gradients[2], m.z, v.z);
+        adam.move(w.w, gradients[3], m.w, v.w);
+        *from[0] = w;
+        *from[1] = m;
+        *from[2] = v;
     }
-
-    // VALUES at once. All is read before anything is written, so that no read waits for another.
-    template <int VALUES, int COUNT>
-    __device__ void move(long long row, const int (&places)[COUNT],
-                         const float (&gradients)[COUNT]) const {
-        float w[COUNT], m[COUNT], v[COUNT];
-#pragma unroll
-        for (int i = 0; i < COUNT; i += VALUES) {
-            if (places[i] >= 0) {
-                const long long place = row + places[i];
-                get<VALUES>(w + i, values + place);
-                get<VALUES>(m + i, mean + place);
-                get<VALUES>(v + i, square + place);
-            }
-        }
-#pragma unroll
-        for (int i = 0; i < COUNT; i += VALUES) {
-            if (places[i] >= 0) {
-#pragma unroll
-                for (int one = i; one < i + VALUES; ++one) {
-                    adam.move(w[one], gradients[one], m[one], v[one]);
-                }
-                const long long place = row + places[i];
-                set<VALUES>(values + place, w + i);
-                set<VALUES>(mean + place, m + i);
-                set<VALUES>(square + place, v + i);
-            }
-        }
-    }
-    template <int VALUES> static __device__ void get(float *to, const float *from) {
-        if constexpr (VALUES == 2) {
-            const float2 pair = *(const float2 *)from;
-            to[0] = pair.x;
-            to[1] = pair.y;
-        } else {
-            *to = *from;
-        }
-    }
-    template <int VALUES> static __device__ void set(float *to, const float *from) {
-        if constexpr (VALUES == 2) {
-            *(float2 *)to = {from[0], from[1]};
-        } else {
-            *to = *from;
-        }
+    __device__ void move_one(long long place, float gradient) const {
+        adam.move(values[place], gradient, mean[place], square[place]);
     }
 };
 
@@ -313,15 +282,54 @@ __device__ void finish_tile(const Results &results, const Out &out, Place place,
     }
 }
 
-template <class Unit, int ROWS, int COLUMNS, class Left, class Right, class Out>
+// Ends a tile by moving what its results are gradients of, by way of `scratch`, which holds them with
+// eight more a row: neighbours are in different banks.
+template <int ROWS, int COLUMNS, class Results, class Out>
+__device__ void move_tile(const Results &results, const Out &out, Place place, int rows, int columns,
+                          float *scratch) {
+    constexpr int PITCH = COLUMNS + 8, ACROSS = COLUMNS / 4;
+#pragma unroll
+    for (int held = 0; held < Results::HELD; ++held) {
+#pragma unroll
+        for (int own = 0; own < Results::OWN; own += 2) {
+            float *const to = scratch + results.row_of(held) * PITCH + results.column_of(own);
+            *(float2 *)to = {results.value(held, own), results.value(held, own + 1)};
+        }
+    }
+    __syncthreads();
+#pragma unroll 2
+    for (int i = threadIdx.x; i < ROWS * ACROSS; i += THREADS) {
+        const int row = i / ACROSS, column = i % ACROSS * 4;
+        const int first = place.column * COLUMNS + column;
+        if (place.row * ROWS + row >= rows || first >= columns) {
+            continue;
+        }
+        const float *const gradients = scratch + row * PITCH + column;
+        const long long start = out.row(place.row * ROWS + row) - out.values;
+        if (out.quads) {
+            out.move(start + out.place(first), gradients);
+            continue;
+        }
+        for (int one = 0; one < min(4, columns - first); ++one) {
+            const int to = out.place(first + one);
+            if (to >= 0) {
+                out.move_one(start + to, gradients[one]);
+            }
+        }
+    }
+}
+
+// MOVES: the results are gradients that move values.
+template <class Unit, int ROWS, int COLUMNS, bool MOVES, class Left, class Right, class Out>
 __device__ void tile(const Left &left, const Right &right, const Out &out, Place place, int rows,
                      int columns, int depth, int part, int parts) {
     typedef typename Unit::template Panel<ROWS, Left> Lefts;
     typedef typename Unit::template Panel<COLUMNS, Right> Rights;
     typedef typename Unit::template Results<ROWS, COLUMNS> Results;
     constexpr int SIZE = Lefts::SIZE + Rights::SIZE, DEPTH = WORDS * Unit::VALUES;
+    constexpr int GRADIENTS = MOVES ? ROWS * (COLUMNS + 8) : 0;
     // The words of the left's panel, then those of the right's, twice.
-    __shared__ uint4 panels[2 * SIZE / 4];
+    __shared__ uint4 panels[(2 * SIZE > GRADIENTS ? 2 * SIZE : GRADIENTS) / 4];
     unsigned *const places = (unsigned *)panels;
     Results results;
     Share<ROWS, Unit::VALUES, Left> lefts(left, place.row * ROWS);
@@ -353,8 +361,12 @@ __device__ void tile(const Left &left, const Right &right, const Out &out, Place
         __syncthreads();
     }
     // The panels are done with.
-    static_assert((2 * Results::GROUPS + 1) * COLUMNS <= 2 * SIZE, "the panels have room for it");
-    finish_tile<ROWS, COLUMNS>(results, out, place, rows, columns, (float *)panels);
+    if constexpr (MOVES) {
+        move_tile<ROWS, COLUMNS>(results, out, place, rows, columns, (float *)panels);
+    } else {
+        static_assert((2 * Results::GROUPS + 1) * COLUMNS <= 2 * SIZE, "the panels have room for it");
+        finish_tile<ROWS, COLUMNS>(results, out, place, rows, columns, (float *)panels);
+    }
 }
 
 // In f32, on the cores that do all else.

@@ -285,6 +285,9 @@ impl Map {
         let (unit, factors) = self.rounded(gpu, product, tiling, factors, scratch)?;
         let windows = self.windows()?;
         let (grid, whole) = self.placed(product, tiling.grid, factors, moved[0]);
+        let [.., row] = self.strides(product);
+        let quads = row.is_multiple_of(QUAD) && moved.iter().all(|span| span.begins_on(QUAD));
+        let whole = whole | i32::from(quads) << 4;
         let kernel = match unit {
             Unit::Fma => "move_square",
             Unit::Mma => "move_mma_square",

@@ -1,5 +1,5 @@
-//! Factors that are rounded to bf16 before their product, where its tiles read them so often that it
-//! pays: `kernels/rounded.cu`.
+//! Factors of large linear layers that are rounded to bf16 before their product, where its tiles read
+//! them so often that it pays: `kernels/rounded.cu`.
 
 use anyhow::Result;
 
@@ -72,13 +72,14 @@ impl Map {
     /// Whether it pays to round them, where a kernel's start takes as long as so many bytes take from
     /// the cache to the cores.
     fn rounds(&self, product: Product, tiling: Tiling, start: usize) -> bool {
-        let lens = self.roundable(product);
-        let strides = &self.strides(product)[..lens.len()];
-        let whole = strides.iter().all(|stride| stride.is_multiple_of(QUAD));
+        let linear = [self.plane, self.grid].map(|shape| shape.len() == shape.channels);
+        let [first, second, _] = self.strides(product);
+        let whole = [first, second].map(|stride| stride.is_multiple_of(QUAD));
         let known = matches!(tiling.shape, TileShape::Square | TileShape::Large);
-        if self.exact || !whole || !known {
+        if self.exact || linear.contains(&false) || whole.contains(&false) || !known {
             return false;
         }
+        let lens = self.roundable(product);
         let Extent {
             rows,
             columns,
@@ -129,9 +130,9 @@ mod tests {
             assert!(!rounds(1024, 128, product));
         }
         // Values that are read at once lie in different rows.
-        assert!(!rounds(69_694, 1024, Product::Gather));
-        assert!(rounds(69_694, 1024, Product::Scatter));
-        assert!(!rounds(69_694, 1024, Product::Weigh));
+        for product in [Product::Gather, Product::Scatter, Product::Weigh] {
+            assert!(!rounds(69_694, 1024, product));
+        }
         // Two tiles read each value.
         assert!(!rounds(69_696, 256, Product::Gather));
     }

@@ -8,6 +8,12 @@ use crate::backend::cuda::ops::{QUAD, THREADS};
 const LANES: usize = 32;
 const WARPS: usize = THREADS / LANES;
 
+/// Registers of a multiprocessor.
+const REGISTERS: usize = 1 << 16;
+
+/// The most blocks of a multiprocessor: more of those that make the weights' gradient gain nothing.
+const MOST_BLOCKS: usize = 4;
+
 /// The most taps of a row whose weights' gradient is taken so.
 const MOST_TAPS: usize = 5;
 
@@ -133,16 +139,18 @@ impl Kernel {
             return None;
         }
         let (sixteens, eights) = (outputs.div_ceil(16), channels.div_ceil(8));
-        let (name, blocks, room) = match (sixteens, eights) {
-            (1, 1) => ("direct_weights_1_1", 4, ROOM / 2),
-            (1, _) => ("direct_weights_1_2", 4, ROOM / 2),
-            (_, 1) => ("direct_weights_2_1", 3, ROOM),
-            (_, _) => ("direct_weights_2_2", 2, ROOM),
+        // Registers of a thread, to whole eights, too.
+        let (name, registers, room) = match (sixteens, eights) {
+            (1, 1) => ("direct_weights_1_1", 80, ROOM / 2),
+            (1, _) => ("direct_weights_1_2", 96, ROOM / 2),
+            (_, 1) => ("direct_weights_2_1", 96, ROOM),
+            (_, _) => ("direct_weights_2_2", 144, ROOM),
         };
+        let threads = LANES * across;
         Some(Self {
             name,
-            threads: LANES * across,
-            blocks,
+            threads,
+            blocks: (REGISTERS / (registers * threads)).min(MOST_BLOCKS),
             // Whole matrices of eight channels, neighbours an odd number of 16 bytes apart.
             pitch: if eights == 1 { 4 } else { 12 },
             room,
