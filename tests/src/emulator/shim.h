@@ -43,6 +43,8 @@ static inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
 static inline int max(int a, int b) { return a > b ? a : b; }
 static inline float min(float a, float b) { return fminf(a, b); }
 static inline float max(float a, float b) { return fmaxf(a, b); }
+template <class Value> static inline Value __ldcs(const Value *from) { return *from; }
+template <class Value> static inline void __stcs(Value *to, Value value) { *to = value; }
 static inline unsigned __float_as_uint(float value) {
     unsigned bits;
     memcpy(&bits, &value, sizeof bits);

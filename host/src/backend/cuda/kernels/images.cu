@@ -68,9 +68,21 @@ struct Sight {
     const View &view;
     int edge, side;
 
+    // Whether each of its pixels is one of the image's.
+    __device__ bool is_cut() const {
+        return view.width == side && view.height == side && view.left == floorf(view.left) &&
+               view.top == floorf(view.top);
+    }
+
     // The crop, scaled and mirrored.
     __device__ Colour cropped(int x, int y) const {
-        const Taps across(view.left, view.width, edge, view.flip ? side - 1 - x : x, side);
+        const int target = view.flip ? side - 1 - x : x;
+        if (is_cut()) {
+            const int row = (int)view.top + y, column = (int)view.left + target;
+            const unsigned char *pixel = view.image + (row * edge + column) * 3;
+            return {pixel[0] / 255.0f, pixel[1] / 255.0f, pixel[2] / 255.0f};
+        }
+        const Taps across(view.left, view.width, edge, target, side);
         const Taps down(view.top, view.height, edge, y, side);
         Colour sum = {};
         float total = 0.0f;

@@ -1,10 +1,10 @@
 // Batch normalisation over the rows of a `rows × channels` array, with what follows it, and the
 // bias and activation of layers without it.
 //
-// The moments of a map's values come with them, a part a tile, or else like the other sums over
-// rows. These are taken in parts of `part_rows` rows: a block has threads for some channels
-// (x) and for rows (y), and part `blockIdx.y`. A second kernel merges the parts: a block has threads
-// for some channels (x) and for parts (y), each of which takes every so many-th.
+// The moments of a map's values come with them, a part a tile, or else, like other sums over rows, in
+// parts of `part_rows` rows: a block has threads for some channels (x) and for rows (y), and part
+// `blockIdx.y`. A second kernel merges the parts: a block has threads for some channels (x) and for
+// parts (y), each of which takes every so many-th.
 
 // `host/src/backend/cpu`'s constants, PyTorch's too.
 constexpr double EPSILON = 1e-5;
@@ -152,6 +152,52 @@ __device__ inline void each_of_quad(int i, const Divisor &channels, Each each) {
     }
 }
 
+// Sums over the rows of an array are taken in parts of `part_rows` rows of whole quads, `quads` each: as
+// many rows of channels side by side as that takes. A part's columns are so many parts of channels,
+// one after the other. A block is laid out as for the moments.
+__device__ inline int own_quad() { return blockIdx.x * blockDim.x + threadIdx.x; }
+
+// Calls `take` with the quads of some arrays of `len` values in each of the thread's rows. The last row may
+// be short: what it lacks is 0.
+template <int COUNT, class Take>
+__device__ inline void each_quad_of_part(const float *const (&arrays)[COUNT], int len, int quads,
+                                         int part_rows, Take take) {
+    const int whole = len / (4 * quads), end = (blockIdx.y + 1) * part_rows;
+    if (own_quad() >= quads) {
+        return;
+    }
+    int row = blockIdx.y * part_rows + threadIdx.y;
+#pragma unroll 4
+    for (; row < min(end, whole); row += blockDim.y) {
+        Quad taken[COUNT];
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) {
+            taken[i] = whole_quad(arrays[i] + 4 * (row * quads + own_quad()));
+        }
+        take(taken);
+    }
+    if (row == whole && row < end) {
+        Quad taken[COUNT];
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) {
+            taken[i] = quad_at(arrays[i], 4 * (row * quads + own_quad()), len);
+        }
+        take(taken);
+    }
+}
+
+// Writes a part's sums of a block's columns.
+__device__ inline void put_part(const float (&first)[4], const float (&second)[4], int quads,
+                                Pair *parts) {
+#pragma unroll
+    for (int v = 0; v < 4; ++v) {
+        const Pair total = sum_of_rows({first[v], second[v]});
+        if (threadIdx.y == 0 && own_quad() < quads) {
+            parts[4 * (blockIdx.y * quads + own_quad()) + v] = total;
+        }
+    }
+}
+
 // out = activation(factor · x + offset).
 KERNEL normalise(const float *values, int len, Divisor channels, const float *affine,
                  int activation, float *out) {
@@ -172,27 +218,28 @@ __device__ inline float inner(float gradient, float x, float factor, float offse
 }
 
 // Each part's Σ g · (x − mean) and Σ g, g the gradient before the activation.
-KERNEL norm_parts(const float *values, const float *gradient, int rows, int channels, int part_rows,
-                  const double *statistics, const float *affine, int activation, Pair *parts) {
-    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
-    const int begin = blockIdx.y * part_rows, end = min(begin + part_rows, rows);
-    float by_value = 0.0f, plain = 0.0f;
-    if (channel < channels) {
-        const float mean = statistics[channel];
-        const float factor = affine[channel], offset = affine[channels + channel];
-#pragma unroll 4
-        for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
-            const float x = values[row * channels + channel];
-            const float g =
-                inner(gradient[row * channels + channel], x, factor, offset, activation);
-            by_value += g * (x - mean);
-            plain += g;
+KERNEL norm_parts(const float *values, const float *gradient, int len, int quads, int part_rows,
+                  Divisor channels, const double *statistics, const float *affine, int activation,
+                  Pair *parts) {
+    float means[4], factors[4], offsets[4], by_value[4] = {}, plain[4] = {};
+    if (own_quad() < quads) {
+        each_of_quad(4 * own_quad(), channels, [&](int v, int channel) {
+            means[v] = statistics[channel];
+            factors[v] = affine[channel];
+            offsets[v] = affine[channels.value + channel];
+        });
+    }
+    const float *const both[2] = {values, gradient};
+    each_quad_of_part(both, len, quads, part_rows, [&](const Quad(&taken)[2]) {
+#pragma unroll
+        for (int v = 0; v < 4; ++v) {
+            const float x = taken[0].values[v];
+            const float g = inner(taken[1].values[v], x, factors[v], offsets[v], activation);
+            by_value[v] += g * (x - means[v]);
+            plain[v] += g;
         }
-    }
-    const Pair total = sum_of_rows({by_value, plain});
-    if (threadIdx.y == 0 && channel < channels) {
-        parts[blockIdx.y * channels + channel] = total;
-    }
+    });
+    put_part(by_value, plain, quads, parts);
 }
 
 // The sum of a channel's parts; the thread of threadIdx.y = 0 has it.
@@ -278,20 +325,17 @@ KERNEL finish_backward(const float *outputs, int len, int activation, float *gra
 }
 
 // Each part's sum of a column.
-KERNEL column_parts(const float *values, int rows, int channels, int part_rows, Pair *parts) {
-    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
-    const int begin = blockIdx.y * part_rows, end = min(begin + part_rows, rows);
-    float sum = 0.0f;
-    if (channel < channels) {
-#pragma unroll 4
-        for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
-            sum += values[row * channels + channel];
+KERNEL column_parts(const float *values, int len, int quads, int part_rows, Pair *parts) {
+    float sums[4] = {};
+    const float *const one[1] = {values};
+    each_quad_of_part(one, len, quads, part_rows, [&](const Quad(&taken)[1]) {
+#pragma unroll
+        for (int v = 0; v < 4; ++v) {
+            sums[v] += taken[0].values[v];
         }
-    }
-    const Pair total = sum_of_rows({sum, 0.0});
-    if (threadIdx.y == 0 && channel < channels) {
-        parts[blockIdx.y * channels + channel] = total;
-    }
+    });
+    const float none[4] = {};
+    put_part(sums, none, quads, parts);
 }
 
 // The sums of the columns.

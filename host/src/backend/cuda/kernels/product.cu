@@ -201,18 +201,19 @@ struct Moving {
     float *values, *mean, *square;
     Adam adam;
 
-    // Four of a row, from `place` on.
+    // Four of a row, from `place` on. They are not wanted again in this step, so that they need not stay
+    // in the caches.
     __device__ void move(long long place, const float *gradients) const {
         float4 *const from[3] = {(float4 *)(values + place), (float4 *)(mean + place),
                                  (float4 *)(square + place)};
-        float4 w = *from[0], m = *from[1], v = *from[2];
+        float4 w = __ldcs(from[0]), m = __ldcs(from[1]), v = __ldcs(from[2]);
         adam.move(w.x, gradients[0], m.x, v.x);
         adam.move(w.y, gradients[1], m.y, v.y);
         adam.move(w.z, gradients[2], m.z, v.z);
         adam.move(w.w, gradients[3], m.w, v.w);
-        *from[0] = w;
-        *from[1] = m;
-        *from[2] = v;
+        __stcs(from[0], w);
+        __stcs(from[1], m);
+        __stcs(from[2], v);
     }
     __device__ void move_one(long long place, float gradient) const {
         adam.move(values[place], gradient, mean[place], square[place]);

@@ -16,10 +16,13 @@ template <class Of> struct Along {
 
     typedef Of Value;
     static constexpr bool PLAIN = true, ALONG_DEPTH = true;
-    typedef const Of *Line;
-    __device__ Line line(int i) const { return values + (long long)min(i, lines - 1) * len; }
+    // Where it begins.
+    typedef int Line;
+    __device__ Line line(int i) const { return min(i, lines - 1) * len; }
     __device__ int depth(int k) const { return k; }
-    template <bool> __device__ auto quad(Line line, int k) const { return whole_quad(line + k); }
+    template <bool> __device__ auto quad(Line line, int k) const {
+        return whole_quad(values + (line + k));
+    }
 };
 
 // Lines that lie side by side.
@@ -31,9 +34,9 @@ template <class Of> struct Across {
     static constexpr bool PLAIN = true, ALONG_DEPTH = false;
     typedef int Line;
     __device__ Line line(int i) const { return min(i, lines - 4); }
-    __device__ const Of *depth(int k) const { return values + (long long)k * lines; }
-    template <bool> __device__ auto quad(Line line, const Of *depth) const {
-        return whole_quad(depth + line);
+    __device__ int depth(int k) const { return k * lines; }
+    template <bool> __device__ auto quad(Line line, int start) const {
+        return whole_quad(values + (start + line));
     }
 };
 

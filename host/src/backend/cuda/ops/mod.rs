@@ -154,8 +154,7 @@ impl Gpu {
         len: usize,
         arguments: &[Argument],
     ) -> Result<()> {
-        let aligned = spans.iter().all(|span| span.begins_on(QUAD));
-        assert!(aligned, "{kernel}: a span between quads");
+        check_quads(spans);
         self.each(kernel, len.div_ceil(QUAD), arguments)
     }
 
@@ -211,8 +210,18 @@ fn check(span: Span, len: usize) {
     assert_eq!(span.len(), len, "a span's length");
 }
 
+/// Where a span that a kernel reads by quads does not begin on a multiple of them.
+#[track_caller]
+fn check_quads(spans: &[Span]) {
+    let whole = spans.iter().all(|span| span.begins_on(QUAD));
+    assert!(whole, "a span begins between quads");
+}
+
 /// Values that the kernels' `Moments` take.
 pub const MOMENTS: usize = 6;
+
+/// Values that the kernels' `Pair` takes.
+const PAIR: usize = 4;
 
 /// Sums of columns, in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,20 +276,75 @@ impl Columns {
         [grid, [lanes, lines, 1]]
     }
 
-    /// Values of scratch memory that the parts' pairs of f64 or moments take.
+    /// Values of scratch memory that the parts' moments take.
     fn scratch(&self) -> usize {
         MOMENTS * self.parts() * self.channels
     }
 
-    /// Asks for that scratch memory.
+    /// Asks for that scratch memory, and for that of sums by quads.
     pub fn need(rows: usize, channels: usize, arena: &mut Arena) {
         arena.need(Self::new(rows, channels).scratch());
+        arena.need(QuadColumns::new(rows, channels).scratch());
+    }
+}
+
+/// Sums of columns, in parts, that are read by quads: rows of channels lie side by side, so many that
+/// these are whole quads. The last ones may be without some rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct QuadColumns {
+    /// The quads of an array `rows × quads`.
+    quads: Columns,
+    channels: usize,
+    /// Rows of channels of one of these rows.
+    beside: usize,
+}
+
+impl QuadColumns {
+    /// Of an array `rows × channels`.
+    fn new(rows: usize, channels: usize) -> Self {
+        let beside = match channels % QUAD {
+            0 => 1,
+            2 => 2,
+            _ => QUAD,
+        };
+        Self {
+            quads: Columns::new(rows.div_ceil(beside), channels * beside / QUAD),
+            channels,
+            beside,
+        }
+    }
+
+    /// Parts of the channels' sums.
+    fn parts(&self) -> usize {
+        self.quads.parts() * self.beside
+    }
+
+    /// Values of scratch memory that the parts take.
+    fn scratch(&self) -> usize {
+        PAIR * self.parts() * self.channels
+    }
+
+    /// What a kernel gets that takes such sums of `len` values: their number, quads of a row, and rows
+    /// of a part.
+    fn arguments(&self, len: usize) -> Result<[Argument<'static>; 3]> {
+        Ok([int(len)?, int(self.quads.channels)?, int(self.quads.part)?])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_lie_side_by_side_as_whole_quads() {
+        for (rows, channels, beside) in [(7, 16, 1), (7, 6, 2), (7, 9, 4), (1, 1, 4)] {
+            let columns = QuadColumns::new(rows, channels);
+            assert_eq!(columns.beside, beside);
+            assert_eq!(columns.quads.channels * QUAD, channels * beside);
+            assert_eq!(columns.quads.rows, rows.div_ceil(beside));
+            assert_eq!(columns.parts(), beside);
+        }
+    }
 
     #[test]
     fn columns_are_covered_whole_by_few_parts() {

@@ -4,13 +4,10 @@ use anyhow::Result;
 use vae96::Activation;
 
 use super::divisor::Divisor;
-use super::{Columns, Gpu, MOMENTS, check, int};
+use super::{Columns, Gpu, MOMENTS, PAIR, QuadColumns, check, check_quads, int};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::Span;
 use crate::backend::cuda::share::Share;
-
-/// Values that the kernels' `Pair` takes.
-const PAIR: usize = 4;
 
 /// BatchNorm's tensors.
 #[derive(Clone, Copy)]
@@ -220,35 +217,38 @@ impl Gpu {
         check(gradient, values.len());
         let columns = Columns::new(values.len() / channels, channels);
         check(values, columns.rows * channels);
-        assert!(columns.scratch() <= scratch.len());
-        let (rows, part) = (columns.rows, int(columns.part)?);
-        let width = int(channels)?;
-        let len = int(values.len())?;
+        let quads = QuadColumns::new(columns.rows, channels);
+        assert!(quads.scratch() <= scratch.len());
+        check_quads(&[values, gradient]);
+        let (rows, width) = (columns.rows, int(channels)?);
+        let divisor = Divisor::new(channels)?.words();
+        let [len, row, part] = quads.arguments(values.len())?;
         self.launch(
             "norm_parts",
-            columns.grid(),
-            columns.block(),
+            quads.quads.grid(),
+            quads.quads.block(),
             &[
                 values.into(),
                 gradient.into(),
-                int(rows)?,
-                width,
+                len,
+                row,
                 part,
+                Argument::value(divisor),
                 kept.statistics.into(),
                 kept.affine.into(),
                 function(activation),
                 scratch.into(),
             ],
         )?;
-        let mut all = (scratch, columns.parts(), rows);
+        let mut all = (scratch, quads.parts(), rows);
         if let Some(meeting) = kept.meeting {
             let sums = meeting.table.part(0, PAIR * channels);
-            let [grid, block] = columns.whole(columns.parts());
+            let [grid, block] = columns.whole(quads.parts());
             self.launch(
                 "norm_sums",
                 grid,
                 block,
-                &[scratch.into(), int(columns.parts())?, width, sums.into()],
+                &[scratch.into(), int(quads.parts())?, width, sums.into()],
             )?;
             sums.reduce_doubles()?;
             all = (sums, 1, meeting.rows(rows));
@@ -271,7 +271,6 @@ impl Gpu {
                 kept.slopes.into(),
             ],
         )?;
-        let channels = Divisor::new(columns.channels)?.words();
         self.each_quad(
             "norm_backward",
             &[values, gradient],
@@ -279,7 +278,7 @@ impl Gpu {
             &[
                 values.into(),
                 len,
-                Argument::value(channels),
+                Argument::value(divisor),
                 kept.affine.into(),
                 kept.slopes.into(),
                 function(activation),
@@ -339,27 +338,23 @@ impl Gpu {
     pub fn column_sums(&self, values: Span, out: Span, scratch: Span) -> Result<()> {
         let columns = Columns::new(values.len() / out.len(), out.len());
         check(values, columns.rows * columns.channels);
-        assert!(columns.scratch() <= scratch.len());
-        int(values.len())?;
+        let quads = QuadColumns::new(columns.rows, columns.channels);
+        assert!(quads.scratch() <= scratch.len());
+        check_quads(&[values]);
         let width = int(columns.channels)?;
+        let [len, row, part] = quads.arguments(values.len())?;
         self.launch(
             "column_parts",
-            columns.grid(),
-            columns.block(),
-            &[
-                values.into(),
-                int(columns.rows)?,
-                width,
-                int(columns.part)?,
-                scratch.into(),
-            ],
+            quads.quads.grid(),
+            quads.quads.block(),
+            &[values.into(), len, row, part, scratch.into()],
         )?;
-        let [grid, block] = columns.whole(columns.parts());
+        let [grid, block] = columns.whole(quads.parts());
         self.launch(
             "columns",
             grid,
             block,
-            &[scratch.into(), int(columns.parts())?, width, out.into()],
+            &[scratch.into(), int(quads.parts())?, width, out.into()],
         )
     }
 }
