@@ -153,8 +153,7 @@ __device__ inline void each_of_quad(int i, const Divisor &channels, Each each) {
 }
 
 // Sums over the rows of an array are taken in parts of `part_rows` rows of whole quads, `quads` each: as
-// many rows of channels side by side as that takes. A part's columns are so many parts of channels,
-// one after the other. A block is laid out as for the moments.
+// many rows of channels side by side as that takes. A block is laid out as for the moments.
 __device__ inline int own_quad() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
 // Calls `take` with the quads of some arrays of `len` values in each of the thread's rows. The last row may
@@ -186,15 +185,40 @@ __device__ inline void each_quad_of_part(const float *const (&arrays)[COUNT], in
     }
 }
 
-// Writes a part's sums of a block's columns.
+// The most quads of a row that a block takes whole.
+constexpr int MOST_QUADS = 32;
+
+// Writes a part's sums. Where a block has whole rows it adds up what of them is the same channel's; else the
+// columns are so many parts of channels, one after the other.
 __device__ inline void put_part(const float (&first)[4], const float (&second)[4], int quads,
-                                Pair *parts) {
+                                int channels, Pair *parts) {
+    __shared__ Pair columns[4 * MOST_QUADS];
+    const bool whole = gridDim.x == 1;
+    Pair totals[4];
 #pragma unroll
     for (int v = 0; v < 4; ++v) {
-        const Pair total = sum_of_rows({first[v], second[v]});
-        if (threadIdx.y == 0 && own_quad() < quads) {
-            parts[4 * (blockIdx.y * quads + own_quad()) + v] = total;
+        totals[v] = {first[v], second[v]};
+    }
+    sum_of_rows(totals);
+    Pair *const to = whole ? columns : parts + 4 * blockIdx.y * quads;
+    if (threadIdx.y == 0 && own_quad() < quads) {
+#pragma unroll
+        for (int v = 0; v < 4; ++v) {
+            to[4 * own_quad() + v] = totals[v];
         }
+    }
+    if (!whole) {
+        return;
+    }
+    __syncthreads();
+    const int channel = threadIdx.y * blockDim.x + threadIdx.x;
+    if (channel < channels) {
+        Pair total = {0.0, 0.0};
+        for (int column = channel; column < 4 * quads; column += channels) {
+            total.first += columns[column].first;
+            total.second += columns[column].second;
+        }
+        parts[blockIdx.y * channels + channel] = total;
     }
 }
 
@@ -239,7 +263,7 @@ KERNEL norm_parts(const float *values, const float *gradient, int len, int quads
             plain[v] += g;
         }
     });
-    put_part(by_value, plain, quads, parts);
+    put_part(by_value, plain, quads, channels.value, parts);
 }
 
 // The sum of a channel's parts; the thread of threadIdx.y = 0 has it.
@@ -325,7 +349,8 @@ KERNEL finish_backward(const float *outputs, int len, int activation, float *gra
 }
 
 // Each part's sum of a column.
-KERNEL column_parts(const float *values, int len, int quads, int part_rows, Pair *parts) {
+KERNEL column_parts(const float *values, int len, int quads, int part_rows, int channels,
+                    Pair *parts) {
     float sums[4] = {};
     const float *const one[1] = {values};
     each_quad_of_part(one, len, quads, part_rows, [&](const Quad(&taken)[1]) {
@@ -335,7 +360,7 @@ KERNEL column_parts(const float *values, int len, int quads, int part_rows, Pair
         }
     });
     const float none[4] = {};
-    put_part(sums, none, quads, parts);
+    put_part(sums, none, quads, channels, parts);
 }
 
 // The sums of the columns.

@@ -314,9 +314,13 @@ impl QuadColumns {
         }
     }
 
-    /// Parts of the channels' sums.
+    /// Parts of the channels' sums: one of a block that has whole rows, else one of each row of
+    /// channels.
     fn parts(&self) -> usize {
-        self.quads.parts() * self.beside
+        match self.quads.grid() {
+            [1, parts, _] => parts,
+            [_, parts, _] => parts * self.beside,
+        }
     }
 
     /// Values of scratch memory that the parts take.
@@ -337,12 +341,18 @@ mod tests {
 
     #[test]
     fn rows_lie_side_by_side_as_whole_quads() {
-        for (rows, channels, beside) in [(7, 16, 1), (7, 6, 2), (7, 9, 4), (1, 1, 4)] {
+        for (rows, channels, beside, parts) in [
+            (7, 16, 1, 1),
+            (7, 6, 2, 1),
+            (1, 1, 4, 1),
+            (7, 133, 4, 4),
+            (100, 132, 1, 2),
+        ] {
             let columns = QuadColumns::new(rows, channels);
             assert_eq!(columns.beside, beside);
             assert_eq!(columns.quads.channels * QUAD, channels * beside);
             assert_eq!(columns.quads.rows, rows.div_ceil(beside));
-            assert_eq!(columns.parts(), beside);
+            assert_eq!(columns.parts(), parts);
         }
     }
 

@@ -347,7 +347,7 @@ impl Gpu {
             "column_parts",
             quads.quads.grid(),
             quads.quads.block(),
-            &[values.into(), len, row, part, scratch.into()],
+            &[values.into(), len, row, part, width, scratch.into()],
         )?;
         let [grid, block] = columns.whole(quads.parts());
         self.launch(
