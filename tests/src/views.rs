@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 use bytemuck::cast_slice_mut;
-use host::backend::View;
 use host::backend::cuda::ops::Gpu;
 use host::backend::cuda::ops::images::{LUMAS, VIEW};
 use host::backend::cuda::resident::{IMAGE, Place};
+use host::backend::{Crop, View};
 use host::data::augment::Augmentation;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -120,5 +120,23 @@ pub fn are_made_alike(gpu: &Gpu) -> Result<()> {
         found(gpu, &images, &whole, 96)? == expected(&images, &whole, 96),
         "the image itself is another"
     );
+    // As many pixels as the view has, from whole ones on, or not.
+    for (left, flip) in [(7.0, false), (7.0, true), (7.5, false)] {
+        let crop = Crop {
+            left,
+            top: 31.0,
+            width: 64.0,
+            height: 64.0,
+        };
+        let view = View {
+            crop,
+            flip,
+            ..View::WHOLE
+        };
+        let values = found(gpu, &images, &[(0, view)], 64)?;
+        let pairs = values.iter().zip(expected(&images, &[(0, view)], 64));
+        let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        ensure!(off <= TOLERANCE, "{crop:?} is {off} off");
+    }
     Ok(())
 }

@@ -176,11 +176,11 @@ __device__ void gather(const Windows &windows, const float *plane, const float *
     const Seen left = {windows, plane, first_whole(whole)};
     const Kernels right = {windows, weights, second_whole(whole)};
     const Rows<Written> to = {{pairs_whole(whole), add},
-                     out + (long long)blockIdx.z * rows * columns,
-                     columns,
-                     moments ? moments + (long long)place.row * columns : nullptr};
-    tile<Unit, ROWS, COLUMNS, false>(left, right, to, place, rows, columns,
-                                     windows.kernel * windows.run.value, blockIdx.z, parts);
+                              out + (long long)blockIdx.z * rows * columns,
+                              columns,
+                              moments ? moments + (long long)place.row * columns : nullptr};
+    tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns,
+                              windows.kernel * windows.run.value, blockIdx.z, parts);
 }
 
 // A line for each pixel of a phase, along it what the windows that see the pixel hold, from the
@@ -300,8 +300,8 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
     float *to = out + (long long)part * windows.count * windows.plane();
     const Pixels pixels = {
         {pairs_whole(whole), add}, windows, to, vertical, horizontal, moments};
-    tile<Unit, ROWS, COLUMNS, false>(left, right, pixels, place, rows, columns,
-                                     vertical.taps * horizontal.run.value, part, parts);
+    tile<Unit, ROWS, COLUMNS>(left, right, pixels, place, rows, columns,
+                              vertical.taps * horizontal.run.value, part, parts);
 }
 
 // A line for each channel of the grid, along it the windows.
@@ -355,23 +355,23 @@ template <class Put> struct Runs : Put {
     }
 };
 
-template <class Unit, int ROWS, int COLUMNS, bool MOVES, class Put>
-__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const float *plane, const float *grid,
-                         int whole, int parts) {
+template <class Unit, int ROWS, int COLUMNS, class Put>
+__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const float *plane,
+                         const float *grid, int whole, int parts) {
     const Results left = {windows, grid, second_whole(whole)};
     const Sights right = {{windows, plane, first_whole(whole)}};
-    tile<Unit, ROWS, COLUMNS, MOVES>(left, right, to, Place(columns_first(whole)),
-                                     windows.grid_channels, windows.kernel * windows.run.value,
-                                     windows.count * windows.places.value, blockIdx.z, parts);
+    tile<Unit, ROWS, COLUMNS>(left, right, to, Place(columns_first(whole)), windows.grid_channels,
+                              windows.kernel * windows.run.value,
+                              windows.count * windows.places.value, blockIdx.z, parts);
 }
 
 template <class Unit, int ROWS, int COLUMNS>
-__device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out, int whole,
-                      int parts, int add, Moments *) {
+__device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out,
+                      int whole, int parts, int add, Moments *) {
     const int rows = windows.grid_channels, seen = windows.kernel * windows.seen();
     float *const part = out + (long long)blockIdx.z * rows * seen;
     const Runs<Written> to = {{pairs_whole(whole), add}, windows, part, nullptr};
-    weigh_to<Unit, ROWS, COLUMNS, false>(to, windows, plane, grid, whole, parts);
+    weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, parts);
 }
 
 // The weights' gradient, which moves them at once.
@@ -380,11 +380,11 @@ __device__ void move(const Windows &windows, const float *plane, const float *gr
                      float *mean, float *square, const Adam &adam, int whole) {
     const Moving put = {moved_whole(whole), weights, mean, square, adam};
     const Runs<Moving> to = {put, windows, weights, nullptr};
-    weigh_to<Unit, ROWS, COLUMNS, true>(to, windows, plane, grid, whole, 1);
+    weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, 1);
 }
 
-// A product of factors of these kinds. Two blocks at a time hide each other's waits; where a kernel needs
-// few registers, three.
+// A product of factors of these kinds. Two blocks at a time hide each other's waits, or three of a
+// kernel that needs few registers.
 #define PRODUCT(name, kernel, unit, rows, columns, First, Second)                                  \
     KERNEL __launch_bounds__(THREADS, 2)                                                           \
         kernel(const __grid_constant__ Windows windows, const First *first, const Second *second,  \

@@ -152,12 +152,12 @@ __device__ inline void each_of_quad(int i, const Divisor &channels, Each each) {
     }
 }
 
-// Sums over the rows of an array are taken in parts of `part_rows` rows of whole quads, `quads` each: as
-// many rows of channels side by side as that takes. A block is laid out as for the moments.
+// Other sums over rows are taken of rows of whole `quads`: as many rows of channels side by side as
+// that takes. Parts and blocks are as for the moments.
 __device__ inline int own_quad() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
-// Calls `take` with the quads of some arrays of `len` values in each of the thread's rows. The last row may
-// be short: what it lacks is 0.
+// Calls `take` with the quads of some arrays of `len` values in each of the thread's rows. The last
+// row may be short: what it lacks is 0.
 template <int COUNT, class Take>
 __device__ inline void each_quad_of_part(const float *const (&arrays)[COUNT], int len, int quads,
                                          int part_rows, Take take) {
@@ -188,8 +188,8 @@ __device__ inline void each_quad_of_part(const float *const (&arrays)[COUNT], in
 // The most quads of a row that a block takes whole.
 constexpr int MOST_QUADS = 32;
 
-// Writes a part's sums. Where a block has whole rows it adds up what of them is the same channel's; else the
-// columns are so many parts of channels, one after the other.
+// Writes a part's sums. Where a block has whole rows it adds up what of them is the same channel's;
+// else the columns are so many parts of channels, one after the other.
 __device__ inline void put_part(const float (&first)[4], const float (&second)[4], int quads,
                                 int channels, Pair *parts) {
     __shared__ Pair columns[4 * MOST_QUADS];

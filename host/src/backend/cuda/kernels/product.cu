@@ -5,7 +5,8 @@
 // anywhere, what becomes of it there, and where the moments of the tile's columns go. A
 // factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the four
 // values, neighbours in memory, that begin where the two meet: they are ALONG_DEPTH or across the
-// lines. Its values are f32, or bf16 that `rounded.cu` has made of them.
+// lines. Its values are f32, or bf16 that `rounded.cu` has made of them. All quads of a PLAIN factor are
+// whole, and none is beside it.
 //
 // Panels come to shared memory by turns in one of two places: while a block multiplies one panel,
 // the next is on its way to the threads' registers. What the panels are made of and how they are
@@ -145,8 +146,7 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
     }
 };
 
-// Quads are whole, or not, in all of a factor. A panel that is full is worth code of its own where all
-// lines are PLAIN: nothing is left to ask.
+// Quads are whole, or not, in all of a factor. Of a full panel of a PLAIN one nothing is left to ask.
 template <class Share> __device__ inline void fetch(Share &share, int begin, int end) {
     if constexpr (Share::PLAIN) {
         if (begin + Share::DEPTH <= end) {
@@ -164,6 +164,7 @@ template <class Share> __device__ inline void fetch(Share &share, int begin, int
 // What becomes of a row's results, two of which are neighbours each; those whose place is −1 are none.
 // `pairs` can be written at once. They are written down, or added to what is there.
 struct Written {
+    static constexpr bool MOVES = false;
     bool pairs;
     int add;
 
@@ -193,9 +194,9 @@ struct Written {
     }
 };
 
-// They are gradients by which Adam moves what is there, and go nowhere else: a tile's rows are read and
-// written whole, so that memory is. `quads` can be at once.
+// They are gradients by which Adam moves what is there, and go nowhere else. `quads` can be moved at once.
 struct Moving {
+    static constexpr bool MOVES = true;
     bool quads;
     // The first value, and its moments.
     float *values, *mean, *square;
@@ -283,12 +284,16 @@ __device__ void finish_tile(const Results &results, const Out &out, Place place,
     }
 }
 
-// Ends a tile by moving what its results are gradients of, by way of `scratch`, which holds them with
-// eight more a row: neighbours are in different banks.
+// From one row of a tile of gradients in shared memory to the next: eight more than it has, so that
+// neighbours are in different banks.
+template <int COLUMNS> constexpr int GRADIENT_PITCH = COLUMNS + 8;
+
+// Ends a tile by moving what its results are gradients of. They go by way of `scratch`, so that values
+// and their moments are read and written by whole rows.
 template <int ROWS, int COLUMNS, class Results, class Out>
 __device__ void move_tile(const Results &results, const Out &out, Place place, int rows, int columns,
                           float *scratch) {
-    constexpr int PITCH = COLUMNS + 8, ACROSS = COLUMNS / 4;
+    constexpr int PITCH = GRADIENT_PITCH<COLUMNS>, ACROSS = COLUMNS / 4;
 #pragma unroll
     for (int held = 0; held < Results::HELD; ++held) {
 #pragma unroll
@@ -320,16 +325,15 @@ __device__ void move_tile(const Results &results, const Out &out, Place place, i
     }
 }
 
-// MOVES: the results are gradients that move values.
-template <class Unit, int ROWS, int COLUMNS, bool MOVES, class Left, class Right, class Out>
+template <class Unit, int ROWS, int COLUMNS, class Left, class Right, class Out>
 __device__ void tile(const Left &left, const Right &right, const Out &out, Place place, int rows,
                      int columns, int depth, int part, int parts) {
     typedef typename Unit::template Panel<ROWS, Left> Lefts;
     typedef typename Unit::template Panel<COLUMNS, Right> Rights;
     typedef typename Unit::template Results<ROWS, COLUMNS> Results;
     constexpr int SIZE = Lefts::SIZE + Rights::SIZE, DEPTH = WORDS * Unit::VALUES;
-    constexpr int GRADIENTS = MOVES ? ROWS * (COLUMNS + 8) : 0;
-    // The words of the left's panel, then those of the right's, twice.
+    constexpr int GRADIENTS = Out::MOVES ? ROWS * GRADIENT_PITCH<COLUMNS> : 0;
+    // The words of the left's panel, then those of the right's, twice; gradients in their place.
     __shared__ uint4 panels[(2 * SIZE > GRADIENTS ? 2 * SIZE : GRADIENTS) / 4];
     unsigned *const places = (unsigned *)panels;
     Results results;
@@ -362,7 +366,7 @@ __device__ void tile(const Left &left, const Right &right, const Out &out, Place
         __syncthreads();
     }
     // The panels are done with.
-    if constexpr (MOVES) {
+    if constexpr (Out::MOVES) {
         move_tile<ROWS, COLUMNS>(results, out, place, rows, columns, (float *)panels);
     } else {
         static_assert((2 * Results::GROUPS + 1) * COLUMNS <= 2 * SIZE, "the panels have room for it");

@@ -49,8 +49,8 @@ __device__ void images_by(const Left &left, const Right &right, const Windows &w
                               out + (long long)blockIdx.z * windows.count * columns,
                               columns,
                               moments ? moments + (long long)place.row * columns : nullptr};
-    tile<Unit, ROWS, COLUMNS, false>(left, right, to, place, windows.count, columns, depth,
-                                     blockIdx.z, parts);
+    tile<Unit, ROWS, COLUMNS>(left, right, to, place, windows.count, columns, depth, blockIdx.z,
+                              parts);
 }
 
 template <class Unit, int ROWS, int COLUMNS>
@@ -74,13 +74,13 @@ __device__ void scatter(const Windows &windows, const Bf16 *gradient, const floa
 }
 
 // A row for each output, a column for each input.
-template <class Unit, int ROWS, int COLUMNS, bool MOVES, class Put>
+template <class Unit, int ROWS, int COLUMNS, class Put>
 __device__ void outputs_by_inputs(const Rows<Put> &to, const Windows &windows, const Bf16 *inputs,
                                   const Bf16 *gradient, int whole, int parts) {
     const Across<Bf16> left = {gradient, windows.grid_channels};
     const Across<Bf16> right = {inputs, windows.plane_channels};
-    tile<Unit, ROWS, COLUMNS, MOVES>(left, right, to, Place(columns_first(whole)), left.lines,
-                                     right.lines, windows.count, blockIdx.z, parts);
+    tile<Unit, ROWS, COLUMNS>(left, right, to, Place(columns_first(whole)), left.lines, right.lines,
+                              windows.count, blockIdx.z, parts);
 }
 
 template <class Unit, int ROWS, int COLUMNS>
@@ -89,7 +89,7 @@ __device__ void weigh(const Windows &windows, const Bf16 *inputs, const Bf16 *gr
     const int columns = windows.plane_channels;
     float *const part = out + (long long)blockIdx.z * windows.grid_channels * columns;
     const Rows<Written> to = {{pairs_whole(whole), add}, part, columns, nullptr};
-    outputs_by_inputs<Unit, ROWS, COLUMNS, false>(to, windows, inputs, gradient, whole, parts);
+    outputs_by_inputs<Unit, ROWS, COLUMNS>(to, windows, inputs, gradient, whole, parts);
 }
 
 template <class Unit, int ROWS, int COLUMNS>
@@ -97,7 +97,7 @@ __device__ void move(const Windows &windows, const Bf16 *inputs, const Bf16 *gra
                      float *mean, float *square, const Adam &adam, int whole) {
     const Moving put = {moved_whole(whole), weights, mean, square, adam};
     const Rows<Moving> to = {put, weights, windows.plane_channels, nullptr};
-    outputs_by_inputs<Unit, ROWS, COLUMNS, true>(to, windows, inputs, gradient, whole, 1);
+    outputs_by_inputs<Unit, ROWS, COLUMNS>(to, windows, inputs, gradient, whole, 1);
 }
 
 #define ROUNDED(name, kernel, Second)                                                              \

@@ -312,7 +312,7 @@ impl Map {
         )
     }
 
-    /// The tiles of a gradient that moves weights: large ones would have no registers for these.
+    /// The tiles of a gradient that moves weights: shared memory has no room for large ones.
     fn moving(&self) -> Tiling {
         self.tiling(Product::Weigh, false)
     }
