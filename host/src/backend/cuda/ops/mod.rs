@@ -236,7 +236,8 @@ pub(super) struct Columns {
 const LEAST_ROWS: usize = 64;
 const MOST_PARTS: usize = 1024;
 
-/// The most channels that a block goes over whole, so that its threads read what lies side by side.
+/// The most channels, or quads of them, that a block goes over whole, so that its threads read what lies
+/// side by side; the kernels have the same number of quads.
 const FEW_CHANNELS: usize = 32;
 
 /// Threads of a block along more channels.
