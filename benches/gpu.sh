@@ -31,7 +31,8 @@ step() {
 }
 
 tests=(cargo test --release -p tests --features gpu --test cuda_device --test cuda_memory)
-torch=(python3 benches/torch_step.py --json --device cuda --steps 50 --rounds 3)
+# All networks at once, for which a large GPU has the memory.
+torch=(python3 benches/torch_step.py --json --device cuda --steps 50 --rounds 3 --at-once)
 large=(--batch 512 --networks edge_vae paper_vae --ways channels_last compiled)
 
 step tests "${tests[@]}" -- --nocapture

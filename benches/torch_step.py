@@ -13,7 +13,8 @@ the fastest counts. Every one is a process of its own, so that its memory can be
 On a GPU, PyTorch's images lie there and its steps are under autocast for bf16; torch.compile takes
 CUDA graphs (`reduce-overhead`). Neither waits for a step before it begins the next: a figure is the
 time of a turn by its steps. Take many (--steps 100). Ours has its images there too, as a training
-has them once it has seen them, and brings what is seen of each.
+has them once it has seen them, and brings what is seen of each. Most of the time goes to compiling: with
+--at-once all networks compile at the same time.
 
 PyTorch is installed from PyPI into benches/.venv on the first call; --python names an interpreter
 that has it already.
@@ -50,6 +51,8 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="timed steps a round")
+    parser.add_argument("--at-once", action="store_true",
+                        help="warm all networks up at once: sooner, if there is memory for all")
     parser.add_argument("--program", help="a train_step that is built already")
     parser.add_argument("--python", help="an interpreter with torch")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
@@ -63,7 +66,11 @@ def main():
         return
     python = args.python or install()
     program = args.program or build()
-    result = {name: measure(program, python, name, args) for name in args.networks}
+    begun = {name: begin(program, python, name, args) for name in args.networks if args.at_once}
+    result = {}
+    for name in args.networks:
+        children = begun.get(name) or begin(program, python, name, args)
+        result[name] = measure(children, name, args)
     if args.json:
         print(json.dumps(result))
         return
@@ -94,15 +101,24 @@ def build():
     return next(m["executable"] for m in messages if m.get("executable"))
 
 
-def measure(program, python, name, args):
+def begin(program, python, name, args):
+    """A process of ours and one of each of PyTorch's ways, which warm up."""
     threads = str(args.threads)
     env = dict(os.environ, RAYON_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
-    batch = args.batch or BATCH[name]
-    options = ["--device", args.device, "--precision", args.precision, "--batch", str(batch)]
+    options = ["--device", args.device, "--precision", args.precision, "--batch",
+               str(batch(name, args))]
     children = {"ours": Child([program, name, *options], env)}
     for way in args.ways:
         command = [python, __file__, "--threads", threads, *options, "--serve", name, way]
         children[way] = Child(command, env)
+    return children
+
+
+def batch(name, args):
+    return args.batch or BATCH[name]
+
+
+def measure(children, name, args):
     for child in children.values():
         child.steps(0)
     rounds = []
@@ -129,9 +145,9 @@ def measure(program, python, name, args):
         "torch_ways_ms": {way: medians[way] for way in ways},
         "ours_mb": memory["ours"],
         "torch_mb": memory[best],
-        "ours_images_s": batch / medians["ours"] * 1e3,
-        "torch_images_s": batch / medians[best] * 1e3,
-        "batch": batch,
+        "ours_images_s": batch(name, args) / medians["ours"] * 1e3,
+        "torch_images_s": batch(name, args) / medians[best] * 1e3,
+        "batch": batch(name, args),
         "device": args.device,
         "precision": args.precision,
         "threads": args.threads,
@@ -176,7 +192,7 @@ def serve(name, way, args):
     torch.backends.cudnn.allow_tf32 = args.precision != "f32"
     torch.backends.cudnn.benchmark = True
     before = peak_mb()
-    step = Step(name, way, args.batch or BATCH[name], args.device, args.precision)
+    step = Step(name, way, batch(name, args), args.device, args.precision)
     for _ in range(WARM_UP):
         step()
     for line in sys.stdin:
