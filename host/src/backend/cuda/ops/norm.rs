@@ -217,16 +217,16 @@ impl Gpu {
         check(gradient, values.len());
         let columns = Columns::new(values.len() / channels, channels);
         check(values, columns.rows * channels);
-        let quads = QuadColumns::new(columns.rows, channels);
-        assert!(quads.scratch() <= scratch.len());
+        let sums = QuadColumns::new(columns.rows, channels);
+        assert!(sums.scratch() <= scratch.len());
         check_quads(&[values, gradient]);
         let (rows, width) = (columns.rows, int(channels)?);
         let divisor = Divisor::new(channels)?.words();
-        let [len, row, part] = quads.arguments(values.len())?;
+        let [len, row, part] = sums.arguments(values.len())?;
         self.launch(
             "norm_parts",
-            quads.quads.grid(),
-            quads.quads.block(),
+            sums.quads.grid(),
+            sums.quads.block(),
             &[
                 values.into(),
                 gradient.into(),
@@ -240,18 +240,18 @@ impl Gpu {
                 scratch.into(),
             ],
         )?;
-        let mut all = (scratch, quads.parts(), rows);
+        let mut all = (scratch, sums.parts(), rows);
         if let Some(meeting) = kept.meeting {
-            let sums = meeting.table.part(0, PAIR * channels);
-            let [grid, block] = columns.whole(quads.parts());
+            let shared = meeting.table.part(0, PAIR * channels);
+            let [grid, block] = columns.whole(sums.parts());
             self.launch(
                 "norm_sums",
                 grid,
                 block,
-                &[scratch.into(), int(quads.parts())?, width, sums.into()],
+                &[scratch.into(), int(sums.parts())?, width, shared.into()],
             )?;
-            sums.reduce_doubles()?;
-            all = (sums, 1, meeting.rows(rows));
+            shared.reduce_doubles()?;
+            all = (shared, 1, meeting.rows(rows));
         }
         let (from, parts, rows) = all;
         let [grid, block] = columns.whole(parts);
@@ -338,23 +338,23 @@ impl Gpu {
     pub fn column_sums(&self, values: Span, out: Span, scratch: Span) -> Result<()> {
         let columns = Columns::new(values.len() / out.len(), out.len());
         check(values, columns.rows * columns.channels);
-        let quads = QuadColumns::new(columns.rows, columns.channels);
-        assert!(quads.scratch() <= scratch.len());
+        let sums = QuadColumns::new(columns.rows, columns.channels);
+        assert!(sums.scratch() <= scratch.len());
         check_quads(&[values]);
         let width = int(columns.channels)?;
-        let [len, row, part] = quads.arguments(values.len())?;
+        let [len, row, part] = sums.arguments(values.len())?;
         self.launch(
             "column_parts",
-            quads.quads.grid(),
-            quads.quads.block(),
+            sums.quads.grid(),
+            sums.quads.block(),
             &[values.into(), len, row, part, width, scratch.into()],
         )?;
-        let [grid, block] = columns.whole(quads.parts());
+        let [grid, block] = columns.whole(sums.parts());
         self.launch(
             "columns",
             grid,
             block,
-            &[scratch.into(), int(quads.parts())?, width, out.into()],
+            &[scratch.into(), int(sums.parts())?, width, out.into()],
         )
     }
 }
