@@ -98,6 +98,13 @@ fn found(gpu: &Gpu, images: &[Vec<u8>], views: &[(usize, View)], side: usize) ->
     out.whole().download()
 }
 
+/// How far the two are apart at most.
+fn distance(gpu: &Gpu, images: &[Vec<u8>], views: &[(usize, View)], side: usize) -> Result<f32> {
+    let values = found(gpu, images, views, side)?;
+    let pairs = values.iter().zip(expected(images, views, side));
+    Ok(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))
+}
+
 /// Every augmentation, at every size that trainings use; the image itself to the bit.
 pub fn are_made_alike(gpu: &Gpu) -> Result<()> {
     let images = scenes(2, 1);
@@ -106,9 +113,7 @@ pub fn are_made_alike(gpu: &Gpu) -> Result<()> {
         let draw = |number| (number % images.len(), augmentation.draw(&mut rng));
         let views: Vec<_> = (0..DRAWN).map(draw).collect();
         for side in [32, 64, 96] {
-            let values = found(gpu, &images, &views, side)?;
-            let pairs = values.iter().zip(expected(&images, &views, side));
-            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let off = distance(gpu, &images, &views, side)?;
             ensure!(
                 off <= TOLERANCE,
                 "{augmentation:?} is {off} off at {side} pixels"
@@ -133,9 +138,7 @@ pub fn are_made_alike(gpu: &Gpu) -> Result<()> {
             flip,
             ..View::WHOLE
         };
-        let values = found(gpu, &images, &[(0, view)], 64)?;
-        let pairs = values.iter().zip(expected(&images, &[(0, view)], 64));
-        let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let off = distance(gpu, &images, &[(0, view)], 64)?;
         ensure!(off <= TOLERANCE, "{crop:?} is {off} off");
     }
     Ok(())

@@ -155,8 +155,7 @@ __device__ inline void bring_quads(const Side &side, const Field &field, int pit
 #pragma unroll
         for (int i = 0; i < FLIGHT; ++i) {
             if (places[i] >= 0) {
-                *(uint2 *)(to + places[i]) = {bf16_pair(values[i].values[0], values[i].values[1]),
-                                              bf16_pair(values[i].values[2], values[i].values[3])};
+                Word::put(values[i], to + places[i]);
             }
         }
     }

@@ -168,19 +168,26 @@ __device__ inline bool pairs_whole(int whole) { return whole >> 2 & 1; }
 __device__ inline bool columns_first(int whole) { return whole >> 3 & 1; }
 __device__ inline bool moved_whole(int whole) { return whole >> 4 & 1; }
 
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
-                       int whole, int parts, int add, Moments *moments) {
-    const int rows = windows.count * windows.places.value, columns = windows.grid_channels;
+// A product whose results, or parts of them, lie row by row.
+template <class Unit, int ROWS, int COLUMNS, class Left, class Right>
+__device__ void row_by_row(const Left &left, const Right &right, float *out, int rows, int columns,
+                           int depth, int whole, int parts, int add, Moments *moments) {
     const Place place(columns_first(whole));
-    const Seen left = {windows, plane, first_whole(whole)};
-    const Kernels right = {windows, weights, second_whole(whole)};
     const Rows<Written> to = {{pairs_whole(whole), add},
                               out + (long long)blockIdx.z * rows * columns,
                               columns,
                               moments ? moments + (long long)place.row * columns : nullptr};
-    tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns,
-                              windows.kernel * windows.run.value, blockIdx.z, parts);
+    tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns, depth, blockIdx.z, parts);
+}
+
+template <class Unit, int ROWS, int COLUMNS>
+__device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
+                       int whole, int parts, int add, Moments *moments) {
+    const Seen left = {windows, plane, first_whole(whole)};
+    const Kernels right = {windows, weights, second_whole(whole)};
+    row_by_row<Unit, ROWS, COLUMNS>(left, right, out, windows.count * windows.places.value,
+                                    windows.grid_channels, windows.kernel * windows.run.value,
+                                    whole, parts, add, moments);
 }
 
 // A line for each pixel of a phase, along it what the windows that see the pixel hold, from the

@@ -41,26 +41,14 @@ template <class Of> struct Across {
 };
 
 // A row for each image.
-template <class Unit, int ROWS, int COLUMNS, class Left, class Right>
-__device__ void images_by(const Left &left, const Right &right, const Windows &windows, float *out,
-                          int columns, int depth, int whole, int parts, int add, Moments *moments) {
-    const Place place(columns_first(whole));
-    const Rows<Written> to = {{pairs_whole(whole), add},
-                              out + (long long)blockIdx.z * windows.count * columns,
-                              columns,
-                              moments ? moments + (long long)place.row * columns : nullptr};
-    tile<Unit, ROWS, COLUMNS>(left, right, to, place, windows.count, columns, depth, blockIdx.z,
-                              parts);
-}
-
 template <class Unit, int ROWS, int COLUMNS>
 __device__ void gather(const Windows &windows, const Bf16 *inputs, const float *weights, float *out,
                        int whole, int parts, int add, Moments *moments) {
     const int len = windows.plane_channels, outputs = windows.grid_channels;
     const Along<Bf16> left = {inputs, windows.count, len};
     const Along<float> right = {weights, outputs, len};
-    images_by<Unit, ROWS, COLUMNS>(left, right, windows, out, outputs, len, whole, parts, add,
-                                   moments);
+    row_by_row<Unit, ROWS, COLUMNS>(left, right, out, windows.count, outputs, len, whole, parts,
+                                    add, moments);
 }
 
 template <class Unit, int ROWS, int COLUMNS>
@@ -69,8 +57,8 @@ __device__ void scatter(const Windows &windows, const Bf16 *gradient, const floa
     const int len = windows.grid_channels, inputs = windows.plane_channels;
     const Along<Bf16> left = {gradient, windows.count, len};
     const Across<float> right = {weights, inputs};
-    images_by<Unit, ROWS, COLUMNS>(left, right, windows, out, inputs, len, whole, parts, add,
-                                   moments);
+    row_by_row<Unit, ROWS, COLUMNS>(left, right, out, windows.count, inputs, len, whole, parts,
+                                    add, moments);
 }
 
 // A row for each output, a column for each input.

@@ -72,11 +72,12 @@ impl Map {
     /// Whether it pays to round them, where a kernel's start takes as long as so many bytes take from
     /// the cache to the cores.
     fn rounds(&self, product: Product, tiling: Tiling, start: usize) -> bool {
-        let linear = [self.plane, self.grid].map(|shape| shape.len() == shape.channels);
+        let points = [self.plane, self.grid].map(|shape| shape.len() == shape.channels);
+        let linear = self.window.kernel == 1 && points == [true; 2];
         let [first, second, _] = self.strides(product);
         let whole = [first, second].map(|stride| stride.is_multiple_of(QUAD));
         let known = matches!(tiling.shape, TileShape::Square | TileShape::Large);
-        if self.exact || linear.contains(&false) || whole.contains(&false) || !known {
+        if self.exact || !linear || whole.contains(&false) || !known {
             return false;
         }
         let lens = self.roundable(product);
@@ -111,7 +112,7 @@ impl Gpu {
 
 #[cfg(test)]
 mod tests {
-    use vae96::{Features, Op, Shape};
+    use vae96::{Features, Op, Shape, Window};
 
     use super::*;
 
@@ -133,6 +134,12 @@ mod tests {
         for product in [Product::Gather, Product::Scatter, Product::Weigh] {
             assert!(!rounds(69_694, 1024, product));
         }
+        // Windows of more than the pixel there is.
+        let (window, channels) = (Window::new(3, 1, 1), 4096);
+        let pixel = Shape::plane(1, 1, channels);
+        let map = Map::new(Op::Conv { window, channels }, pixel, pixel, 128).unwrap();
+        let tiling = map.tiling(Product::Gather, true);
+        assert!(!map.rounds(Product::Gather, tiling, 0));
         // Two tiles read each value.
         assert!(!rounds(69_696, 256, Product::Gather));
     }
