@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use half::bf16;
 use host::backend::Precision;
-use host::backend::cuda::memory::{Arena, Buffer, Slot};
+use host::backend::cuda::memory::{Arena, Buffer, Kind, Slot, Span};
 use host::backend::cuda::ops::maps::{Map, Operands};
 use host::backend::cuda::ops::optimiser::{Adam, AdamMove, Move};
 use host::backend::cuda::ops::{Gpu, MOMENTS};
@@ -204,32 +204,33 @@ impl Layer {
         sums.into_iter().map(|sum| sum as f32).collect()
     }
 
-    /// The same by a GPU, added to what is there with `add`.
+    /// The same by a GPU as values of that kind, added to what is there with `add`.
     fn found(
         &self,
         gpu: &Gpu,
         result: usize,
         operands: &[Vec<f32>; 3],
+        kind: Kind,
         add: Option<&[f32]>,
     ) -> Result<Vec<f32>> {
         let map = Map::new(self.op, self.input, self.output, self.count).expect("it has weights");
         let mut arena = Arena::default();
         map.need(&mut arena);
         let scratch = gpu.buffer(arena.finish().0)?;
-        let [plane, grid, weights] = operands.each_ref().map(|values| uploaded(gpu, values));
+        let kinds = [gpu.kind(), gpu.kind(), Kind::F32];
+        let [plane, grid, weights] =
+            [0, 1, 2].map(|number| Held::new(gpu, &operands[number], kinds[number]));
         let (plane, grid, weights) = (plane?, grid?, weights?);
-        let out = gpu.buffer(operands[result].len())?;
-        if let Some(values) = add {
-            out.whole().upload(values)?;
-        }
-        let [plane, grid, weights] = [&plane, &grid, &weights].map(|buffer| buffer.whole());
+        let zeros = vec![0.0; operands[result].len()];
+        let out = Held::new(gpu, add.unwrap_or(&zeros), kind)?;
+        let [plane, grid, weights] = [&plane, &grid, &weights].map(Held::span);
         let (input, output) = match self.is_transposed() {
             false => (plane, grid),
             true => (grid, plane),
         };
         let with = |factors| Operands {
             factors,
-            out: out.whole(),
+            out: out.span(),
             add: add.is_some(),
             scratch: scratch.whole(),
             moments: None,
@@ -239,7 +240,30 @@ impl Layer {
             (0, false) | (1, true) => map.input_gradient(gpu, with([output, weights]))?,
             _ => map.forward(gpu, with([input, weights]))?,
         }
-        out.whole().download()
+        out.span().download()
+    }
+}
+
+/// Values on the machine.
+struct Held {
+    buffer: Buffer,
+    slot: Slot,
+}
+
+impl Held {
+    fn new(gpu: &Gpu, values: &[f32], kind: Kind) -> Result<Self> {
+        let slot = Slot {
+            start: 0,
+            len: values.len(),
+            kind,
+        };
+        let buffer = gpu.buffer(slot.words())?;
+        buffer.at(slot).upload(values)?;
+        Ok(Self { buffer, slot })
+    }
+
+    fn span(&self) -> Span<'_> {
+        self.buffer.at(self.slot)
     }
 }
 
@@ -249,15 +273,8 @@ fn random(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| rng.random_range(-1.0f32..1.0)).collect()
 }
 
-fn uploaded(gpu: &Gpu, values: &[f32]) -> Result<Buffer> {
-    let buffer = gpu.buffer(values.len())?;
-    buffer.whole().upload(values)?;
-    Ok(buffer)
-}
-
 /// All of it, by all kernels of the precision.
 pub fn are_right(gpu: Gpu) -> Result<()> {
-    let gpu = gpu.with_free_starts();
     are_those_of_rounded_factors(&gpu)?;
     keep_what_is_no_number(&gpu)?;
     leave_their_moments(&gpu)?;
@@ -284,13 +301,25 @@ fn are_those_of_rounded_factors(gpu: &Gpu) -> Result<()> {
             .map(|values| values.iter().map(|&v| rounded(precision, v)).collect());
         for (result, what) in ["plane", "grid", "weights"].into_iter().enumerate() {
             let what = format!("layer {number}: {what}");
-            let found = layer.found(gpu, result, &operands, None)?;
+            let found = layer.found(gpu, result, &operands, Kind::F32, None)?;
             near(&what, &found, &layer.expected(result, &near_ones), ROUNDED)?;
             let exact = layer.expected(result, &operands);
             near(&what, &found, &exact, tolerance(precision))?;
-            let added = layer.found(gpu, result, &operands, Some(&found))?;
+            let added = layer.found(gpu, result, &operands, Kind::F32, Some(&found))?;
             let twice: Vec<f32> = found.iter().map(|value| 2.0 * value).collect();
             near(&format!("{what}, added"), &added, &twice, ROUNDED)?;
+            // As a layer's values they are the same, rounded once.
+            if gpu.kind() == Kind::F32 || result == 2 {
+                continue;
+            }
+            let values = layer.found(gpu, result, &operands, gpu.kind(), None)?;
+            let nearest = |value: &f32| rounded(precision, *value);
+            let expected: Vec<_> = found.iter().map(nearest).collect();
+            ensure!(values == expected, "{what}: not the nearest values");
+            let added = layer.found(gpu, result, &operands, gpu.kind(), Some(&values))?;
+            let sums = values.iter().zip(&found).map(|(value, more)| value + more);
+            let expected: Vec<_> = sums.map(|sum| nearest(&sum)).collect();
+            ensure!(added == expected, "{what}: not the nearest sums");
         }
     }
     Ok(())
@@ -310,8 +339,8 @@ fn leave_their_moments(gpu: &Gpu) -> Result<()> {
         let channels = layer.output.channels;
         let inputs = random(layer.count * layer.input.len(), 1);
         let inputs: Vec<_> = inputs.iter().map(|value| value + 30.0).collect();
-        let input = uploaded(gpu, &inputs)?;
-        let weights = uploaded(gpu, &random(layer.weights(), 2))?;
+        let input = Held::new(gpu, &inputs, gpu.kind())?;
+        let weights = Held::new(gpu, &random(layer.weights(), 2), Kind::F32)?;
         let out = gpu.buffer(layer.count * layer.output.len())?;
         let mut arena = Arena::default();
         map.need(&mut arena);
@@ -320,7 +349,7 @@ fn leave_their_moments(gpu: &Gpu) -> Result<()> {
         map.forward(
             gpu,
             Operands {
-                factors: [input.whole(), weights.whole()],
+                factors: [input.span(), weights.span()],
                 out: out.whole(),
                 add: false,
                 scratch: scratch.whole(),
@@ -377,14 +406,13 @@ fn move_weights(gpu: &Gpu) -> Result<()> {
         ensure!(map.moves_weights(gpu.precision()), "{inputs} × {outputs}");
         let operands = [layer.count * inputs, layer.count * outputs, layer.weights()];
         let operands = operands.map(|len| random(len, len as u64));
-        let gradient = layer.found(gpu, 2, &operands, None)?;
-        let [plane, grid, values] = operands.each_ref().map(|values| uploaded(gpu, values));
-        let (plane, grid, values) = (plane?, grid?, values?);
-        let [mean, square] = [(); 2].map(|()| uploaded(gpu, &vec![0.0; layer.weights()]));
-        let (mean, square) = (mean?, square?);
-        let mut arena = Arena::default();
-        map.need(&mut arena);
-        let scratch = gpu.buffer(arena.finish().0)?;
+        let gradient = layer.found(gpu, 2, &operands, Kind::F32, None)?;
+        let [plane, grid] = [0, 1].map(|number| Held::new(gpu, &operands[number], gpu.kind()));
+        let (plane, grid) = (plane?, grid?);
+        let zeros = vec![0.0; layer.weights()];
+        let [values, mean, square] =
+            [&operands[2], &zeros, &zeros].map(|values| Held::new(gpu, values, Kind::F32));
+        let (values, mean, square) = (values?, mean?, square?);
         let (rate, rule) = (
             1e-3,
             Adam {
@@ -394,27 +422,27 @@ fn move_weights(gpu: &Gpu) -> Result<()> {
         );
         let len = layer.weights();
         let step = AdamMove {
-            values: values.whole(),
-            moments: [mean.whole(), square.whole()],
+            values: values.span(),
+            moments: [mean.span(), square.span()],
             step: Move {
-                slot: Slot { start: 0, len },
+                slot: Slot::floats(0, len),
                 keep: 0.5,
                 rate,
             },
             steps: 1,
             rule,
         };
-        map.move_weights(gpu, [plane.whole(), grid.whole()], step, scratch.whole())?;
+        map.move_weights(gpu, [plane.span(), grid.span()], step)?;
         let expected = |of: fn(f32, f32) -> f32| -> Vec<f32> {
             let both = operands[2].iter().zip(&gradient);
             both.map(|(&value, &gradient)| of(value, gradient))
                 .collect()
         };
-        let found = mean.whole().download()?;
+        let found = mean.span().download()?;
         near("means", &found, &expected(|_, g| 0.25 * g), ROUNDED)?;
-        let found = square.whole().download()?;
+        let found = square.span().download()?;
         near("squares", &found, &expected(|_, g| 0.5 * g * g), ROUNDED)?;
-        let found = values.whole().download()?;
+        let found = values.span().download()?;
         let moved = |value, g: f32| 0.5 * value - 1e-3 * g / (g.abs() + 1.0);
         near("weights", &found, &expected(moved), ROUNDED)?;
     }
@@ -426,7 +454,7 @@ fn keep_what_is_no_number(gpu: &Gpu) -> Result<()> {
     let layer = linear(1, 3, 1);
     for value in [f32::NAN, f32::from_bits(0x7fff_ffff), f32::INFINITY] {
         let operands = [vec![1.0, value, 1.0], vec![0.0], vec![1.0; 3]];
-        let found = layer.found(gpu, 1, &operands, None)?[0];
+        let found = layer.found(gpu, 1, &operands, Kind::F32, None)?[0];
         ensure!(!found.is_finite(), "{value} gives {found}");
     }
     Ok(())

@@ -37,10 +37,10 @@ fn check(precision: Precision) -> Result<()> {
         }
         expected.extend([8, 16].map(|most| format!("direct_outputs_1_{most}_4")));
         for product in ["gather", "scatter", "weigh"] {
-            let name = |shape| format!("{product}_mma_{shape}_rounded");
+            let name = |shape| format!("{product}_mma_{shape}_plain");
             expected.extend(["square", "large"].map(name));
         }
-        expected.extend(["round_values", "move_mma_square_rounded"].map(str::to_owned));
+        expected.extend(["sum_parts_f32", "move_mma_square_plain"].map(str::to_owned));
     }
     let launched = machine.launched().into_iter().map(str::to_owned);
     assert_eq!(launched.collect::<BTreeSet<_>>(), expected);

@@ -102,4 +102,4 @@ static inline void mma_tf32(float (&sums)[4], const unsigned (&left)[4],
     emulator::multiply<emulator::Tf32>(sums, left, right);
 }
 
-static inline const float *settled(const float *address) { return address; }
+template <class Of> static inline Of *settled(Of *address) { return address; }

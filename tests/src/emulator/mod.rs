@@ -159,11 +159,6 @@ impl Machine for Emulator {
         self.precision
     }
 
-    /// Nothing, so that whatever can be rounded before is.
-    fn bytes_of_a_start(&self) -> usize {
-        0
-    }
-
     fn room(&self) -> Result<Room> {
         let lines: usize = self.memory.borrow().values().map(Vec::len).sum();
         Ok(Room {

@@ -45,6 +45,7 @@ static inline float min(float a, float b) { return fminf(a, b); }
 static inline float max(float a, float b) { return fmaxf(a, b); }
 template <class Value> static inline Value __ldcs(const Value *from) { return *from; }
 template <class Value> static inline void __stcs(Value *to, Value value) { *to = value; }
+static inline float __fdividef(float a, float b) { return a / b; }
 static inline unsigned __float_as_uint(float value) {
     unsigned bits;
     memcpy(&bits, &value, sizeof bits);

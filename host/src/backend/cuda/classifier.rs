@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use vae96::{Architecture, Head, INPUT, Shape};
 
 use super::images::{Arrival, Brought};
-use super::memory::{Arena, Buffer, Slot};
+use super::memory::{Arena, Buffer, Kind, Slot};
 use super::model::Model;
 use super::network::{Gradients, Memory, Network, Pass};
 use super::ops::Gpu;
@@ -13,7 +13,9 @@ use super::plan::Plan;
 use super::share::Share;
 use crate::backend::checks;
 use crate::backend::work::{Size, Work};
-use crate::backend::{Answer, Batch, Classifier, Outcome, Pending, Target, Update, Weights};
+use crate::backend::{
+    Answer, Batch, Classifier, Outcome, Pending, Precision, Target, Update, Weights,
+};
 
 /// A classifier's layers, from the image to the logits.
 pub struct ClassifierNetwork(Network);
@@ -48,24 +50,24 @@ impl ClassifierNetwork {
         Model::new(gpu, network, pack, weights)
     }
 
-    /// The memory that it takes of each of `ranks` machines for that work.
+    /// The memory that it takes of each of so many machines of that precision for that work.
     pub fn plan(
         architecture: &'static Architecture,
         head: Head,
         classes: usize,
         work: &Work,
-        ranks: usize,
+        (precision, ranks): (Precision, usize),
     ) -> Result<Plan> {
         let (network, pack) = Self::new(architecture, head, classes)?;
         let Size { count, side } = work.answers;
-        let mut passes = vec![Arena::default()];
+        let mut passes = vec![Arena::new(precision)];
         let images = Shape::plane(side, side, 3);
         network.lay_out(&mut passes[0], Share::most(count, ranks), images)?;
         if let Some(steps) = work.steps {
             let Size { count, side } = steps.batch;
             let images = Shape::plane(side, side, 3);
             network.fits(images)?;
-            let mut arena = Arena::default();
+            let mut arena = Arena::new(precision);
             let share = Share::most(count, ranks);
             Step::new(&network, &mut arena, share, images, steps.shares)?;
             passes.push(arena);
@@ -93,7 +95,7 @@ impl ClassifierNetwork {
         Ok(ClassifierPass {
             arrival,
             images,
-            layers: self.0.lay_out(arena, share, shape, images)?,
+            layers: self.0.lay_out(arena, share, shape, images, Kind::F32)?,
         })
     }
 }
@@ -170,7 +172,7 @@ impl CudaClassifier {
     fn logits_by(&self, values: &Buffer, batch: &Batch) -> Result<Vec<f32>> {
         let network = &self.networks.0;
         let shape = self.networks.checked(batch)?;
-        let mut arena = Arena::default();
+        let mut arena = Arena::new(self.gpu.precision());
         let pass = (self.networks).lay_out(&mut arena, Share::whole(batch.count), shape)?;
         self.pass(values, arena, |memory| {
             pass.bring(memory, batch)?.show(memory.gpu)?;
@@ -188,7 +190,7 @@ impl CudaClassifier {
         update: &Update,
     ) -> Result<Pending<Vec<Outcome>>> {
         let shape = self.networks.checked(batch)?;
-        let mut arena = Arena::default();
+        let mut arena = Arena::new(self.gpu.precision());
         let shares = shares(targets, self.networks.0.output.len());
         let step = Step::new(&self.networks, &mut arena, share, shape, shares.is_some())?;
         let (pass, slots) = (&step.pass.layers, step.gradients);

@@ -53,11 +53,6 @@ pub trait Machine {
     /// Which of the kernels' programs it runs.
     fn precision(&self) -> Precision;
 
-    /// The bytes that go from its cache to its cores in the time that one more kernel takes to start.
-    fn bytes_of_a_start(&self) -> usize {
-        16 << 20
-    }
-
     /// Its memory now; what was given back is free.
     fn room(&self) -> Result<Room>;
 

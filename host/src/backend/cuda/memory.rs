@@ -4,22 +4,77 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use bytemuck::{cast_slice, cast_slice_mut};
+use half::bf16;
+use half::slice::HalfFloatSliceExt;
 
 use super::machine::{Machine, Number};
+use crate::backend::Precision;
 
-/// Slots begin at multiples of this many values: 256 bytes.
+/// Slots begin at multiples of this many words: 256 bytes.
 pub const ALIGNMENT: usize = 64;
 
-/// A place in a buffer, in values of f32.
+/// Bytes of a word, by which memory is laid out: those of an f32.
+const WORD: usize = size_of::<f32>();
+
+/// What values are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// f32.
+    #[default]
+    F32,
+    /// f32 rounded to 8 bits of precision.
+    Bf16,
+}
+
+impl Kind {
+    /// What the values between layers are, and their gradients: as exact as factors of products.
+    pub fn of_layers(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 | Precision::Tf32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
+
+    /// Bytes of a value.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => size_of::<f32>(),
+            Self::Bf16 => size_of::<bf16>(),
+        }
+    }
+
+    /// The words that hold so many values.
+    pub fn words(self, len: usize) -> usize {
+        (self.bytes() * len).div_ceil(WORD)
+    }
+}
+
+/// A place in a buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// Where it begins.
+    /// The word where it begins.
     pub start: usize,
     /// Values in it.
     pub len: usize,
+    /// What they are.
+    pub kind: Kind,
 }
 
 impl Slot {
+    /// So many f32 from that word on.
+    pub fn floats(start: usize, len: usize) -> Self {
+        Self {
+            start,
+            len,
+            kind: Kind::F32,
+        }
+    }
+
+    /// The words that it takes.
+    pub fn words(self) -> usize {
+        self.kind.words(self.len)
+    }
+
     /// Its first values.
     ///
     /// # Panics
@@ -31,7 +86,7 @@ impl Slot {
     /// `len` of its values from `start` on.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If there are fewer, or the first is within a word.
     pub fn part(self, start: usize, len: usize) -> Self {
         assert!(
             start + len <= self.len,
@@ -39,9 +94,12 @@ impl Slot {
             start + len,
             self.len
         );
+        let bytes = self.kind.bytes() * start;
+        assert!(bytes.is_multiple_of(WORD), "value {start} is within a word");
         Self {
-            start: self.start + start,
+            start: self.start + bytes / WORD,
             len,
+            ..self
         }
     }
 }
@@ -50,18 +108,44 @@ impl Slot {
 /// has for itself.
 #[derive(Clone, Debug, Default)]
 pub struct Arena {
+    /// What layers' values are.
+    kind: Kind,
     len: usize,
     scratch: usize,
 }
 
 impl Arena {
-    /// Room for `len` values.
+    /// For passes in that precision.
+    pub fn new(precision: Precision) -> Self {
+        Self {
+            kind: Kind::of_layers(precision),
+            ..Self::default()
+        }
+    }
+
+    /// What layers' values are.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Room for `len` f32.
     pub fn place(&mut self, len: usize) -> Slot {
+        self.place_as(Kind::F32, len)
+    }
+
+    /// Room for `len` values of layers, or gradients of these.
+    pub fn place_values(&mut self, len: usize) -> Slot {
+        self.place_as(self.kind, len)
+    }
+
+    /// Room for `len` values of that kind.
+    pub fn place_as(&mut self, kind: Kind, len: usize) -> Slot {
         let slot = Slot {
             start: self.len,
             len,
+            kind,
         };
-        self.len += len.next_multiple_of(ALIGNMENT);
+        self.len += slot.words().next_multiple_of(ALIGNMENT);
         slot
     }
 
@@ -70,12 +154,12 @@ impl Arena {
         self.place(2 * len)
     }
 
-    /// Sees to it that the scratch memory holds `len` values.
+    /// Sees to it that the scratch memory holds `len` words.
     pub fn need(&mut self, len: usize) {
         self.scratch = self.scratch.max(len);
     }
 
-    /// The buffer's length in values, and where the scratch memory lies.
+    /// The buffer's length in words, and where the scratch memory lies.
     pub fn finish(mut self) -> (usize, Slot) {
         let scratch = self.place(self.scratch);
         (self.len, scratch)
@@ -90,28 +174,25 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Room for `len` values, which are anything.
+    /// Room for `len` words, which are anything.
     pub fn new(machine: &Rc<dyn Machine>, len: usize) -> Result<Self> {
         let len = len.max(1);
         Ok(Self {
-            address: machine.allocate(size_of::<f32>() * len)?,
+            address: machine.allocate(WORD * len)?,
             machine: Rc::clone(machine),
             len,
         })
     }
 
-    /// Values in it.
+    /// Words in it.
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// All of it.
+    /// All of it, as f32.
     pub fn whole(&self) -> Span<'_> {
-        self.at(Slot {
-            start: 0,
-            len: self.len,
-        })
+        self.at(Slot::floats(0, self.len))
     }
 
     /// A part of it.
@@ -120,8 +201,8 @@ impl Buffer {
     /// If it does not hold the slot: a fault of the layout.
     pub fn at(&self, slot: Slot) -> Span<'_> {
         assert!(
-            slot.start + slot.len <= self.len,
-            "{slot:?} of a buffer of {} values",
+            slot.start + slot.words() <= self.len,
+            "{slot:?} of a buffer of {} words",
             self.len
         );
         Span { buffer: self, slot }
@@ -150,14 +231,41 @@ impl Span<'_> {
         self.slot.len
     }
 
+    /// What they are.
+    pub fn kind(&self) -> Kind {
+        self.slot.kind
+    }
+
+    /// The memory that it takes, as f32.
+    pub fn words(&self) -> Self {
+        Self {
+            slot: Slot::floats(self.slot.start, self.slot.words()),
+            ..*self
+        }
+    }
+
+    /// So many values of another kind that lie where it begins.
+    ///
+    /// # Panics
+    /// If it has no room for them.
+    pub fn first_as(&self, kind: Kind, len: usize) -> Self {
+        let slot = Slot {
+            start: self.slot.start,
+            len,
+            kind,
+        };
+        assert!(slot.words() <= self.slot.words());
+        Self { slot, ..*self }
+    }
+
     /// Where the machine finds it.
     pub fn address(&self) -> u64 {
-        self.buffer.address + (size_of::<f32>() * self.slot.start) as u64
+        self.buffer.address + (WORD * self.slot.start) as u64
     }
 
     /// Whether it begins on a multiple of the size of so many values.
     pub fn begins_on(&self, values: usize) -> bool {
-        let bytes = (values * size_of::<f32>()) as u64;
+        let bytes = (values * self.kind().bytes()) as u64;
         self.address().is_multiple_of(bytes)
     }
 
@@ -172,20 +280,33 @@ impl Span<'_> {
         }
     }
 
-    /// Replaces its values.
+    /// Replaces its values by these, rounded to what it holds.
     ///
     /// # Panics
     /// If there are more or fewer.
-    #[allow(unsafe_code)]
     pub fn upload(&self, values: &[f32]) -> Result<()> {
         assert_eq!(values.len(), self.len());
-        // SAFETY: `Buffer::at` has seen that the slot lies in the buffer; it holds as many bytes.
-        unsafe { (self.buffer.machine).upload(cast_slice(values), self.address()) }
+        match self.kind() {
+            Kind::F32 => self.upload_bytes(cast_slice(values)),
+            Kind::Bf16 => {
+                let mut rounded = vec![bf16::ZERO; values.len()];
+                rounded.convert_from_f32_slice(values);
+                self.upload_bytes(cast_slice::<u16, u8>(rounded.reinterpret_cast()))
+            }
+        }
     }
 
-    /// Adds its values up over all machines of a group.
+    #[allow(unsafe_code)]
+    fn upload_bytes(&self, bytes: &[u8]) -> Result<()> {
+        assert_eq!(bytes.len(), self.kind().bytes() * self.len());
+        // SAFETY: `Buffer::at` has seen that the slot lies in the buffer; it holds as many bytes.
+        unsafe { (self.buffer.machine).upload(bytes, self.address()) }
+    }
+
+    /// Adds its values, f32, up over all machines of a group.
     #[allow(unsafe_code)]
     pub fn reduce(&self) -> Result<()> {
+        assert_eq!(self.kind(), Kind::F32);
         // SAFETY: `Buffer::at` has seen that the slot lies in the buffer.
         unsafe { (self.buffer.machine).reduce(self.address(), self.len(), Number::Float) }
     }
@@ -193,6 +314,7 @@ impl Span<'_> {
     /// The same of values that are f64.
     #[allow(unsafe_code)]
     pub fn reduce_doubles(&self) -> Result<()> {
+        assert_eq!(self.kind(), Kind::F32);
         // SAFETY: the same; half as many f64 take no more room.
         unsafe { (self.buffer.machine).reduce(self.address(), self.len() / 2, Number::Double) }
     }
@@ -201,15 +323,25 @@ impl Span<'_> {
     /// has joined.
     #[allow(unsafe_code)]
     pub fn reduce_beside(&self) -> Result<()> {
+        assert_eq!(self.kind(), Kind::F32);
         // SAFETY: as in `reduce`.
         unsafe { (self.buffer.machine).reduce_beside(self.address(), self.len()) }
     }
 
     /// A copy of its values.
     pub fn download(&self) -> Result<Vec<f32>> {
-        let mut values = vec![0.0f32; self.len()];
-        self.copy(cast_slice_mut(&mut values))?;
-        Ok(values)
+        match self.kind() {
+            Kind::F32 => {
+                let mut values = vec![0.0f32; self.len()];
+                self.copy(cast_slice_mut(&mut values))?;
+                Ok(values)
+            }
+            Kind::Bf16 => {
+                let mut bits = vec![0u16; self.len()];
+                self.copy(cast_slice_mut(&mut bits))?;
+                Ok((bits.iter().map(|&bits| bf16::from_bits(bits).to_f32())).collect())
+            }
+        }
     }
 
     /// A copy of its values, which are f64.
@@ -217,6 +349,7 @@ impl Span<'_> {
     /// # Panics
     /// If it ends in half a one.
     pub fn download_doubles(&self) -> Result<Vec<f64>> {
+        assert_eq!(self.kind(), Kind::F32);
         let mut values = vec![0.0f64; self.len() / 2];
         self.copy(cast_slice_mut(&mut values))?;
         Ok(values)
@@ -224,7 +357,7 @@ impl Span<'_> {
 
     #[allow(unsafe_code)]
     fn copy(&self, bytes: &mut [u8]) -> Result<()> {
-        assert_eq!(bytes.len(), size_of::<f32>() * self.len());
+        assert_eq!(bytes.len(), self.kind().bytes() * self.len());
         // SAFETY: `Buffer::at` has seen that the slot lies in the buffer; it holds as many bytes.
         unsafe { self.buffer.machine.download(self.address(), bytes) }
     }
@@ -246,5 +379,15 @@ mod tests {
         let (len, scratch) = arena.finish();
         assert_eq!((scratch.start, scratch.len), (320, 70));
         assert_eq!(len, 448);
+    }
+
+    #[test]
+    fn two_rounded_values_are_a_word() {
+        let mut arena = Arena::new(Precision::Bf16);
+        let odd = arena.place_values(129);
+        assert_eq!((odd.words(), odd.part(2, 127).start), (65, 1));
+        assert_eq!(arena.place(1).start, 2 * ALIGNMENT);
+        let mut exact = Arena::new(Precision::Tf32);
+        assert_eq!(exact.place_values(129).words(), 129);
     }
 }

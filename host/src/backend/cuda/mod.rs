@@ -107,13 +107,14 @@ impl Cuda {
     /// Sees to it that there is memory for that work, which `ranks` machines share; images that stay
     /// there give back what it takes.
     fn make_room(&self, work: &Work, ranks: usize) -> Result<()> {
+        let machines = (self.precision(), ranks);
         let plan = match work.network {
-            Network::Vae(autoencoder) => VaeNetworks::plan(autoencoder, work, ranks),
+            Network::Vae(autoencoder) => VaeNetworks::plan(autoencoder, work, machines),
             Network::Classifier {
                 architecture,
                 head,
                 classes,
-            } => ClassifierNetwork::plan(architecture, head, classes, work, ranks),
+            } => ClassifierNetwork::plan(architecture, head, classes, work, machines),
         };
         let wanted = plan?.bytes();
         let mut room = self.machine.room()?;

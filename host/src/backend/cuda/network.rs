@@ -1,10 +1,10 @@
 //! A sequence of layers: their tensors, where their values lie in a pass over a batch, and the
 //! launches of the pass.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use vae96::{Activation, Layer, Op, Shape};
 
-use super::memory::{Arena, Buffer, Slot, Span};
+use super::memory::{Arena, Buffer, Kind, Slot, Span};
 use super::ops::maps::{Map, Operands};
 use super::ops::norm::{Kept, Meeting, Norm, meeting};
 use super::ops::optimiser::Adam;
@@ -50,6 +50,8 @@ struct NormTensors {
 /// Where the values of all layers lie during a pass over a batch.
 #[derive(Clone, Debug)]
 pub struct Pass {
+    /// The input, f32, and where it lies as layers read it, if that is not the same.
+    rounded: Option<[Slot; 2]>,
     frames: Vec<Frame>,
     share: Share,
     /// Where the last layer's values lie.
@@ -93,7 +95,7 @@ impl Gradients {
     pub fn new<'a>(arena: &mut Arena, passes: impl IntoIterator<Item = &'a Pass>) -> Self {
         let frames = passes.into_iter().flat_map(|pass| &pass.frames);
         let len = frames.map(|frame| frame.from.len.max(frame.to.len)).max();
-        Self([(); 2].map(|()| arena.place(len.unwrap_or(0))))
+        Self([(); 2].map(|()| arena.place_values(len.unwrap_or(0))))
     }
 
     /// A slot for the gradient of a pass's output.
@@ -204,22 +206,32 @@ impl Network {
         blocks.try_fold(input, |shape, block| block.description.output(shape))
     }
 
-    /// Lays out a pass over a share of a batch, inputs of shape `input` that lie in `from`.
+    /// Lays out a pass over a share of a batch, inputs of shape `input` that lie in `from`. Its outputs
+    /// are what layers read, or f32.
     pub fn lay_out(
         &self,
         arena: &mut Arena,
         share: Share,
         input: Shape,
         from: Slot,
+        outputs: Kind,
     ) -> Result<Pass> {
         let (mut shape, mut slot) = (input, from);
+        let rounds = !self.is_empty() && from.kind != arena.kind();
+        let rounded = rounds.then(|| [from, arena.place_values(from.len)]);
+        if let Some([_, rounded]) = rounded {
+            slot = rounded;
+        }
         let mut frames = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
-            let frame = block.lay_out(arena, share, shape, slot)?;
+        for (index, block) in self.blocks.iter().enumerate() {
+            let last = index + 1 == self.blocks.len();
+            let kind = if last { outputs } else { arena.kind() };
+            let frame = block.lay_out(arena, share, shape, slot, kind)?;
             (shape, slot) = (frame.output, frame.to);
             frames.push(frame);
         }
         Ok(Pass {
+            rounded,
             frames,
             share,
             output: slot,
@@ -239,6 +251,9 @@ impl Network {
     }
 
     fn forward(&self, memory: Memory, pass: &Pass, training: bool) -> Result<()> {
+        if let Some([input, rounded]) = pass.rounded {
+            memory.gpu.round(memory.at(input), memory.at(rounded))?;
+        }
         let mut layers = self.blocks.iter().zip(&pass.frames);
         layers.try_for_each(|(block, frame)| block.forward(memory, frame, pass.share, training))
     }
@@ -317,7 +332,14 @@ impl Block {
         self.tensors.is_some() && rates.of(self.description.layer.name) != 0.0
     }
 
-    fn lay_out(&self, arena: &mut Arena, share: Share, input: Shape, from: Slot) -> Result<Frame> {
+    fn lay_out(
+        &self,
+        arena: &mut Arena,
+        share: Share,
+        input: Shape,
+        from: Slot,
+        outputs: Kind,
+    ) -> Result<Frame> {
         let output = self.description.output(input)?;
         let count = share.count;
         let len = count * output.len();
@@ -327,6 +349,11 @@ impl Block {
             Columns::need(rows, channels, arena);
         }
         let normalised = self.description.layer.batch_norm;
+        ensure!(
+            outputs == arena.kind() || self.tensors.is_some() && !normalised,
+            "{}: the last layer of a network is a map without BatchNorm",
+            self.description.layer.name
+        );
         let aside = match self.op() {
             _ if normalised => Aside::Norm {
                 statistics: arena.place_doubles(2 * channels),
@@ -339,13 +366,17 @@ impl Block {
         };
         let to = match self.op() {
             Op::Unflatten { .. } => from,
-            _ => arena.place(len),
+            _ => arena.place_as(outputs, len),
         };
         Ok(Frame {
             input,
             output,
             from,
-            inner: if normalised { arena.place(len) } else { to },
+            inner: if normalised {
+                arena.place_values(len)
+            } else {
+                to
+            },
             to,
             aside,
         })
@@ -493,7 +524,7 @@ impl Block {
         {
             let (weight, update) = (tensors.weight, backward.update);
             let step = backward.state.moving(memory, weight, rate, update, rule)?;
-            map.move_weights(gpu, factors, step, scratch)?;
+            map.move_weights(gpu, factors, step)?;
         }
         Ok(to.map_or(gradient, |(to, _)| to))
     }

@@ -91,10 +91,6 @@ impl<M: Graphs> Machine for Queue<M> {
         self.machine.precision()
     }
 
-    fn bytes_of_a_start(&self) -> usize {
-        self.machine.bytes_of_a_start()
-    }
-
     fn room(&self) -> Result<Room> {
         self.flush()?;
         self.machine.room()

@@ -146,10 +146,7 @@ impl Slabs {
 
 /// The place of `count` images of a slab, from that one on.
 fn slot(number: usize, count: usize) -> Slot {
-    Slot {
-        start: number * IMAGE,
-        len: count * IMAGE,
-    }
+    Slot::floats(number * IMAGE, count * IMAGE)
 }
 
 /// The bytes of pictures, one after the other, as values of f32; all threads read.

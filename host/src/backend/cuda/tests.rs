@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use anyhow::{Result, ensure};
-use vae96::{Architecture, EDGE, Head, INPUT, PAPER, SIDE};
+use vae96::{Architecture, EDGE, Head, INPUT, PAPER, SIDE, Shape};
 
 use super::classifier::ClassifierNetwork;
 use super::machine::{Argument, Launch, Machine, Room};
-use super::memory::Arena;
+use super::memory::{Arena, Kind};
 use super::network::Network;
 use super::ops::Gpu;
 use super::ops::images::VIEW;
@@ -212,7 +212,11 @@ fn plans_are_what_trainings_take() -> Result<()> {
         }
         vae.step(&batch, &batch, Noise::Values(&noise), OBJECTIVE, &update())?;
         drop(vae);
-        let plan = VaeNetworks::plan(autoencoder, &work(work::Network::Vae(autoencoder)), 1)?;
+        let plan = VaeNetworks::plan(
+            autoencoder,
+            &work(work::Network::Vae(autoencoder)),
+            (Precision::Bf16, 1),
+        )?;
         let more = machine.most.take() - size_of::<f32>() * plan.values();
         assert!(more <= LOSSES, "{more} bytes");
 
@@ -233,7 +237,8 @@ fn plans_are_what_trainings_take() -> Result<()> {
             head,
             classes: 10,
         };
-        let plan = ClassifierNetwork::plan(architecture, head, 10, &work(network), 1)?;
+        let plan =
+            ClassifierNetwork::plan(architecture, head, 10, &work(network), (Precision::Bf16, 1))?;
         let more = machine.most.take() - size_of::<f32>() * plan.values();
         assert!(more <= LOSSES, "{more} bytes");
         assert!(machine.held.borrow().is_empty());
@@ -467,14 +472,35 @@ fn a_pack_holds_every_tensor_of_a_network_apart() -> Result<()> {
 fn activations_are_laid_out_one_after_the_other() -> Result<()> {
     let mut pack = Pack::default();
     let network = Network::new(&EDGE.encoder[..1], INPUT, 0, &mut pack)?;
-    let mut arena = Arena::default();
-    let images = arena.place(2 * INPUT.len());
-    let pass = network.lay_out(&mut arena, Share::whole(2), INPUT, images)?;
-    assert_eq!(pass.output.len, 2 * 48 * 48 * 16);
-    let (len, scratch) = arena.finish();
-    // Images, values, statistics of 16 channels in f64, two pairs of f32 in 64 each, scratch.
-    let before = 2 * INPUT.len() + 2 * pass.output.len + 64 + 64 + 64;
-    assert_eq!(scratch.start, before);
-    assert!(len >= before + scratch.len);
+    let (images, values) = (2 * INPUT.len(), 2 * 48 * 48 * 16);
+    // Images, and rounded ones; values; statistics of 16 channels in f64, two pairs of f32 in 64 each.
+    for (precision, before) in [
+        (Precision::F32, images + 2 * values),
+        (Precision::Bf16, images + images / 2 + values),
+    ] {
+        let mut arena = Arena::new(precision);
+        let slot = arena.place(images);
+        let kind = arena.kind();
+        let pass = network.lay_out(&mut arena, Share::whole(2), INPUT, slot, kind)?;
+        assert_eq!((pass.output.len, pass.output.kind), (values, kind));
+        let (len, scratch) = arena.finish();
+        assert_eq!(scratch.start, before + 64 + 64 + 64);
+        assert!(len >= scratch.start + scratch.len);
+    }
+    Ok(())
+}
+
+/// What losses are taken of is f32; BatchNorm gives what the next layer reads.
+#[test]
+fn a_network_ends_in_f32_where_it_is_asked_to() -> Result<()> {
+    let mut arena = Arena::new(Precision::Bf16);
+    let share = Share::whole(2);
+    let features = arena.place_values(2 * 128);
+    for (layers, fits) in [(&EDGE.vae.bottleneck[..1], false), (&[EDGE.vae.mean], true)] {
+        let input = Shape::vector(128);
+        let network = Network::new(layers, input, 0, &mut Pack::default())?;
+        let pass = network.lay_out(&mut arena, share, input, features, Kind::F32);
+        assert_eq!(pass.is_ok_and(|pass| pass.output.kind == Kind::F32), fits);
+    }
     Ok(())
 }

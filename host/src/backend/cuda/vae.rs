@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use vae96::{Autoencoder, INPUT, Shape};
 
 use super::images::{Arrival, Brought};
-use super::memory::{Arena, Slot};
+use super::memory::{Arena, Kind, Slot};
 use super::model::Model;
 use super::network::{Backward, Gradients, Memory, Network, Pass};
 use super::ops::Gpu;
@@ -18,7 +18,7 @@ use super::share::Share;
 use crate::backend::checks;
 use crate::backend::work::{Size, Steps, Work};
 use crate::backend::{
-    Batch, Latent, Noise, Pending, Pixels, Update, Vae, VaeLoss, VaeObjective, Weights,
+    Batch, Latent, Noise, Pending, Pixels, Precision, Update, Vae, VaeLoss, VaeObjective, Weights,
 };
 
 /// A VAE's networks.
@@ -71,11 +71,15 @@ impl VaeNetworks {
         Model::new(gpu, networks, pack, weights)
     }
 
-    /// The memory that it takes of each of `ranks` machines for that work.
-    pub fn plan(autoencoder: &'static Autoencoder, work: &Work, ranks: usize) -> Result<Plan> {
+    /// The memory that it takes of each of so many machines of that precision for that work.
+    pub fn plan(
+        autoencoder: &'static Autoencoder,
+        work: &Work,
+        (precision, ranks): (Precision, usize),
+    ) -> Result<Plan> {
         let (networks, pack) = Self::new(autoencoder)?;
         let Size { count, side } = work.answers;
-        let mut passes = [(); 2].map(|()| Arena::default()).to_vec();
+        let mut passes = [(); 2].map(|()| Arena::new(precision)).to_vec();
         let share = Share::most(count, ranks);
         let images = Shape::plane(side, side, 3);
         networks.lay_out_encoder(&mut passes[0], share, images, share.count)?;
@@ -89,7 +93,7 @@ impl VaeNetworks {
         {
             let images = Shape::plane(side, side, 3);
             networks.fits(images)?;
-            let mut arena = Arena::default();
+            let mut arena = Arena::new(precision);
             let share = Share::most(count, ranks);
             let views = if corrupts { 2 } else { 1 } * share.count;
             Step::new(&networks, &mut arena, share, views, images, contrast)?;
@@ -124,14 +128,16 @@ impl VaeNetworks {
     ) -> Result<EncoderPass> {
         let arrival = Arrival::new(arena, views);
         let images = arena.place(share.count * shape.len());
-        let encoder = self.encoder.lay_out(arena, share, shape, images)?;
-        let bottleneck = (self.bottleneck).lay_out(arena, share, encoder.shape, encoder.output)?;
-        let features = (bottleneck.shape, bottleneck.output);
+        let values = arena.kind();
+        let encoder = (self.encoder).lay_out(arena, share, shape, images, values)?;
+        let (shape, slot) = (encoder.shape, encoder.output);
+        let bottleneck = (self.bottleneck).lay_out(arena, share, shape, slot, values)?;
+        let (shape, slot) = (bottleneck.shape, bottleneck.output);
         Ok(EncoderPass {
             arrival,
             images,
-            mean: self.mean.lay_out(arena, share, features.0, features.1)?,
-            log_variance: (self.log_variance).lay_out(arena, share, features.0, features.1)?,
+            mean: (self.mean).lay_out(arena, share, shape, slot, Kind::F32)?,
+            log_variance: (self.log_variance).lay_out(arena, share, shape, slot, Kind::F32)?,
             encoder,
             bottleneck,
         })
@@ -140,8 +146,9 @@ impl VaeNetworks {
     /// A pass from latent vectors, which lie in the slot, to images.
     fn lay_out_decoder(&self, arena: &mut Arena, count: usize) -> Result<(Slot, Pass)> {
         let latent = self.mean.output;
-        let code = arena.place(count * latent.len());
-        let pass = (self.decoder).lay_out(arena, Share::whole(count), latent, code)?;
+        let code = arena.place_values(count * latent.len());
+        let share = Share::whole(count);
+        let pass = (self.decoder).lay_out(arena, share, latent, code, Kind::F32)?;
         Ok((code, pass))
     }
 }
@@ -270,8 +277,8 @@ impl Step {
         let encoder = networks.lay_out_encoder(arena, share, shape, views)?;
         let latent = networks.mean.output;
         let vectors = count * latent.len();
-        let code = arena.place(vectors);
-        let decoder = networks.decoder.lay_out(arena, share, latent, code)?;
+        let code = arena.place_values(vectors);
+        let decoder = (networks.decoder).lay_out(arena, share, latent, code, Kind::F32)?;
         let targets = arena.place(decoder.output.len);
         let factor = checks::shrink(networks.decoder.output, shape)?;
         let shrunk = match factor {
@@ -282,7 +289,7 @@ impl Step {
             )),
         };
         arena.need(2 * decoder.output.len.div_ceil(PART));
-        let mean = arena.place(vectors);
+        let mean = arena.place_values(vectors);
         let losses = Losses::new(arena, latent.len(), if contrast { share.total } else { 0 });
         let divergence = match share.is_whole() {
             true => losses.divergence,
@@ -290,20 +297,20 @@ impl Step {
         };
         let (contrast, views) = if contrast {
             let from = encoder.mean.output;
-            let pass = networks.projector.lay_out(arena, share, latent, from)?;
+            let pass = (networks.projector).lay_out(arena, share, latent, from, Kind::F32)?;
             let comparison = Comparison::new(arena, share, pass.shape.len(), losses.contrast);
             let views = match networks.projector.is_empty() {
                 true => mean,
-                false => arena.place(pass.output.len),
+                false => arena.place_values(pass.output.len),
             };
             (Some((pass, comparison)), views)
         } else {
             (None, mean)
         };
-        let features = arena.place(encoder.bottleneck.output.len);
+        let features = arena.place_values(encoder.bottleneck.output.len);
         let encoded = match networks.bottleneck.is_empty() {
             true => features,
-            false => arena.place(encoder.encoder.output.len),
+            false => arena.place_values(encoder.encoder.output.len),
         };
         let passes = [&encoder.encoder, &encoder.bottleneck, &decoder];
         let projector = contrast.as_ref().map(|(pass, _)| pass);
@@ -319,9 +326,9 @@ impl Step {
             shrunk,
             contrast,
             gradients: StepGradients {
-                code: arena.place(vectors),
+                code: arena.place_values(vectors),
                 mean,
-                log_variance: arena.place(vectors),
+                log_variance: arena.place_values(vectors),
                 features,
                 encoded,
                 views,
@@ -431,7 +438,7 @@ impl Step {
             self.backward_decoder(networks, memory, backward, objective, &wanted)?;
         } else {
             gpu.fill(memory.at(self.losses.reconstruction), 0.0)?;
-            gpu.fill(memory.at(slots.code), 0.0)?;
+            gpu.clear(memory.at(slots.code))?;
         }
         let compared = self.backward_contrast(networks, memory, backward, objective, &wanted)?;
         if wanted.code {
@@ -592,7 +599,7 @@ impl CudaVae {
         let networks = &self.networks;
         let shape = networks.checked(inputs)?;
         let targets = Targets::new(lesson.targets, &objective);
-        let mut arena = Arena::default();
+        let mut arena = Arena::new(self.gpu.precision());
         let views = inputs.count + targets.views();
         let contrast = objective.contrast.is_some();
         let mut step = Step::new(networks, &mut arena, share, views, shape, contrast)?;
@@ -639,7 +646,7 @@ impl Vae for CudaVae {
     fn encode(&self, batch: &Batch) -> Result<Latent> {
         let networks = &self.networks;
         let shape = networks.checked(batch)?;
-        let mut arena = Arena::default();
+        let mut arena = Arena::new(self.gpu.precision());
         let share = Share::whole(batch.count);
         let pass = networks.lay_out_encoder(&mut arena, share, shape, batch.count)?;
         self.pass(&self.values, arena, |memory| {
@@ -661,7 +668,7 @@ impl Vae for CudaVae {
         let networks = &self.networks;
         let shape = networks.mean.output;
         let count = checks::latents(latent, shape)?;
-        let mut arena = Arena::default();
+        let mut arena = Arena::new(self.gpu.precision());
         let (code, pass) = networks.lay_out_decoder(&mut arena, count)?;
         self.pass(&self.values, arena, |memory| {
             memory.at(code).upload(latent)?;

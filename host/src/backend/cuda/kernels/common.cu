@@ -1,7 +1,8 @@
 // What all kernels share. The files of this folder are one program, this one first; they include
 // nothing, so that NVRTC needs no headers.
 //
-// Values are f32; sums over a batch are finished in f64. Every sum has an order that the launch
+// Values between layers, and their gradients, are a program's `Value`s: f32, or bf16 where products
+// round their factors to it; all others are f32. Sums over a batch are finished in f64. Every sum has an order that the launch
 // fixes, so equal inputs give equal bits.
 
 #define KERNEL extern "C" __global__ void
@@ -10,10 +11,10 @@
 #define FOR_EACH(i, len) \
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < (len); i += gridDim.x * blockDim.x)
 
-// The same of quads, `i` the first value of each.
-#define FOR_EACH_QUAD(i, len)                                                                      \
-    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) * 4; i < (len);                           \
-         i += gridDim.x * blockDim.x * 4)
+// The same of as many at a time, `i` the first of them.
+#define FOR_EACH_OF(i, len, at_once)                                                               \
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) * (at_once); i < (len);                   \
+         i += gridDim.x * blockDim.x * (at_once))
 
 // Threads of a block that sums; a power of two.
 constexpr int THREADS = 256;
@@ -26,7 +27,7 @@ __device__ inline float activate(int function, float x) {
     case RELU:
         return x > 0.0f ? x : 0.0f;
     case SIGMOID:
-        return 1.0f / (1.0f + expf(-x));
+        return __fdividef(1.0f, 1.0f + expf(-x));
     default:
         return x;
     }
@@ -149,23 +150,6 @@ __device__ inline Pair sum_of_rows(Pair mine) {
     Pair one[1] = {mine};
     sum_of_rows(one);
     return one[0];
-}
-
-// out = Σ parts, or out += Σ parts: `count` arrays of `len` values. A block has threads for some
-// values (x) and for parts (y), each of which takes every so many-th.
-KERNEL sum_parts(const float *parts, int count, int len, float *out, int add) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    float sum = 0.0f;
-    if (i < len) {
-#pragma unroll 4
-        for (int part = threadIdx.y; part < count; part += blockDim.y) {
-            sum += parts[(long long)part * len + i];
-        }
-    }
-    const Pair total = sum_of_rows({sum, 0.0});
-    if (threadIdx.y == 0 && i < len) {
-        out[i] = (add ? out[i] : 0.0f) + (float)total.first;
-    }
 }
 
 // The sum of `len` values; one block.

@@ -58,18 +58,20 @@ KERNEL contrast_pairs(const float *similarities, int count, float *pairs) {
     }
 }
 
-// The gradient of the views from that of their units: what moves a view along itself does not
-// turn it.
-KERNEL contrast_backward(const float *units, const float *lengths, int dimensions, float factor,
-                         float *gradient) {
-    units += blockIdx.x * dimensions;
+// The gradient of the views from that of their units, views from `first` on: what moves a view along
+// itself does not turn it.
+KERNEL contrast_backward(const float *units, const float *lengths, const float *by_units, int first,
+                         int dimensions, float factor, Value *gradient) {
+    const int view = first + blockIdx.x;
+    units += view * dimensions;
+    by_units += view * dimensions;
     gradient += blockIdx.x * dimensions;
     double along = 0.0;
     for (int d = threadIdx.x; d < dimensions; d += THREADS) {
-        along += (double)gradient[d] * units[d];
+        along += (double)by_units[d] * units[d];
     }
     along = block_sum(along);
     for (int d = threadIdx.x; d < dimensions; d += THREADS) {
-        gradient[d] = factor * (gradient[d] - (float)along * units[d]) / lengths[blockIdx.x];
+        put(factor * (by_units[d] - (float)along * units[d]) / lengths[view], gradient + d);
     }
 }

@@ -39,15 +39,15 @@ struct Walk {
     Divisor patch_width, patch_run;
 };
 
-// How pixels are read: value by value; by quads of a pixel, all of which lie on a multiple of their
+// How pixels are read: value by value; by eights of a pixel, all of which lie on a multiple of their
 // size; or by such quads of a row of pixels, which few channels share.
-enum { SINGLES, QUADS, RUNS };
+enum { SINGLES, EIGHTS, RUNS };
 
 // The channels of the input, or of the output.
 struct Side {
     Divisor channels;
-    // Quads of a pixel.
-    Divisor quads;
+    // Quads of a pixel, or eights where these are read.
+    Divisor pieces;
     int way;
 };
 
@@ -63,8 +63,8 @@ struct Direct {
     int by_output, by_row, by_column, by_channel;
     // From one output to the next: of images, rows and columns.
     int out_image, out_row, out_pixel;
-    // Whether pairs of outputs lie on a multiple of their size.
-    int pairs;
+    // Whether pairs of outputs lie on a multiple of their size, and whether outputs are f32.
+    int pairs, exact;
     // Outputs of a row of a tile of the grid, and quads that begin in it.
     Divisor grid_width, grid_run;
     Walk walks[MOST_WALKS];
@@ -91,28 +91,12 @@ struct Tile {
 
 // Pixels that a block brings: `rows` × `width` from (top, left) on, which may lie outside the image.
 struct Field {
-    const float *image;
+    const Value *image;
     int height, image_width;
     int top, left, rows;
     // Pixels of a row, and quads of values that begin in it.
     Divisor width, run;
 };
-
-// Four values of a pixel, of which it has `left`; 0 beyond. WHOLE ones all lie on a multiple of their
-// size.
-template <bool WHOLE> __device__ inline Quad quad_of_pixel(const float *from, int left) {
-    if constexpr (WHOLE) {
-        return whole_quad(from);
-    }
-    Quad quad = {};
-#pragma unroll
-    for (int v = 0; v < 4; ++v) {
-        if (v < left) {
-            quad.values[v] = from[v];
-        }
-    }
-    return quad;
-}
 
 __device__ inline void clear(unsigned *words, int len) {
     for (int i = threadIdx.x; i < len; i += blockDim.x) {
@@ -120,42 +104,71 @@ __device__ inline void clear(unsigned *words, int len) {
     }
 }
 
-// Quads that a thread has on their way at a time.
+// What a thread has on its way at a time.
 constexpr int FLIGHT = 4;
 
-template <bool WHOLE>
-__device__ inline void bring_quads(const Side &side, const Field &field, int pitch, unsigned *to) {
-    // The thread's next quad lies so many pixels and quads further.
-    const int quads = side.quads.value;
-    const int pixels = side.quads.quotient(blockDim.x), rest = blockDim.x - pixels * quads;
+// Eight values of a pixel, on a multiple of their size.
+struct Eight {
+    static constexpr int VALUES = 8;
+    uint4 words;
+
+    __device__ void take(const Value *from, int) { words = *(const uint4 *)from; }
+    // Pixels begin on a multiple of 8 bytes.
+    __device__ void put(unsigned *to) const {
+        *(uint2 *)to = {words.x, words.y};
+        *(uint2 *)(to + 2) = {words.z, words.w};
+    }
+};
+
+// Four, of which the pixel has `left`; 0 beyond.
+struct Four {
+    static constexpr int VALUES = 4;
+    RoundedQuad quad;
+
+    __device__ void take(const Value *from, int left) {
+#pragma unroll
+        for (int v = 0; v < VALUES; ++v) {
+            if (v < left) {
+                set(quad, v, from[v]);
+            }
+        }
+    }
+    __device__ void put(unsigned *to) const { Word::put(quad, to); }
+};
+
+template <class Piece>
+__device__ inline void bring_pieces(const Side &side, const Field &field, int pitch, unsigned *to) {
+    // The thread's next piece lies so many pixels and pieces further.
+    const int pieces = side.pieces.value;
+    const int pixels = side.pieces.quotient(blockDim.x), rest = blockDim.x - pixels * pieces;
     const int end = field.rows * field.width.value;
-    int pixel = side.quads.quotient(threadIdx.x), quad = threadIdx.x - pixel * quads;
+    int pixel = side.pieces.quotient(threadIdx.x), number = threadIdx.x - pixel * pieces;
     while (pixel < end) {
-        Quad values[FLIGHT];
+        Piece taken[FLIGHT];
         int places[FLIGHT];
 #pragma unroll
         for (int i = 0; i < FLIGHT; ++i) {
             const int row = field.width.quotient(pixel);
             const int y = field.top + row, x = field.left + pixel - row * field.width.value;
-            values[i] = {};
-            places[i] = pixel < end ? pixel * pitch + 2 * quad : -1;
+            const int first = Piece::VALUES * number;
+            taken[i] = {};
+            places[i] = pixel < end ? pixel * pitch + first / 2 : -1;
             if (places[i] >= 0 && (unsigned)y < (unsigned)field.height &&
                 (unsigned)x < (unsigned)field.image_width) {
-                const int place = (y * field.image_width + x) * side.channels.value + 4 * quad;
-                values[i] = quad_of_pixel<WHOLE>(settled(field.image + place),
-                                                 side.channels.value - 4 * quad);
+                const int place = (y * field.image_width + x) * side.channels.value + first;
+                taken[i].take(settled(field.image + place), side.channels.value - first);
             }
             pixel += pixels;
-            quad += rest;
-            if (quad >= quads) {
-                quad -= quads;
+            number += rest;
+            if (number >= pieces) {
+                number -= pieces;
                 ++pixel;
             }
         }
 #pragma unroll
         for (int i = 0; i < FLIGHT; ++i) {
             if (places[i] >= 0) {
-                Word::put(values[i], to + places[i]);
+                taken[i].put(to + places[i]);
             }
         }
     }
@@ -163,17 +176,15 @@ __device__ inline void bring_quads(const Side &side, const Field &field, int pit
 
 // A quad of a row of pixels: from its first value on.
 __device__ inline void put_run(const Side &side, const Field &field, int pitch, int row, int first,
-                               const Quad &quad, unsigned *to) {
+                               const RoundedQuad &quad, unsigned *to) {
     const int channels = side.channels.value;
-    const unsigned pairs[2] = {bf16_pair(quad.values[0], quad.values[1]),
-                               bf16_pair(quad.values[2], quad.values[3])};
     int pixel = side.channels.quotient(first), channel = first - pixel * channels;
     unsigned short *half =
         (unsigned short *)(to + (row * field.width.value + pixel) * pitch) + channel;
 #pragma unroll
     for (int v = 0; v < 4; ++v) {
         if (pixel < field.width.value) {
-            *half = pairs[v / 2] >> 16 * (v % 2);
+            *half = quad.pairs[v / 2] >> 16 * (v % 2);
         }
         ++half;
         if (++channel == channels) {
@@ -189,7 +200,7 @@ __device__ inline void bring_runs(const Side &side, const Field &field, int pitc
     const int channels = side.channels.value, len = field.image_width * channels;
     const int run = field.run.value, end = field.rows * run;
     for (int begin = threadIdx.x; begin < end; begin += FLIGHT * blockDim.x) {
-        Quad quads[FLIGHT];
+        RoundedQuad quads[FLIGHT];
 #pragma unroll
         for (int i = 0; i < FLIGHT; ++i) {
             const int number = begin + i * blockDim.x, row = field.run.quotient(number);
@@ -210,21 +221,21 @@ __device__ inline void bring_runs(const Side &side, const Field &field, int pitc
     }
 }
 
-// Brings pixels as bf16, `pitch` words from one to the next.
+// Brings pixels, `pitch` words from one to the next.
 __device__ inline void bring(const Side &side, const Field &field, int pitch, unsigned *to) {
     switch (side.way) {
     case RUNS:
         return bring_runs(side, field, pitch, to);
-    case QUADS:
-        return bring_quads<true>(side, field, pitch, to);
+    case EIGHTS:
+        return bring_pieces<Eight>(side, field, pitch, to);
     default:
-        return bring_quads<false>(side, field, pitch, to);
+        return bring_pieces<Four>(side, field, pitch, to);
     }
 }
 
 // What a tile's windows see.
 __device__ inline void bring_patch(const Direct &direct, const Walk &walk, const Tile &tile,
-                                   const float *input, unsigned *patch) {
+                                   const Value *input, unsigned *patch) {
     const int image = direct.height * direct.width * direct.channels();
     const Field field = {input + tile.image * image,
                          direct.height,

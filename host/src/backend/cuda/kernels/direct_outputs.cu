@@ -141,36 +141,32 @@ template <int ACROSS> struct Deviations {
 };
 
 // Writes a pixel's outputs, or adds them to what is there; the thread's channels begin with `place`.
-template <int ACROSS>
+template <int ACROSS, class Of>
 __device__ inline void put_outputs(const Direct &direct, const float (&sums)[ACROSS][4], int half,
-                                   int place, int add, float *to) {
+                                   int place, int add, Of *to) {
 #pragma unroll
     for (int j = 0; j < ACROSS; ++j) {
         const int output = 8 * j + place;
         if (output >= direct.outputs()) {
             continue;
         }
-        float first = sums[j][2 * half], second = sums[j][2 * half + 1];
-        const bool two = output + 1 < direct.outputs();
-        if (add) {
-            first += to[output];
-            second += two ? to[output + 1] : 0.0f;
-        }
+        const float first = sums[j][2 * half], second = sums[j][2 * half + 1];
         if (direct.pairs) {
-            *(float2 *)(to + output) = {first, second};
-        } else {
-            to[output] = first;
-            if (two) {
-                to[output + 1] = second;
-            }
+            const Two before = add ? two_at(to + output) : Two{};
+            put_two({before.first + first, before.second + second}, to + output);
+            continue;
+        }
+        put((add ? widened(to[output]) : 0.0f) + first, to + output);
+        if (output + 1 < direct.outputs()) {
+            put((add ? widened(to[output + 1]) : 0.0f) + second, to + output + 1);
         }
     }
 }
 
 // A warp has ROWS strips, one below the other; four only where the stride is 1.
 template <int CHUNKS, int OUTPUTS, int ROWS>
-__device__ void direct_outputs(const Direct &direct, const float *input, const float *weights,
-                               float *out, int add, Moments *moments) {
+__device__ void direct_outputs(const Direct &direct, const Value *input, const float *weights,
+                               void *out, int add, Moments *moments) {
     __shared__ uint4 memory[ROOM / 4];
     __shared__ float centres[MOST_CHANNELS];
     constexpr int ACROSS = Packed<OUTPUTS>::ACROSS;
@@ -227,8 +223,12 @@ __device__ void direct_outputs(const Direct &direct, const float *input, const f
             if (moments) {
                 found.take(sums[row], half, own_centres);
             }
-            put_outputs(direct, sums[row], half, 2 * place, add,
-                        out + (first + row * direct.out_row + 8 * half * direct.out_pixel));
+            const int to = first + row * direct.out_row + 8 * half * direct.out_pixel;
+            if (direct.exact) {
+                put_outputs(direct, sums[row], half, 2 * place, add, settled((float *)out + to));
+            } else {
+                put_outputs(direct, sums[row], half, 2 * place, add, settled((Value *)out + to));
+            }
         }
         deviations.take(found);
     }
@@ -258,8 +258,8 @@ __device__ void direct_outputs(const Direct &direct, const float *input, const f
 
 #define DIRECT_OUTPUTS(chunks, most, rows, blocks)                                                 \
     KERNEL __launch_bounds__(THREADS, blocks) direct_outputs_##chunks##_##most##_##rows(           \
-        const __grid_constant__ Direct direct, const float *input, const float *weights,           \
-        float *out, int add, Moments *moments) {                                                   \
+        const __grid_constant__ Direct direct, const Value *input, const float *weights,           \
+        void *out, int add, Moments *moments) {                                                    \
         direct_outputs<chunks, most, rows>(direct, input, weights, out, add, moments);             \
     }
 

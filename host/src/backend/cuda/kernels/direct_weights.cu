@@ -69,7 +69,7 @@ __device__ inline void weigh_tile(float (&sums)[MOST_TAPS][SIXTEENS][EIGHTS][4],
 
 // LEN words of shared memory.
 template <int SIXTEENS, int EIGHTS, int LEN>
-__device__ inline void direct_weights(const Direct &direct, const float *plane, const float *grid,
+__device__ inline void direct_weights(const Direct &direct, const Value *plane, const Value *grid,
                                       float *parts) {
     __shared__ uint4 memory[LEN / 4];
     constexpr int PITCH = GridPitch<SIXTEENS>::WORDS;
@@ -126,7 +126,7 @@ __device__ inline void direct_weights(const Direct &direct, const float *plane, 
 // As many threads as there are columns of taps.
 #define DIRECT_WEIGHTS(sixteens, eights, words, blocks)                                            \
     KERNEL __launch_bounds__(32 * MOST_TAPS, blocks) direct_weights_##sixteens##_##eights(         \
-        const __grid_constant__ Direct direct, const float *plane, const float *grid,              \
+        const __grid_constant__ Direct direct, const Value *plane, const Value *grid,              \
         float *parts) {                                                                            \
         direct_weights<sixteens, eights, words>(direct, plane, grid, parts);                       \
     }

@@ -20,36 +20,37 @@ KERNEL divergence(const float *mean, const float *log_variance, int count, int d
 
 // z = μ + ε · exp(½ log σ²).
 KERNEL sample(const float *mean, const float *log_variance, const float *noise, int len,
-              float *out) {
+              Value *out) {
     FOR_EACH(i, len) {
-        out[i] = mean[i] + noise[i] * expf(0.5f * log_variance[i]);
+        put(mean[i] + noise[i] * expf(0.5f * log_variance[i]), out + i);
     }
 }
 
 // The gradients of μ (added to what it has, with `add`) and log σ² from that of z. A dimension
 // whose divergence is below `least` in all adds nothing.
-KERNEL sample_backward(const float *gradient, const float *mean, const float *log_variance,
+KERNEL sample_backward(const Value *gradient, const float *mean, const float *log_variance,
                        const float *noise, int len, int dimensions, const double *totals,
-                       float weight, double least, int add, float *by_mean, float *by_log) {
+                       float weight, double least, int add, Value *by_mean, Value *by_log) {
     FOR_EACH(i, len) {
         const float w = totals[i % dimensions] < least ? 0.0f : weight;
         const float deviation = expf(0.5f * log_variance[i]);
         const float by_divergence = w * (deviation * deviation - 1.0f);
-        by_mean[i] = (add ? by_mean[i] : 0.0f) + gradient[i] + w * mean[i];
-        by_log[i] = 0.5f * (gradient[i] * noise[i] * deviation + by_divergence);
+        const float g = widened(gradient[i]), before = add ? widened(by_mean[i]) : 0.0f;
+        put(before + g + w * mean[i], by_mean + i);
+        put(0.5f * (g * noise[i] * deviation + by_divergence), by_log + i);
     }
 }
 
 // Σ (y − x)², a part a block, and its gradient, held `weight` times.
 KERNEL squared_error(const float *outputs, const float *targets, int len, int part, float weight,
-                     float *gradient, double *parts) {
+                     Value *gradient, double *parts) {
     const int begin = blockIdx.x * part, end = min(begin + part, len);
     float sum = 0.0f;
 #pragma unroll 4
     for (int i = begin + threadIdx.x; i < end; i += THREADS) {
         const float error = outputs[i] - targets[i];
         sum += error * error;
-        gradient[i] = 2.0f * weight * error;
+        put(2.0f * weight * error, gradient + i);
     }
     const double total = block_sum(sum);
     if (threadIdx.x == 0) {
@@ -62,7 +63,7 @@ KERNEL squared_error(const float *outputs, const float *targets, int len, int pa
 // where the smoothing is negative, the image's row of `shares` says what is wanted of each class.
 // `outcomes` are the cross-entropy, and 1 where the first best logit is the target's class.
 KERNEL cross_entropy(const float *logits, int classes, const float *targets, const float *shares,
-                     float *gradient, double *outcomes) {
+                     Value *gradient, double *outcomes) {
     logits += blockIdx.x * classes;
     gradient += blockIdx.x * classes;
     targets += blockIdx.x * 3;
@@ -89,7 +90,7 @@ KERNEL cross_entropy(const float *logits, int classes, const float *targets, con
         const double wanted = smoothing < 0.0 ? (double)shares[c]
                                               : (c == target ? 1.0 - smoothing : 0.0) + smoothing / classes;
         loss -= wanted * log_share;
-        gradient[c] = (exp(log_share) - wanted) * weight;
+        put((exp(log_share) - wanted) * weight, gradient + c);
     }
     loss = block_sum(loss);
     if (threadIdx.x == 0) {

@@ -67,9 +67,9 @@ struct Tap {
 
 // Four values of a row of `len` from `place` on, of which the first `left` count; 0 beside the row.
 // WHOLE ones all count, and lie on a multiple of their size.
-template <bool WHOLE>
-__device__ inline Quad quad_of_row(const float *from, bool inside, int place, int len, int left) {
-    Quad quad = {};
+template <bool WHOLE, class Of>
+__device__ inline auto quad_of_row(const Of *from, bool inside, int place, int len, int left) {
+    typename Kept<Of>::Values quad = {};
     if constexpr (WHOLE) {
         if (inside && (unsigned)place < (unsigned)len) {
             quad = whole_quad(from);
@@ -78,7 +78,7 @@ __device__ inline Quad quad_of_row(const float *from, bool inside, int place, in
 #pragma unroll
         for (int v = 0; v < 4; ++v) {
             if (inside && (unsigned)(place + v) < (unsigned)len && v < left) {
-                quad.values[v] = from[v];
+                set(quad, v, from[v]);
             }
         }
     }
@@ -87,11 +87,11 @@ __device__ inline Quad quad_of_row(const float *from, bool inside, int place, in
 
 // Results that lie row by row.
 template <class Put> struct Rows : Put {
-    float *first;
     int columns;
     Moments *moments;
 
-    __device__ float *row(int row) const { return first + (long long)row * columns; }
+    // Where it begins.
+    __device__ long long row(int row) const { return (long long)row * columns; }
     __device__ int place(int column) const { return column; }
 };
 
@@ -101,7 +101,7 @@ struct Kernels {
     const float *weights;
     bool whole;
 
-    typedef float Value;
+    typedef float Kind;
     static constexpr bool PLAIN = false, ALONG_DEPTH = true;
     // Where it begins; NOWHERE if it is none.
     typedef int Line;
@@ -121,12 +121,12 @@ struct Kernels {
 };
 
 // A line for each window, along it the values that it sees.
-struct Seen {
+template <class Of> struct Seen {
     const Windows &windows;
-    const float *plane;
+    const Of *plane;
     bool whole;
 
-    typedef float Value;
+    typedef Of Kind;
     static constexpr bool PLAIN = false, ALONG_DEPTH = true;
     struct Line {
         // Where the first value that it sees lies, or would lie, in memory and in its row.
@@ -160,30 +160,37 @@ struct Seen {
 
 // How a product's values are read and written: the first bits of `whole` say whether quads of the
 // first and of the second factor lie on a multiple of their size, the next whether pairs of results
-// do, and then whether blocks go along the columns of tiles first; the last is of values that are
-// moved, and says whether quads of them and of their moments do.
+// do, and then whether blocks go along the columns of tiles first; one is of values that are
+// moved, and says whether quads of them and of their moments do. The last says whether results are f32.
 __device__ inline bool first_whole(int whole) { return whole & 1; }
 __device__ inline bool second_whole(int whole) { return whole >> 1 & 1; }
 __device__ inline bool pairs_whole(int whole) { return whole >> 2 & 1; }
 __device__ inline bool columns_first(int whole) { return whole >> 3 & 1; }
 __device__ inline bool moved_whole(int whole) { return whole >> 4 & 1; }
+__device__ inline bool exact(int whole) { return whole >> 5 & 1; }
+
+// What becomes of results, part by part of `len` of them.
+__device__ inline Written written(void *out, long long part, long long len, int whole, int add) {
+    const long long skipped = part * len;
+    void *const first = exact(whole) ? (void *)((float *)out + skipped)
+                                     : (void *)((Value *)out + skipped);
+    return {pairs_whole(whole), exact(whole), add, first};
+}
 
 // A product whose results, or parts of them, lie row by row.
 template <class Unit, int ROWS, int COLUMNS, class Left, class Right>
-__device__ void row_by_row(const Left &left, const Right &right, float *out, int rows, int columns,
+__device__ void row_by_row(const Left &left, const Right &right, void *out, int rows, int columns,
                            int depth, int whole, int parts, int add, Moments *moments) {
     const Place place(columns_first(whole));
-    const Rows<Written> to = {{pairs_whole(whole), add},
-                              out + (long long)blockIdx.z * rows * columns,
-                              columns,
+    const Rows<Written> to = {written(out, blockIdx.z, (long long)rows * columns, whole, add), columns,
                               moments ? moments + (long long)place.row * columns : nullptr};
     tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns, depth, blockIdx.z, parts);
 }
 
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void gather(const Windows &windows, const float *plane, const float *weights, float *out,
+template <class Unit, int ROWS, int COLUMNS, class Of>
+__device__ void gather(const Windows &windows, const Of *plane, const float *weights, void *out,
                        int whole, int parts, int add, Moments *moments) {
-    const Seen left = {windows, plane, first_whole(whole)};
+    const Seen<Of> left = {windows, plane, first_whole(whole)};
     const Kernels right = {windows, weights, second_whole(whole)};
     row_by_row<Unit, ROWS, COLUMNS>(left, right, out, windows.count * windows.places.value,
                                     windows.grid_channels, windows.kernel * windows.run.value,
@@ -192,13 +199,13 @@ __device__ void gather(const Windows &windows, const float *plane, const float *
 
 // A line for each pixel of a phase, along it what the windows that see the pixel hold, from the
 // last window of a row to the first: that is their order in memory.
-struct Seeing {
+template <class Of> struct Seeing {
     const Windows &windows;
-    const float *grid;
+    const Of *grid;
     bool whole;
     const Phase &rows, &columns;
 
-    typedef float Value;
+    typedef Of Kind;
     static constexpr bool PLAIN = false, ALONG_DEPTH = true;
     struct Line {
         // Where the first value lies, or would lie, in memory and in its row.
@@ -238,7 +245,7 @@ struct Weights {
     bool whole;
     const Phase &rows, &columns;
 
-    typedef float Value;
+    typedef float Kind;
     static constexpr bool PLAIN = false, ALONG_DEPTH = false;
     // The channel.
     typedef int Line;
@@ -266,23 +273,22 @@ struct Weights {
 // Results that lie at the pixels of a phase.
 struct Pixels : Written {
     const Windows &windows;
-    float *plane;
     const Phase &rows, &columns;
     Moments *moments;
 
-    __device__ float *row(int pixel) const {
+    __device__ long long row(int pixel) const {
         const int rest = columns.count.quotient(pixel);
         const int x = (pixel - rest * columns.count.value) * windows.stride + columns.first;
         const int image = rows.count.quotient(rest);
         const int y = (rest - image * rows.count.value) * windows.stride + rows.first;
         const long long line = (long long)image * windows.plane_height + y;
-        return plane + (line * windows.plane_width + x) * windows.plane_channels;
+        return (line * windows.plane_width + x) * windows.plane_channels;
     }
     __device__ int place(int channel) const { return channel; }
 };
 
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void scatter(const Windows &windows, const float *grid, const float *weights, float *out,
+template <class Unit, int ROWS, int COLUMNS, class Of>
+__device__ void scatter(const Windows &windows, const Of *grid, const float *weights, void *out,
                         int whole, int parts, int add, Moments *moments) {
     const int phase = blockIdx.z / parts, part = blockIdx.z % parts;
     const Phase &vertical = windows.vertical[phase / windows.stride];
@@ -302,22 +308,21 @@ __device__ void scatter(const Windows &windows, const float *grid, const float *
         }
         return;
     }
-    const Seeing left = {windows, grid, first_whole(whole), vertical, horizontal};
+    const Seeing<Of> left = {windows, grid, first_whole(whole), vertical, horizontal};
     const Weights right = {windows, weights, second_whole(whole), vertical, horizontal};
-    float *to = out + (long long)part * windows.count * windows.plane();
-    const Pixels pixels = {
-        {pairs_whole(whole), add}, windows, to, vertical, horizontal, moments};
+    const long long len = (long long)windows.count * windows.plane();
+    const Pixels pixels = {written(out, part, len, whole, add), windows, vertical, horizontal, moments};
     tile<Unit, ROWS, COLUMNS>(left, right, pixels, place, rows, columns,
                               vertical.taps * horizontal.run.value, part, parts);
 }
 
 // A line for each channel of the grid, along it the windows.
-struct Results {
+template <class Of> struct Results {
     const Windows &windows;
-    const float *grid;
+    const Of *grid;
     bool whole;
 
-    typedef float Value;
+    typedef Of Kind;
     static constexpr bool PLAIN = false, ALONG_DEPTH = false;
     typedef int Line;
     __device__ Line line(int channel) const { return channel; }
@@ -329,10 +334,10 @@ struct Results {
 };
 
 // A line for each value that a window sees, along it the windows.
-struct Sights {
-    Seen seen;
+template <class Of> struct Sights {
+    Seen<Of> seen;
 
-    typedef float Value;
+    typedef Of Kind;
     static constexpr bool PLAIN = false, ALONG_DEPTH = false;
     typedef Tap Line;
     __device__ Line line(int k) const {
@@ -341,7 +346,7 @@ struct Sights {
     }
     __device__ auto depth(int place) const { return seen.line(place); }
     __device__ bool is_whole() const { return seen.whole; }
-    template <bool WHOLE> __device__ auto quad(Line tap, Seen::Line window) const {
+    template <bool WHOLE> __device__ auto quad(Line tap, typename Seen<Of>::Line window) const {
         return seen.template quad<WHOLE>(window, tap);
     }
 };
@@ -349,11 +354,10 @@ struct Sights {
 // Results that are weights, or their gradients: a row for each channel of the grid, in it run by run.
 template <class Put> struct Runs : Put {
     const Windows &windows;
-    float *weights;
     Moments *moments;
 
-    __device__ float *row(int channel) const {
-        return weights + (long long)channel * windows.kernel * windows.seen();
+    __device__ long long row(int channel) const {
+        return (long long)channel * windows.kernel * windows.seen();
     }
     // −1 where a run is filled up.
     __device__ int place(int k) const {
@@ -362,31 +366,30 @@ template <class Put> struct Runs : Put {
     }
 };
 
-template <class Unit, int ROWS, int COLUMNS, class Put>
-__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const float *plane,
-                         const float *grid, int whole, int parts) {
-    const Results left = {windows, grid, second_whole(whole)};
-    const Sights right = {{windows, plane, first_whole(whole)}};
+template <class Unit, int ROWS, int COLUMNS, class Put, class Of>
+__device__ void weigh_to(const Runs<Put> &to, const Windows &windows, const Of *plane,
+                         const Of *grid, int whole, int parts) {
+    const Results<Of> left = {windows, grid, second_whole(whole)};
+    const Sights<Of> right = {{windows, plane, first_whole(whole)}};
     tile<Unit, ROWS, COLUMNS>(left, right, to, Place(columns_first(whole)), windows.grid_channels,
                               windows.kernel * windows.run.value,
                               windows.count * windows.places.value, blockIdx.z, parts);
 }
 
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void weigh(const Windows &windows, const float *plane, const float *grid, float *out,
-                      int whole, int parts, int add, Moments *) {
-    const int rows = windows.grid_channels, seen = windows.kernel * windows.seen();
-    float *const part = out + (long long)blockIdx.z * rows * seen;
-    const Runs<Written> to = {{pairs_whole(whole), add}, windows, part, nullptr};
+template <class Unit, int ROWS, int COLUMNS, class Of>
+__device__ void weigh(const Windows &windows, const Of *plane, const Of *grid, void *out, int whole,
+                      int parts, int add, Moments *) {
+    const long long len = (long long)windows.grid_channels * windows.kernel * windows.seen();
+    const Runs<Written> to = {written(out, blockIdx.z, len, whole, add), windows, nullptr};
     weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, parts);
 }
 
 // The weights' gradient, which moves them at once.
-template <class Unit, int ROWS, int COLUMNS>
-__device__ void move(const Windows &windows, const float *plane, const float *grid, float *weights,
+template <class Unit, int ROWS, int COLUMNS, class Of>
+__device__ void move(const Windows &windows, const Of *plane, const Of *grid, float *weights,
                      float *mean, float *square, const Adam &adam, int whole) {
     const Moving put = {moved_whole(whole), weights, mean, square, adam};
-    const Runs<Moving> to = {put, windows, weights, nullptr};
+    const Runs<Moving> to = {put, windows, nullptr};
     weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, 1);
 }
 
@@ -395,24 +398,22 @@ __device__ void move(const Windows &windows, const float *plane, const float *gr
 #define PRODUCT(name, kernel, unit, rows, columns, First, Second)                                  \
     KERNEL __launch_bounds__(THREADS, 2)                                                           \
         kernel(const __grid_constant__ Windows windows, const First *first, const Second *second,  \
-               float *out, int whole, int parts, int add, Moments *moments) {                      \
+               void *out, int whole, int parts, int add, Moments *moments) {                       \
         name<unit, rows, columns>(windows, first, second, out, whole, parts, add, moments);        \
     }
-#define MOVE(kernel, unit, Of, blocks)                                                             \
+#define MOVE(name, kernel, unit, Of, blocks)                                                       \
     KERNEL __launch_bounds__(THREADS, blocks)                                                      \
         kernel(const __grid_constant__ Windows windows, const Of *plane, const Of *grid,           \
                float *weights, float *mean, float *square, Adam adam, int whole) {                 \
-        move<unit, 128, 64>(windows, plane, grid, weights, mean, square, adam, whole);             \
+        name<unit, 128, 64>(windows, plane, grid, weights, mean, square, adam, whole);             \
     }
-#define MAP(name, kernel, unit, rows, columns)                                                     \
-    PRODUCT(name, kernel, unit, rows, columns, float, float)
 // In three shapes of tile: results with few columns, neither, with few rows.
-#define MAPS(name, kernel, unit)                                                                   \
-    MAP(name, kernel##_tall, unit, 256, 16)                                                        \
-    MAP(name, kernel##_square, unit, 128, 64)                                                      \
-    MAP(name, kernel##_flat, unit, 16, 256)
+#define MAPS(name, kernel, unit, First, Second)                                                    \
+    PRODUCT(name, kernel##_tall, unit, 256, 16, First, Second)                                     \
+    PRODUCT(name, kernel##_square, unit, 128, 64, First, Second)                                   \
+    PRODUCT(name, kernel##_flat, unit, 16, 256, First, Second)
 
-MAPS(gather, gather, Fma)
-MAPS(scatter, scatter, Fma)
-MAPS(weigh, weigh, Fma)
-MOVE(move_square, Fma, float, 2)
+MAPS(gather, gather, Fma, float, float)
+MAPS(scatter, scatter, Fma, float, float)
+MAPS(weigh, weigh, Fma, float, float)
+MOVE(move, move_square, Fma, float, 2)

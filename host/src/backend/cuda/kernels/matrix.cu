@@ -1,5 +1,5 @@
-// The product on matrix cores: values are rounded to a `Word`'s precision on their way to shared
-// memory, if they have not been before, and sums are f32.
+// The product on matrix cores: values that are not rounded to a `Word`'s precision are on their way to
+// shared memory, and sums are f32.
 
 struct Mma {
     static constexpr int VALUES = Word::VALUES;
@@ -126,12 +126,12 @@ struct Mma {
     };
 };
 
-MAPS(gather, gather_mma, Mma)
-MAPS(scatter, scatter_mma, Mma)
-MAPS(weigh, weigh_mma, Mma)
-MOVE(move_mma_square, Mma, float, 3)
+MAPS(gather, gather_mma, Mma, Value, float)
+MAPS(scatter, scatter_mma, Mma, Value, float)
+MAPS(weigh, weigh_mma, Mma, Value, Value)
+MOVE(move, move_mma_square, Mma, Value, 3)
 
 // Of many results, tiles twice as wide: each value is brought less often.
-MAP(gather, gather_mma_large, Mma, 128, 128)
-MAP(scatter, scatter_mma_large, Mma, 128, 128)
-MAP(weigh, weigh_mma_large, Mma, 128, 128)
+PRODUCT(gather, gather_mma_large, Mma, 128, 128, Value, float)
+PRODUCT(scatter, scatter_mma_large, Mma, 128, 128, Value, float)
+PRODUCT(weigh, weigh_mma_large, Mma, 128, 128, Value, Value)

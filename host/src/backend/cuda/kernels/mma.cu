@@ -55,7 +55,7 @@ __device__ inline void turned_matrices(unsigned (&words)[2], const unsigned *row
 }
 
 // An address that is worked out here, and not again for each use of it.
-__device__ inline const float *settled(const float *address) {
+template <class Of> __device__ inline Of *settled(Of *address) {
     asm volatile("" : "+l"(address));
     return address;
 }

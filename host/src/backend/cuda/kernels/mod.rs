@@ -8,9 +8,19 @@ pub type Source = (&'static str, &'static str);
 /// The instructions of matrix cores.
 pub const INSTRUCTIONS: Source = ("mma.cu", include_str!("mma.cu"));
 
-/// What every program has, in the order in which it is compiled.
-const ALWAYS: [Source; 12] = [
+/// What every program begins with.
+const FIRST: [Source; 2] = [
     ("common.cu", include_str!("common.cu")),
+    ("values.cu", include_str!("values.cu")),
+];
+
+/// What layers' values are in it.
+const F32_VALUES: Source = ("values_f32.cu", include_str!("values_f32.cu"));
+const BF16_VALUES: Source = ("values_bf16.cu", include_str!("values_bf16.cu"));
+
+/// What every program has after that, in the order in which it is compiled.
+const ALWAYS: [Source; 12] = [
+    ("several.cu", include_str!("several.cu")),
     ("adam.cu", include_str!("adam.cu")),
     ("product.cu", include_str!("product.cu")),
     ("maps.cu", include_str!("maps.cu")),
@@ -24,9 +34,10 @@ const ALWAYS: [Source; 12] = [
     ("optimiser.cu", include_str!("optimiser.cu")),
 ];
 
-/// What that of bf16 has more: factors that are rounded before, and convolutions of few channels.
-const BF16: [Source; 4] = [
-    ("rounded.cu", include_str!("rounded.cu")),
+/// What that of bf16 has more: what is f32 all the same, plain matrices, and convolutions of few channels.
+const BF16: [Source; 5] = [
+    ("ends.cu", include_str!("ends.cu")),
+    ("plain.cu", include_str!("plain.cu")),
     ("direct.cu", include_str!("direct.cu")),
     ("direct_outputs.cu", include_str!("direct_outputs.cu")),
     ("direct_weights.cu", include_str!("direct_weights.cu")),
@@ -87,7 +98,8 @@ const NAMES: [&str; 50] = [
 ];
 
 /// Those that are in bf16 alone.
-const BF16_NAMES: [&str; 26] = [
+const BF16_NAMES: [&str; 30] = [
+    "average_pool_f32",
     "direct_outputs_1_16_1",
     "direct_outputs_1_16_2",
     "direct_outputs_1_16_4",
@@ -106,14 +118,17 @@ const BF16_NAMES: [&str; 26] = [
     "direct_weights_1_2",
     "direct_weights_2_1",
     "direct_weights_2_2",
-    "gather_mma_large_rounded",
-    "gather_mma_square_rounded",
-    "move_mma_square_rounded",
+    "finish_backward_f32",
+    "finish_f32",
+    "gather_mma_large_plain",
+    "gather_mma_square_plain",
+    "move_mma_square_plain",
     "round_values",
-    "scatter_mma_large_rounded",
-    "scatter_mma_square_rounded",
-    "weigh_mma_large_rounded",
-    "weigh_mma_square_rounded",
+    "scatter_mma_large_plain",
+    "scatter_mma_square_plain",
+    "sum_parts_f32",
+    "weigh_mma_large_plain",
+    "weigh_mma_square_plain",
 ];
 
 /// Those of layers on matrix cores.
@@ -135,20 +150,18 @@ const MATRIX_NAMES: [&str; 13] = [
 
 /// The sources of a precision's program, in the order in which they are compiled.
 pub fn sources(precision: Precision) -> Vec<Source> {
-    let matrix = |word| {
-        let matrix = ("matrix.cu", include_str!("matrix.cu"));
-        vec![INSTRUCTIONS, word, matrix]
-    };
-    let more = match precision {
-        Precision::F32 => Vec::new(),
-        Precision::Tf32 => matrix(("tf32.cu", include_str!("tf32.cu"))),
+    let matrix = ("matrix.cu", include_str!("matrix.cu"));
+    let tf32 = ("tf32.cu", include_str!("tf32.cu"));
+    let bf16 = ("bf16.cu", include_str!("bf16.cu"));
+    let exact = [&FIRST[..], &[F32_VALUES], &ALWAYS];
+    match precision {
+        Precision::F32 => exact.concat(),
+        Precision::Tf32 => [exact.concat(), vec![INSTRUCTIONS, tf32, matrix]].concat(),
         Precision::Bf16 => {
-            let mut sources = matrix(("bf16.cu", include_str!("bf16.cu")));
-            sources.extend(BF16);
-            sources
+            let rounded = [&FIRST[..], &[INSTRUCTIONS, BF16_VALUES], &ALWAYS];
+            [rounded.concat(), vec![bf16, matrix], BF16.to_vec()].concat()
         }
-    };
-    [ALWAYS.to_vec(), more].concat()
+    }
 }
 
 /// Every kernel of a precision's program.

@@ -12,16 +12,16 @@ constexpr double MOMENTUM = 0.1;
 
 // Each part's moments, a channel. All threads sum about the part's first value, so nothing is lost
 // where a mean is far from zero.
-KERNEL moments_parts(const float *values, int rows, int channels, int part_rows,
+KERNEL moments_parts(const Value *values, int rows, int channels, int part_rows,
                      Moments *parts) {
     const int channel = blockIdx.x * blockDim.x + threadIdx.x;
     const int begin = blockIdx.y * part_rows, end = min(begin + part_rows, rows);
     float sum = 0.0f, square = 0.0f, centre = 0.0f;
     if (channel < channels) {
-        centre = values[begin * channels + channel];
+        centre = widened(values[begin * channels + channel]);
 #pragma unroll 4
         for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
-            const float deviation = values[row * channels + channel] - centre;
+            const float deviation = widened(values[row * channels + channel]) - centre;
             sum += deviation;
             square += deviation * deviation;
         }
@@ -111,100 +111,58 @@ KERNEL running_affine(int channels, const float *gamma, const float *beta, const
     }
 }
 
-// Four values of an array of `len` from `i` on, as far as there are any. Arrays begin on a multiple of
-// 16 bytes, and `i` is a multiple of 4.
-__device__ inline Quad quad_at(const float *values, int i, int len) {
-    if (i + 4 <= len) {
-        return whole_quad(values + i);
-    }
-    Quad quad = {};
-#pragma unroll
-    for (int v = 0; v < 3; ++v) {
-        if (i + v < len) {
-            quad.values[v] = values[i + v];
-        }
-    }
-    return quad;
-}
+// Other sums over rows are taken of rows that are read several values at a time: as many rows of channels
+// side by side as that takes, `across` times as many values as are read at once. Parts and blocks are as
+// for the moments.
+__device__ inline int own_column() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
-__device__ inline void put_quad_at(const Quad &quad, float *values, int i, int len) {
-    if (i + 4 <= len) {
-        *(float4 *)(values + i) = {quad.values[0], quad.values[1], quad.values[2],
-                                   quad.values[3]};
-        return;
-    }
-#pragma unroll
-    for (int v = 0; v < 3; ++v) {
-        if (i + v < len) {
-            values[i + v] = quad.values[v];
-        }
-    }
-}
-
-// Calls `each` with the number in its quad and the channel of each of the values from `i` on.
-template <class Each>
-__device__ inline void each_of_quad(int i, const Divisor &channels, Each each) {
-    int channel = i - channels.quotient(i) * channels.value;
-#pragma unroll
-    for (int v = 0; v < 4; ++v) {
-        each(v, channel);
-        channel = channel + 1 < channels.value ? channel + 1 : 0;
-    }
-}
-
-// Other sums over rows are taken of rows of whole `quads`: as many rows of channels side by side as
-// that takes. Parts and blocks are as for the moments.
-__device__ inline int own_quad() { return blockIdx.x * blockDim.x + threadIdx.x; }
-
-// Calls `take` with the quads of some arrays of `len` values in each of the thread's rows. The last
-// row may be short: what it lacks is 0.
+// Calls `take` with the values of some arrays of `len` in each of the thread's rows. The last row may be
+// short: what it lacks is 0.
 template <int COUNT, class Take>
-__device__ inline void each_quad_of_part(const float *const (&arrays)[COUNT], int len, int quads,
-                                         int part_rows, Take take) {
-    const int whole = len / (4 * quads), end = (blockIdx.y + 1) * part_rows;
-    if (own_quad() >= quads) {
+__device__ inline void each_of_part(const Value *const (&arrays)[COUNT], int len, int across,
+                                    int part_rows, Take take) {
+    const int whole = len / (AT_ONCE * across), end = (blockIdx.y + 1) * part_rows;
+    if (own_column() >= across) {
         return;
     }
+    Several taken[COUNT];
     int row = blockIdx.y * part_rows + threadIdx.y;
-#pragma unroll 4
     for (; row < min(end, whole); row += blockDim.y) {
-        Quad taken[COUNT];
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
-            taken[i] = whole_quad(arrays[i] + 4 * (row * quads + own_quad()));
+            whole_several(arrays[i] + AT_ONCE * (row * across + own_column()), taken[i].values);
         }
         take(taken);
     }
     if (row == whole && row < end) {
-        Quad taken[COUNT];
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
-            taken[i] = quad_at(arrays[i], 4 * (row * quads + own_quad()), len);
+            taken[i] = several_at(arrays[i], AT_ONCE * (row * across + own_column()), len);
         }
         take(taken);
     }
 }
 
-// The most quads of a row that a block takes whole.
-constexpr int MOST_QUADS = 32;
+// The most columns of these that a block takes whole.
+constexpr int MOST_ACROSS = 32;
 
 // Writes a part's sums. Where a block has whole rows it adds up what of them is the same channel's;
 // else the columns are so many parts of channels, one after the other.
-__device__ inline void put_part(const float (&first)[4], const float (&second)[4], int quads,
-                                int channels, Pair *parts) {
-    __shared__ Pair columns[4 * MOST_QUADS];
+__device__ inline void put_part(const float (&first)[AT_ONCE], const float (&second)[AT_ONCE],
+                                int across, int channels, Pair *parts) {
+    __shared__ Pair columns[AT_ONCE * MOST_ACROSS];
     const bool whole = gridDim.x == 1;
-    Pair totals[4];
+    Pair totals[AT_ONCE];
 #pragma unroll
-    for (int v = 0; v < 4; ++v) {
+    for (int v = 0; v < AT_ONCE; ++v) {
         totals[v] = {first[v], second[v]};
     }
     sum_of_rows(totals);
-    Pair *const to = whole ? columns : parts + 4 * blockIdx.y * quads;
-    if (threadIdx.y == 0 && own_quad() < quads) {
+    Pair *const to = whole ? columns : parts + AT_ONCE * blockIdx.y * across;
+    if (threadIdx.y == 0 && own_column() < across) {
 #pragma unroll
-        for (int v = 0; v < 4; ++v) {
-            to[4 * own_quad() + v] = totals[v];
+        for (int v = 0; v < AT_ONCE; ++v) {
+            to[AT_ONCE * own_column() + v] = totals[v];
         }
     }
     if (!whole) {
@@ -214,7 +172,7 @@ __device__ inline void put_part(const float (&first)[4], const float (&second)[4
     const int channel = threadIdx.y * blockDim.x + threadIdx.x;
     if (channel < channels) {
         Pair total = {0.0, 0.0};
-        for (int column = channel; column < 4 * quads; column += channels) {
+        for (int column = channel; column < AT_ONCE * across; column += channels) {
             total.first += columns[column].first;
             total.second += columns[column].second;
         }
@@ -222,48 +180,69 @@ __device__ inline void put_part(const float (&first)[4], const float (&second)[4
     }
 }
 
+// Threads that normalise go from some values to others of the same channels.
+
 // out = activation(factor · x + offset).
-KERNEL normalise(const float *values, int len, Divisor channels, const float *affine,
-                 int activation, float *out) {
-    const float *const offsets = affine + channels.value;
-    FOR_EACH_QUAD(i, len) {
-        Quad quad = quad_at(values, i, len);
-        each_of_quad(i, channels, [&](int v, int channel) {
-            const float x = quad.values[v];
-            quad.values[v] = activate(activation, affine[channel] * x + offsets[channel]);
-        });
-        put_quad_at(quad, out, i, len);
-    }
+template <int ACTIVATION>
+__device__ inline void normalise_all(const Value *values, int len, const Divisor &channels,
+                                     const float *affine, Value *out) {
+    const int first = first_of_several();
+    const Several factors = of_channels(affine, first, channels);
+    const Several offsets = of_channels(affine + channels.value, first, channels);
+    const Value *const arrays[1] = {values};
+    each_several(arrays, len, [&](int i, Several(&taken)[1]) {
+#pragma unroll
+        for (int v = 0; v < AT_ONCE; ++v) {
+            float &x = taken[0].values[v];
+            x = activate(ACTIVATION, factors.values[v] * x + offsets.values[v]);
+        }
+        put_several(taken[0], out, i, len);
+    });
+}
+KERNEL __launch_bounds__(THREADS, 6)
+    normalise(const Value *values, int len, Divisor channels, const float *affine, int activation,
+              Value *out) {
+    BY_ACTIVATION(normalise_all, values, len, channels, affine, out)
 }
 
 // The gradient before the activation.
-__device__ inline float inner(float gradient, float x, float factor, float offset, int activation) {
-    return gradient * slope(activation, activate(activation, factor * x + offset));
+template <int ACTIVATION>
+__device__ inline float inner(float gradient, float x, float factor, float offset) {
+    return gradient * slope(ACTIVATION, activate(ACTIVATION, factor * x + offset));
 }
 
 // Each part's Σ g · (x − mean) and Σ g, g the gradient before the activation.
-KERNEL norm_parts(const float *values, const float *gradient, int len, int quads, int part_rows,
-                  Divisor channels, const double *statistics, const float *affine, int activation,
-                  Pair *parts) {
-    float means[4], factors[4], offsets[4], by_value[4] = {}, plain[4] = {};
-    if (own_quad() < quads) {
-        each_of_quad(4 * own_quad(), channels, [&](int v, int channel) {
-            means[v] = statistics[channel];
-            factors[v] = affine[channel];
-            offsets[v] = affine[channels.value + channel];
-        });
+template <int ACTIVATION>
+__device__ inline void sum_gradients(const Value *values, const Value *gradient, int len, int across,
+                                     int part_rows, const Divisor &channels,
+                                     const double *statistics, const float *affine, Pair *parts) {
+    Several means, factors, offsets;
+    if (own_column() < across) {
+        const int first = AT_ONCE * own_column();
+        means = of_channels(statistics, first, channels);
+        factors = of_channels(affine, first, channels);
+        offsets = of_channels(affine + channels.value, first, channels);
     }
-    const float *const both[2] = {values, gradient};
-    each_quad_of_part(both, len, quads, part_rows, [&](const Quad(&taken)[2]) {
+    float by_value[AT_ONCE] = {}, plain[AT_ONCE] = {};
+    const Value *const both[2] = {values, gradient};
+    each_of_part(both, len, across, part_rows, [&](const Several(&taken)[2]) {
 #pragma unroll
-        for (int v = 0; v < 4; ++v) {
+        for (int v = 0; v < AT_ONCE; ++v) {
             const float x = taken[0].values[v];
-            const float g = inner(taken[1].values[v], x, factors[v], offsets[v], activation);
-            by_value[v] += g * (x - means[v]);
+            const float g =
+                inner<ACTIVATION>(taken[1].values[v], x, factors.values[v], offsets.values[v]);
+            by_value[v] += g * (x - means.values[v]);
             plain[v] += g;
         }
     });
-    put_part(by_value, plain, quads, channels.value, parts);
+    put_part(by_value, plain, across, channels.value, parts);
+}
+KERNEL __launch_bounds__(THREADS, 4)
+    norm_parts(const Value *values, const Value *gradient, int len, int across, int part_rows,
+               Divisor channels, const double *statistics, const float *affine, int activation,
+               Pair *parts) {
+    BY_ACTIVATION(sum_gradients, values, gradient, len, across, part_rows, channels, statistics,
+                  affine, parts)
 }
 
 // The sum of a channel's parts; the thread of threadIdx.y = 0 has it.
@@ -308,59 +287,80 @@ KERNEL norm_gradients(const Pair *parts, int count, int rows, int channels,
 }
 
 // gradient = that of what was normalised.
-KERNEL norm_backward(const float *values, int len, Divisor channels, const float *affine,
-                     const float *slopes, int activation, float *gradient) {
-    const float *const offsets = affine + channels.value, *const constants = slopes + channels.value;
-    FOR_EACH_QUAD(i, len) {
-        const Quad quad = quad_at(values, i, len);
-        Quad turned = quad_at(gradient, i, len);
-        each_of_quad(i, channels, [&](int v, int channel) {
-            const float factor = affine[channel], x = quad.values[v];
-            const float g = inner(turned.values[v], x, factor, offsets[channel], activation);
-            turned.values[v] = factor * g + slopes[channel] * x + constants[channel];
-        });
-        put_quad_at(turned, gradient, i, len);
-    }
+template <int ACTIVATION>
+__device__ inline void normalise_back(const Value *values, int len, const Divisor &channels,
+                                      const float *affine, const float *slopes, Value *gradient) {
+    const int first = first_of_several();
+    const Several factors = of_channels(affine, first, channels);
+    const Several offsets = of_channels(affine + channels.value, first, channels);
+    const Several by_value = of_channels(slopes, first, channels);
+    const Several constants = of_channels(slopes + channels.value, first, channels);
+    const Value *const both[2] = {values, gradient};
+    each_several(both, len, [&](int i, Several(&taken)[2]) {
+#pragma unroll
+        for (int v = 0; v < AT_ONCE; ++v) {
+            const float factor = factors.values[v], x = taken[0].values[v];
+            float &turned = taken[1].values[v];
+            const float g = inner<ACTIVATION>(turned, x, factor, offsets.values[v]);
+            turned = factor * g + by_value.values[v] * x + constants.values[v];
+        }
+        put_several(taken[1], gradient, i, len);
+    });
+}
+KERNEL __launch_bounds__(THREADS, 4)
+    norm_backward(const Value *values, int len, Divisor channels, const float *affine,
+                  const float *slopes, int activation, Value *gradient) {
+    BY_ACTIVATION(normalise_back, values, len, channels, affine, slopes, gradient)
 }
 
 // values = activation(values + bias).
-KERNEL finish(float *values, int len, Divisor channels, const float *bias, int activation) {
-    FOR_EACH_QUAD(i, len) {
-        Quad quad = quad_at(values, i, len);
-        each_of_quad(i, channels, [&](int v, int channel) {
-            const float x = quad.values[v] + (bias ? bias[channel] : 0.0f);
-            quad.values[v] = activate(activation, x);
-        });
-        put_quad_at(quad, values, i, len);
+template <int ACTIVATION, class Of>
+__device__ inline void finish_all(Of *values, int len, const Divisor &channels, const float *bias) {
+    FOR_EACH_SEVERAL(i, len) {
+        Several some = several_at(values, i, len);
+        const Several biases = bias ? of_channels(bias, i, channels) : Several{};
+#pragma unroll
+        for (int v = 0; v < AT_ONCE; ++v) {
+            some.values[v] = activate(ACTIVATION, some.values[v] + biases.values[v]);
+        }
+        put_several(some, values, i, len);
     }
+}
+KERNEL finish(Value *values, int len, Divisor channels, const float *bias, int activation) {
+    BY_ACTIVATION(finish_all, values, len, channels, bias)
 }
 
 // gradient = that before the activation.
-KERNEL finish_backward(const float *outputs, int len, int activation, float *gradient) {
-    FOR_EACH_QUAD(i, len) {
-        const Quad quad = quad_at(outputs, i, len);
-        Quad turned = quad_at(gradient, i, len);
+template <int ACTIVATION, class Of>
+__device__ inline void turn_back(const Of *outputs, int len, Value *gradient) {
+    FOR_EACH_SEVERAL(i, len) {
+        const Several some = several_at(outputs, i, len);
+        Several turned = several_at(gradient, i, len);
 #pragma unroll
-        for (int v = 0; v < 4; ++v) {
-            turned.values[v] *= slope(activation, quad.values[v]);
+        for (int v = 0; v < AT_ONCE; ++v) {
+            turned.values[v] *= slope(ACTIVATION, some.values[v]);
         }
-        put_quad_at(turned, gradient, i, len);
+        put_several(turned, gradient, i, len);
     }
+}
+KERNEL finish_backward(const Value *outputs, int len, int activation, Value *gradient) {
+    BY_ACTIVATION(turn_back, outputs, len, gradient)
 }
 
 // Each part's sum of a column.
-KERNEL column_parts(const float *values, int len, int quads, int part_rows, int channels,
+KERNEL __launch_bounds__(THREADS, 4)
+    column_parts(const Value *values, int len, int across, int part_rows, int channels,
                     Pair *parts) {
-    float sums[4] = {};
-    const float *const one[1] = {values};
-    each_quad_of_part(one, len, quads, part_rows, [&](const Quad(&taken)[1]) {
+    float sums[AT_ONCE] = {};
+    const Value *const one[1] = {values};
+    each_of_part(one, len, across, part_rows, [&](const Several(&taken)[1]) {
 #pragma unroll
-        for (int v = 0; v < 4; ++v) {
+        for (int v = 0; v < AT_ONCE; ++v) {
             sums[v] += taken[0].values[v];
         }
     });
-    const float none[4] = {};
-    put_part(sums, none, quads, channels, parts);
+    const float none[AT_ONCE] = {};
+    put_part(sums, none, across, channels, parts);
 }
 
 // The sums of the columns.

@@ -35,14 +35,14 @@ struct Pool {
 };
 
 // The maxima, and the tap that each came from: the first of equals.
-KERNEL max_pool(const __grid_constant__ Pool pool, const float *inputs, float *out, int *winners) {
+KERNEL max_pool(const __grid_constant__ Pool pool, const Value *inputs, Value *out, int *winners) {
     FOR_EACH(i, pool.outputs) {
-        const float *window = inputs + pool.first(i);
-        float best = window[0];
+        const Value *window = inputs + pool.first(i);
+        float best = widened(window[0]);
         int winner = 0;
         for (int row = 0; row < pool.height.value; ++row) {
             for (int column = 0; column < pool.width.value; ++column) {
-                const float value = window[column * pool.channels.value];
+                const float value = widened(window[column * pool.channels.value]);
                 if (value > best) {
                     best = value;
                     winner = row * pool.width.value + column;
@@ -50,42 +50,46 @@ KERNEL max_pool(const __grid_constant__ Pool pool, const float *inputs, float *o
             }
             window += pool.row();
         }
-        out[i] = best;
+        put(best, out + i);
         winners[i] = winner;
     }
 }
 
-KERNEL max_pool_backward(const __grid_constant__ Pool pool, const float *gradient,
-                         const int *winners, float *out) {
+KERNEL max_pool_backward(const __grid_constant__ Pool pool, const Value *gradient,
+                         const int *winners, Value *out) {
     FOR_EACH(i, pool.inputs) {
         int tap;
         const int output = pool.output(i, tap);
-        out[i] = output >= 0 && winners[output] == tap ? gradient[output] : 0.0f;
+        const bool won = output >= 0 && winners[output] == tap;
+        put(won ? widened(gradient[output]) : 0.0f, out + i);
     }
 }
 
-KERNEL average_pool(const __grid_constant__ Pool pool, const float *inputs, float *out) {
+template <class Of> __device__ inline void average(const Pool &pool, const Of *inputs, Of *out) {
     const float weight = 1.0f / (pool.height.value * pool.width.value);
     FOR_EACH(i, pool.outputs) {
-        const float *window = inputs + pool.first(i);
+        const Of *window = inputs + pool.first(i);
         float sum = 0.0f;
         for (int row = 0; row < pool.height.value; ++row) {
 #pragma unroll 4
             for (int column = 0; column < pool.width.value; ++column) {
-                sum += window[column * pool.channels.value];
+                sum += widened(window[column * pool.channels.value]);
             }
             window += pool.row();
         }
-        out[i] = sum * weight;
+        put(sum * weight, out + i);
     }
 }
+KERNEL average_pool(const __grid_constant__ Pool pool, const Value *inputs, Value *out) {
+    average(pool, inputs, out);
+}
 
-KERNEL average_pool_backward(const __grid_constant__ Pool pool, const float *gradient,
-                             float *out) {
+KERNEL average_pool_backward(const __grid_constant__ Pool pool, const Value *gradient,
+                             Value *out) {
     const float weight = 1.0f / (pool.height.value * pool.width.value);
     FOR_EACH(i, pool.inputs) {
         int tap;
         const int output = pool.output(i, tap);
-        out[i] = output >= 0 ? gradient[output] * weight : 0.0f;
+        put(output >= 0 ? widened(gradient[output]) * weight : 0.0f, out + i);
     }
 }

@@ -5,8 +5,7 @@
 // anywhere, what becomes of it there, and where the moments of the tile's columns go. A
 // factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the four
 // values, neighbours in memory, that begin where the two meet: they are ALONG_DEPTH or across the
-// lines. Its values are f32, or bf16 that `rounded.cu` has made of them. All quads of a PLAIN factor are
-// whole, and none is beside it.
+// lines. Its values are of one KIND. All quads of a PLAIN factor are whole, and none is beside it.
 //
 // Panels come to shared memory by turns in one of two places: while a block multiplies one panel,
 // the next is on its way to the threads' registers. What the panels are made of and how they are
@@ -33,40 +32,6 @@ struct Place {
           column(columns_first ? blockIdx.x : blockIdx.y) {}
 };
 
-// Four values that lie side by side.
-struct Quad {
-    float values[4];
-};
-
-// Those on a multiple of 16 bytes.
-__device__ inline Quad whole_quad(const float *from) {
-    const float4 quad = *(const float4 *)from;
-    return {{quad.x, quad.y, quad.z, quad.w}};
-}
-
-// A value that has been rounded to bf16, and four that lie side by side.
-struct Bf16 {
-    unsigned short bits;
-};
-struct RoundedQuad {
-    unsigned pairs[2];
-};
-
-// Those on a multiple of 8 bytes.
-__device__ inline RoundedQuad whole_quad(const Bf16 *from) {
-    const uint2 pairs = *(const uint2 *)from;
-    return {{pairs.x, pairs.y}};
-}
-
-// Four values of a kind.
-template <class Value> struct Kept;
-template <> struct Kept<float> {
-    typedef Quad Values;
-};
-template <> struct Kept<Bf16> {
-    typedef RoundedQuad Values;
-};
-
 // Words of a line of a panel.
 constexpr int WORDS = 16;
 
@@ -79,7 +44,7 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
     static constexpr int DEPTH = WORDS * VALUES, ACROSS = DEPTH / 4, STEP = THREADS / ACROSS;
     static constexpr int EACH = (LINES + STEP - 1) / STEP;
     static constexpr bool PLAIN = Factor::PLAIN;
-    typedef typename Kept<typename Factor::Value>::Values Values;
+    typedef typename Kept<typename Factor::Kind>::Values Values;
     const Factor &factor;
     typename Factor::Line lines[EACH];
     Values quads[EACH];
@@ -113,7 +78,7 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
     static constexpr int DEPTH = WORDS * VALUES, STEP = THREADS / WORDS * 4;
     static constexpr int EACH = (LINES + STEP - 1) / STEP;
     static constexpr bool PLAIN = Factor::PLAIN;
-    typedef typename Kept<typename Factor::Value>::Values Values;
+    typedef typename Kept<typename Factor::Kind>::Values Values;
     const Factor &factor;
     typename Factor::Line lines[EACH];
     Values quads[EACH][VALUES];
@@ -162,31 +127,41 @@ template <class Share> __device__ inline void fetch(Share &share, int begin, int
 }
 
 // What becomes of a row's results, two of which are neighbours each; those whose place is −1 are none.
-// `pairs` can be written at once. They are written down, or added to what is there.
+// `pairs` can be written at once. They are written down, or added to what is there: as f32 where they are
+// `exact`, else as `Value`s.
 struct Written {
     static constexpr bool MOVES = false;
-    bool pairs;
+    bool pairs, exact;
     int add;
+    void *first;
 
+    // The row begins at the value `row`.
     template <int COUNT>
-    __device__ void put(float *row, const int (&places)[COUNT],
+    __device__ void put(long long row, const int (&places)[COUNT],
                         const float (&values)[COUNT]) const {
+        if (exact) {
+            put_as((float *)first + row, places, values);
+        } else {
+            put_as((Value *)first + row, places, values);
+        }
+    }
+
+private:
+    template <int COUNT, class Of>
+    __device__ void put_as(Of *row, const int (&places)[COUNT],
+                           const float (&values)[COUNT]) const {
 #pragma unroll
         for (int i = 0; i < COUNT; i += 2) {
-            float pair[2] = {values[i], values[i + 1]};
             if (pairs && places[i] >= 0) {
-                float2 *const both = (float2 *)(row + places[i]);
-                if (add) {
-                    pair[0] += both->x;
-                    pair[1] += both->y;
-                }
-                *both = {pair[0], pair[1]};
+                Of *const to = row + places[i];
+                const Two before = add ? two_at(to) : Two{};
+                put_two({before.first + values[i], before.second + values[i + 1]}, to);
             } else if (!pairs) {
 #pragma unroll
-                for (int one = 0; one < 2; ++one) {
-                    if (places[i + one] >= 0) {
-                        float &single = row[places[i + one]];
-                        single = add ? single + pair[one] : pair[one];
+                for (int one = i; one < i + 2; ++one) {
+                    if (places[one] >= 0) {
+                        Of *const to = row + places[one];
+                        ::put((add ? widened(*to) : 0.0f) + values[one], to);
                     }
                 }
             }
@@ -311,7 +286,7 @@ __device__ void move_tile(const Results &results, const Out &out, Place place, i
             continue;
         }
         const float *const gradients = scratch + row * PITCH + column;
-        const long long start = out.row(place.row * ROWS + row) - out.values;
+        const long long start = out.row(place.row * ROWS + row);
         if (out.quads) {
             out.move(start + out.place(first), gradients);
             continue;

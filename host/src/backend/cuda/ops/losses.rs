@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::maps::{Map, Operands};
-use super::{Columns, Gpu, check, int};
-use crate::backend::cuda::memory::{Arena, Slot, Span};
+use super::{Columns, Gpu, check, check_kind, int};
+use crate::backend::cuda::memory::{Arena, Kind, Slot, Span};
 use crate::backend::cuda::share::Share;
 use crate::backend::{Contrast, VaeObjective};
 
@@ -38,9 +38,9 @@ pub struct Divergences<'a> {
 impl Latents<'_> {
     fn check(&self) -> usize {
         let dimensions = self.divergence.len() / 2;
-        for span in [self.mean, self.log_variance, self.noise] {
-            check(span, self.count * dimensions);
-        }
+        let all = [self.mean, self.log_variance, self.noise];
+        check_kind(&all, Kind::F32);
+        (all.into_iter()).for_each(|span| check(span, self.count * dimensions));
         dimensions
     }
 }
@@ -51,9 +51,11 @@ impl Latents<'_> {
 pub struct Comparison {
     share: Share,
     dimensions: usize,
-    /// The views of all machines and their gradients, if there are others.
-    all: Option<[Slot; 2]>,
+    /// The views of all machines, if there are others.
+    all: Option<Slot>,
     units: Slot,
+    /// The gradients of the units.
+    by_units: Slot,
     lengths: Slot,
     similarities: Slot,
     pairs: Slot,
@@ -69,8 +71,9 @@ impl Comparison {
         let this = Self {
             share,
             dimensions,
-            all: shared.then(|| [(); 2].map(|()| arena.place(count * dimensions))),
+            all: shared.then(|| arena.place(count * dimensions)),
             units: arena.place(count * dimensions),
+            by_units: arena.place(count * dimensions),
             lengths: arena.place(count),
             similarities: arena.place(count * count),
             pairs: arena.place(count * count),
@@ -91,6 +94,7 @@ impl Gpu {
     /// The latent sample of a batch, and the divergences of its dimensions.
     pub fn sample(&self, latents: Latents, out: Span) -> Result<()> {
         let dimensions = latents.check();
+        self.check_values(&[out]);
         check(out, latents.mean.len());
         let [grid, block] = Columns::new(latents.count, dimensions).whole(latents.count);
         self.launch(
@@ -129,9 +133,9 @@ impl Gpu {
         [by_mean, by_log]: [Span; 2],
     ) -> Result<()> {
         let dimensions = latents.check();
-        for span in [gradient, by_mean, by_log] {
-            check(span, latents.mean.len());
-        }
+        let gradients = [gradient, by_mean, by_log];
+        self.check_values(&gradients);
+        (gradients.into_iter()).for_each(|span| check(span, latents.mean.len()));
         check(all.each, 2 * dimensions);
         let weight = (objective.scale * objective.beta) as f32;
         let least = objective.free_bits * all.count as f64;
@@ -164,6 +168,8 @@ impl Gpu {
         scratch: Span,
         sum: Span,
     ) -> Result<()> {
+        check_kind(&[outputs, targets], Kind::F32);
+        self.check_values(&[gradient]);
         check(targets, outputs.len());
         check(gradient, outputs.len());
         let parts = outputs.len().div_ceil(PART);
@@ -197,6 +203,8 @@ impl Gpu {
     ) -> Result<()> {
         let count = targets.len() / 3;
         let classes = logits.len() / count;
+        check_kind(&[logits, targets, shares], Kind::F32);
+        self.check_values(&[gradient]);
         check(logits, count * classes);
         check(targets, 3 * count);
         check(gradient, logits.len());
@@ -231,22 +239,23 @@ impl Gpu {
             share, dimensions, ..
         } = *comparison;
         let count = share.total;
+        check_kind(&[views], Kind::F32);
+        self.check_values(&[gradient]);
         check(views, share.count * dimensions);
         check(gradient, views.len());
         int(count * count)?;
-        let own = |span: Span<'a>| span.part(share.start * dimensions, share.count * dimensions);
-        let (own_views, own_gradient) = (views, gradient);
-        let all = comparison.all.map(|slots| slots.map(&at));
-        let [views, gradient] = all.unwrap_or([views, gradient]);
-        if all.is_some() {
-            self.fill(views, 0.0)?;
-            self.copy(own_views, own(views))?;
-            views.reduce()?;
+        let all = comparison.all.map(&at);
+        if let Some(all) = all {
+            self.fill(all, 0.0)?;
+            self.copy(views, all.part(share.start * dimensions, views.len()))?;
+            all.reduce()?;
         }
+        let views = all.unwrap_or(views);
         let temperature = term.temperature as f32;
         let losses = at(comparison.losses);
         check(losses, 2 * count);
         let (units, lengths) = (at(comparison.units), at(comparison.lengths));
+        let by_units = at(comparison.by_units);
         let (similarities, pairs) = (at(comparison.similarities), at(comparison.pairs));
         self.blocks(
             "contrast_units",
@@ -277,21 +286,19 @@ impl Gpu {
             count * count,
             &[similarities.into(), int(count)?, pairs.into()],
         )?;
-        map.input_gradient(self, product([pairs, units], gradient))?;
+        map.input_gradient(self, product([pairs, units], by_units))?;
         self.blocks(
             "contrast_backward",
-            count,
+            share.count,
             &[
                 units.into(),
                 lengths.into(),
+                by_units.into(),
+                int(share.start)?,
                 int(dimensions)?,
                 (weight / temperature).into(),
                 gradient.into(),
             ],
-        )?;
-        match all {
-            Some(_) => self.copy(own(gradient), own_gradient),
-            None => Ok(()),
-        }
+        )
     }
 }

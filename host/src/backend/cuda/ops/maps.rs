@@ -10,7 +10,7 @@ use super::tiles::{TileShape, Tiling, Unit, kernel};
 use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
-use crate::backend::cuda::memory::{ALIGNMENT, Arena, Span};
+use crate::backend::cuda::memory::{Arena, Kind, Span};
 
 /// What a map's launch computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,8 +141,7 @@ impl Map {
         for product in [Product::Gather, Product::Scatter, Product::Weigh] {
             for matrix in [false, true] {
                 let tiling = self.tiling(product, matrix);
-                let sums = self.sums(product, tiling).next_multiple_of(ALIGNMENT);
-                arena.need(sums + self.rounding(product, tiling));
+                arena.need(self.sums(product, tiling));
             }
             if let Some(direct) = Direct::new(self, product, Precision::Bf16) {
                 let values = match product {
@@ -203,6 +202,10 @@ impl Map {
         for (span, len) in [factors[0], factors[1], out].into_iter().zip(lengths) {
             super::check(span, len);
         }
+        match product {
+            Product::Gather | Product::Scatter => self.check_kinds(gpu, &factors[..1]),
+            Product::Weigh => self.check_kinds(gpu, &factors),
+        }
         let check_moments = |tiles: Option<usize>| {
             let Some(moments) = moments else { return };
             assert_eq!(product, self.outputs(), "only outputs have moments");
@@ -217,15 +220,11 @@ impl Map {
         let tiling = self.tiling(product, self.on_matrix_cores(gpu.precision()));
         check_moments(tiling.tiles());
         let parts = tiling.parts;
-        let sums = self.sums(product, tiling);
         let to = match parts {
             1 => out,
-            _ => scratch.part(0, sums),
+            _ => scratch.part(0, self.sums(product, tiling)),
         };
-        // Parts, or moments, lie before factors that are rounded.
-        let before = sums.next_multiple_of(ALIGNMENT).min(scratch.len());
-        let beside = scratch.part(before, scratch.len() - before);
-        let (unit, factors) = self.rounded(gpu, product, tiling, factors, beside)?;
+        let unit = self.unit(gpu.precision(), product, tiling, factors);
         let [first, second] = factors.map(Argument::from);
         let windows = self.windows()?;
         let (grid, whole) = self.placed(product, tiling.grid, factors, to);
@@ -265,13 +264,7 @@ impl Map {
 
     /// Moves the weights by their gradient, from inputs and the gradient of the outputs: it never
     /// goes to memory.
-    pub fn move_weights(
-        &self,
-        gpu: &Gpu,
-        mut factors: [Span; 2],
-        step: AdamMove,
-        scratch: Span,
-    ) -> Result<()> {
+    pub fn move_weights(&self, gpu: &Gpu, mut factors: [Span; 2], step: AdamMove) -> Result<()> {
         assert!(self.moves_weights(gpu.precision()));
         if self.transposed {
             factors.reverse();
@@ -282,7 +275,8 @@ impl Map {
         let moved = step.spans();
         moved.iter().for_each(|&span| super::check(span, weights));
         let (product, tiling) = (Product::Weigh, self.moving());
-        let (unit, factors) = self.rounded(gpu, product, tiling, factors, scratch)?;
+        self.check_kinds(gpu, &factors);
+        let unit = self.unit(gpu.precision(), product, tiling, factors);
         let windows = self.windows()?;
         let (grid, whole) = self.placed(product, tiling.grid, factors, moved[0]);
         let [.., row] = self.strides(product);
@@ -291,7 +285,7 @@ impl Map {
         let kernel = match unit {
             Unit::Fma => "move_square",
             Unit::Mma => "move_mma_square",
-            Unit::Rounded => "move_mma_square_rounded",
+            Unit::Plain => "move_mma_square_plain",
         };
         let [first, second] = factors.map(Argument::from);
         let [values, mean, square] = moved.map(Argument::from);
@@ -317,6 +311,12 @@ impl Map {
         self.tiling(Product::Weigh, false)
     }
 
+    /// Factors that are no weights are a layer's values, or f32 where the map is.
+    fn check_kinds(&self, gpu: &Gpu, factors: &[Span]) {
+        let kind = if self.exact { Kind::F32 } else { gpu.kind() };
+        super::check_kind(factors, kind);
+    }
+
     pub(super) fn on_matrix_cores(&self, precision: Precision) -> bool {
         !self.exact && precision != Precision::F32
     }
@@ -336,7 +336,10 @@ impl Map {
             true => [across, down, deep],
             false => grid,
         };
-        let whole = self.whole(product, factors, out) | i32::from(columns_first) << 3;
+        let exact = out.kind() == Kind::F32;
+        let whole = self.whole(product, factors, out)
+            | i32::from(columns_first) << 3
+            | i32::from(exact) << 5;
         (grid, whole)
     }
 

@@ -10,8 +10,8 @@ pub mod maps;
 pub mod noise;
 pub mod norm;
 pub mod optimiser;
+mod plain;
 pub mod pools;
-mod rounded;
 mod tiles;
 
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use std::rc::Rc;
 use anyhow::{Result, ensure};
 
 use super::machine::{Argument, Launch, Machine};
-use super::memory::{Arena, Buffer, Span};
+use super::memory::{Arena, Buffer, Kind, Span};
 use super::resident::Resident;
 use crate::backend::Precision;
 
@@ -29,13 +29,30 @@ pub const THREADS: usize = 256;
 /// Blocks that go over long arrays, each thread taking several values.
 const MOST_BLOCKS: usize = 2048;
 
+/// Multiprocessors of a large GPU. Blocks that stay until all is done are as many as it has room for, so
+/// that none begins when the others end; how many a multiprocessor takes, the kernels say.
+const MULTIPROCESSORS: usize = 132;
+
 /// Parts of a sum that a thread adds up at best, and threads that share a sum at most: eight values,
 /// a sector of memory, are read together.
 const EACH: usize = 8;
 const MOST_LINES: usize = 32;
 
-/// Values that are read at once.
+/// Values that lie side by side.
 const QUAD: usize = 4;
+
+/// Bytes that are read at once.
+const AT_ONCE: usize = 16;
+
+/// How often 2 divides both.
+fn shared_twos(first: usize, second: usize) -> u32 {
+    first.trailing_zeros().min(second.trailing_zeros())
+}
+
+/// Values that are read at once.
+fn at_once(kind: Kind) -> usize {
+    AT_ONCE / kind.bytes()
+}
 
 /// Blocks along all axes of a launch but the first are fewer.
 const FEWER_BLOCKS: usize = 1 << 16;
@@ -48,8 +65,6 @@ const MOST_VALUES: usize = 1 << 30;
 pub struct Gpu {
     machine: Rc<dyn Machine>,
     resident: Rc<Resident>,
-    /// What another kernel costs: the bytes that the machine's cache gives meanwhile.
-    start: usize,
 }
 
 impl Gpu {
@@ -57,7 +72,6 @@ impl Gpu {
     pub fn new(machine: Rc<dyn Machine>) -> Self {
         Self {
             resident: Rc::new(Resident::new(Rc::clone(&machine))),
-            start: machine.bytes_of_a_start(),
             machine,
         }
     }
@@ -72,10 +86,9 @@ impl Gpu {
         self.machine.precision()
     }
 
-    /// The same as if kernels started at once, so that it takes more of them where these save anything
-    /// else: comparisons of small layers meet all kernels so.
-    pub fn with_free_starts(self) -> Self {
-        Self { start: 0, ..self }
+    /// What the values between layers are.
+    pub fn kind(&self) -> Kind {
+        Kind::of_layers(self.precision())
     }
 
     /// A buffer on it, before which images that stay on it give way.
@@ -96,14 +109,21 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Sets all values.
+    /// Sets all values, which are f32.
     pub fn fill(&self, out: Span, value: f32) -> Result<()> {
+        check_kind(&[out], Kind::F32);
         let len = int(out.len())?;
         self.each("fill", out.len(), &[out.into(), len, value.into()])
     }
 
-    /// Copies all values.
+    /// Sets all values to 0, whatever they are.
+    pub fn clear(&self, out: Span) -> Result<()> {
+        self.fill(out.words(), 0.0)
+    }
+
+    /// Copies all values, which are f32.
     pub fn copy(&self, from: Span, to: Span) -> Result<()> {
+        check_kind(&[from, to], Kind::F32);
         check(to, from.len());
         let len = int(from.len())?;
         self.each("copy", from.len(), &[from.into(), len, to.into()])
@@ -116,14 +136,24 @@ impl Gpu {
         Ok(kept)
     }
 
+    /// Values for layers, of f32.
+    pub fn round(&self, values: Span, out: Span) -> Result<()> {
+        check_kind(&[values], Kind::F32);
+        self.check_values(&[out]);
+        check(out, values.len());
+        let arguments = [values.into(), int(values.len())?, out.into()];
+        self.each_several("round_values", &[values, out], &arguments)
+    }
+
     /// `out = Σ parts`, or added to it: `count` arrays that lie one after the other.
     fn sum_parts(&self, parts: Span, count: usize, out: Span, add: bool) -> Result<()> {
         let len = out.len();
+        check_kind(&[parts], Kind::F32);
         assert!(count * len <= parts.len());
         let lines = count.div_ceil(EACH).next_power_of_two().min(MOST_LINES);
         let lanes = THREADS / lines;
         self.launch(
-            "sum_parts",
+            self.by_kind(out, ["sum_parts", "sum_parts_f32"]),
             [len.div_ceil(lanes), 1, 1],
             [lanes, lines, 1],
             &[parts.into(), int(count)?, int(len)?, out.into(), add.into()],
@@ -146,16 +176,52 @@ impl Gpu {
         self.launch(kernel, [blocks, 1, 1], [THREADS, 1, 1], arguments)
     }
 
-    /// A kernel that goes over `len` values four at a time; its spans are of `spans`.
-    fn each_quad(
+    /// A kernel that goes over spans, all of them as long, by as many values as are read at once.
+    fn each_several(
         &self,
         kernel: &'static str,
         spans: &[Span],
-        len: usize,
         arguments: &[Argument],
     ) -> Result<()> {
-        check_quads(spans);
-        self.each(kernel, len.div_ceil(QUAD), arguments)
+        check_several(spans);
+        let len = spans[0].len();
+        spans[1..].iter().for_each(|&span| check(span, len));
+        self.each(kernel, len.div_ceil(at_once(self.kind())), arguments)
+    }
+
+    /// The same where each thread meets values of the same channels again and again. A multiprocessor takes
+    /// `blocks` of the kernel's blocks.
+    fn each_of_channels(
+        &self,
+        kernel: &'static str,
+        blocks: usize,
+        channels: usize,
+        spans: &[Span],
+        arguments: &[Argument],
+    ) -> Result<()> {
+        check_several(spans);
+        let len = spans[0].len();
+        spans[1..].iter().for_each(|&span| check(span, len));
+        let values = THREADS * at_once(self.kind());
+        let wanted = len.div_ceil(values).clamp(1, MULTIPROCESSORS * blocks);
+        // From a thread's values to its next are whole rows of channels.
+        let blocks = wanted.next_multiple_of(channels >> shared_twos(channels, values));
+        self.blocks(kernel, blocks, arguments)
+    }
+
+    /// Of a kernel for layers' values and another for f32 that one which takes the span.
+    fn by_kind(&self, span: Span, [values, exact]: [&'static str; 2]) -> &'static str {
+        match span.kind() == self.kind() {
+            true => values,
+            false => exact,
+        }
+    }
+
+    /// # Panics
+    /// Where a span's values are not such as lie between layers: a fault of the caller's layout.
+    #[track_caller]
+    fn check_values(&self, spans: &[Span]) {
+        check_kind(spans, self.kind());
     }
 
     /// A kernel of blocks in a row.
@@ -210,11 +276,23 @@ fn check(span: Span, len: usize) {
     assert_eq!(span.len(), len, "a span's length");
 }
 
-/// Where a span that a kernel reads by quads does not begin on a multiple of them.
+/// # Panics
+/// Where a span is of another kind than a kernel takes it to be.
 #[track_caller]
-fn check_quads(spans: &[Span]) {
-    let whole = spans.iter().all(|span| span.begins_on(QUAD));
-    assert!(whole, "a span begins between quads");
+fn check_kind(spans: &[Span], kind: Kind) {
+    let right = spans.iter().all(|span| span.kind() == kind);
+    assert!(right, "a span's values are not {kind:?}");
+}
+
+/// # Panics
+/// Where a span of which several values are read at once does not begin on a multiple of them.
+#[track_caller]
+fn check_several(spans: &[Span]) {
+    let whole = |span: &Span| span.begins_on(at_once(span.kind()));
+    assert!(
+        spans.iter().all(whole),
+        "a span begins between {AT_ONCE} bytes"
+    );
 }
 
 /// Values that the kernels' `Moments` take.
@@ -236,8 +314,11 @@ pub(super) struct Columns {
 const LEAST_ROWS: usize = 64;
 const MOST_PARTS: usize = 1024;
 
-/// The most channels, or quads of them, that a block goes over whole, so that its threads read what lies
-/// side by side; the kernels have the same number of quads.
+/// Parts of several columns at a time at most: the blocks that a GPU has room for.
+const MOST_WIDE_PARTS: usize = 4 * MULTIPROCESSORS;
+
+/// The most channels, or columns of several, that a block goes over whole, so that its threads read what
+/// lies side by side; the kernels have the same number of columns of several.
 const FEW_CHANNELS: usize = 32;
 
 /// Threads of a block along more channels.
@@ -246,10 +327,15 @@ const LANES: usize = 16;
 impl Columns {
     /// Of an array `rows × channels`.
     fn new(rows: usize, channels: usize) -> Self {
+        Self::in_parts(rows, channels, MOST_PARTS)
+    }
+
+    /// In so many parts at most.
+    fn in_parts(rows: usize, channels: usize, most: usize) -> Self {
         Self {
             rows,
             channels,
-            part: rows.div_ceil(MOST_PARTS).max(LEAST_ROWS),
+            part: rows.div_ceil(most).max(LEAST_ROWS),
         }
     }
 
@@ -282,34 +368,35 @@ impl Columns {
         MOMENTS * self.parts() * self.channels
     }
 
-    /// Asks for that scratch memory, and for that of sums by quads.
+    /// Asks for that scratch memory, and for that of sums of several columns at a time.
     pub fn need(rows: usize, channels: usize, arena: &mut Arena) {
         arena.need(Self::new(rows, channels).scratch());
-        arena.need(QuadColumns::new(rows, channels).scratch());
+        arena.need(WideColumns::new(rows, channels, arena.kind()).scratch());
     }
 }
 
-/// Sums of columns, in parts, that are read by quads: rows of channels lie side by side, so many that
-/// these are whole quads. The last ones may be without some rows.
+/// Sums of columns, in parts, of which several values are read at once: rows of channels lie side by side,
+/// so many that whole sets of values fill them. The last ones may be without some rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QuadColumns {
-    /// The quads of an array `rows × quads`.
-    quads: Columns,
+pub(super) struct WideColumns {
+    /// The columns of several values.
+    wide: Columns,
     channels: usize,
     /// Rows of channels of one of these rows.
     beside: usize,
 }
 
-impl QuadColumns {
-    /// Of an array `rows × channels`.
-    fn new(rows: usize, channels: usize) -> Self {
-        let beside = match channels % QUAD {
-            0 => 1,
-            2 => 2,
-            _ => QUAD,
-        };
+impl WideColumns {
+    /// Of an array `rows × channels` of that kind.
+    fn new(rows: usize, channels: usize, kind: Kind) -> Self {
+        let at_once = at_once(kind);
+        let beside = at_once >> shared_twos(channels, at_once);
         Self {
-            quads: Columns::new(rows.div_ceil(beside), channels * beside / QUAD),
+            wide: Columns::in_parts(
+                rows.div_ceil(beside),
+                channels * beside / at_once,
+                MOST_WIDE_PARTS,
+            ),
             channels,
             beside,
         }
@@ -318,7 +405,7 @@ impl QuadColumns {
     /// Parts of the channels' sums: one of a block that has whole rows, else one of each row of
     /// channels.
     fn parts(&self) -> usize {
-        match self.quads.grid() {
+        match self.wide.grid() {
             [1, parts, _] => parts,
             [_, parts, _] => parts * self.beside,
         }
@@ -329,10 +416,10 @@ impl QuadColumns {
         PAIR * self.parts() * self.channels
     }
 
-    /// What a kernel gets that takes such sums of `len` values: their number, quads of a row, and rows
-    /// of a part.
+    /// What a kernel gets that takes such sums of `len` values: their number, columns of several, and
+    /// rows of a part.
     fn arguments(&self, len: usize) -> Result<[Argument<'static>; 3]> {
-        Ok([int(len)?, int(self.quads.channels)?, int(self.quads.part)?])
+        Ok([int(len)?, int(self.wide.channels)?, int(self.wide.part)?])
     }
 }
 
@@ -341,19 +428,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_lie_side_by_side_as_whole_quads() {
-        for (rows, channels, beside, parts) in [
-            (7, 16, 1, 1),
-            (7, 6, 2, 1),
-            (1, 1, 4, 1),
-            (7, 133, 4, 4),
-            (100, 132, 1, 2),
+    fn rows_lie_side_by_side_until_several_values_fill_them() {
+        for (rows, channels, [exact, rounded], parts) in [
+            (7, 16, [1, 1], 1),
+            (7, 6, [2, 4], 1),
+            (7, 12, [1, 2], 1),
+            (1, 1, [4, 8], 1),
+            (7, 133, [4, 8], 4),
+            (100, 132, [1, 2], 2),
         ] {
-            let columns = QuadColumns::new(rows, channels);
-            assert_eq!(columns.beside, beside);
-            assert_eq!(columns.quads.channels * QUAD, channels * beside);
-            assert_eq!(columns.quads.rows, rows.div_ceil(beside));
-            assert_eq!(columns.parts(), parts);
+            for (kind, beside) in [(Kind::F32, exact), (Kind::Bf16, rounded)] {
+                let columns = WideColumns::new(rows, channels, kind);
+                assert_eq!(columns.beside, beside);
+                assert_eq!(columns.wide.channels * at_once(kind), channels * beside);
+                assert_eq!(columns.wide.rows, rows.div_ceil(beside));
+            }
+            assert_eq!(WideColumns::new(rows, channels, Kind::F32).parts(), parts);
         }
     }
 

@@ -4,10 +4,14 @@ use anyhow::Result;
 use vae96::Activation;
 
 use super::divisor::Divisor;
-use super::{Columns, Gpu, MOMENTS, PAIR, QuadColumns, check, check_quads, int};
+use super::{Columns, Gpu, MOMENTS, PAIR, WideColumns, check, check_several, int};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::Span;
 use crate::backend::cuda::share::Share;
+
+/// Blocks that a multiprocessor takes, as the kernels have it.
+const NORMALISE_BLOCKS: usize = 6;
+const BACKWARD_BLOCKS: usize = 4;
 
 /// BatchNorm's tensors.
 #[derive(Clone, Copy)]
@@ -104,6 +108,7 @@ impl Gpu {
         let channels = norm.check();
         kept.check(channels);
         let columns = Columns::new(values.len() / channels, channels);
+        self.check_values(&[values]);
         check(values, columns.rows * channels);
         let parts = tiles.unwrap_or(columns.parts());
         assert!(MOMENTS * parts * channels <= scratch.len());
@@ -183,16 +188,17 @@ impl Gpu {
         activation: Activation,
         out: Span,
     ) -> Result<()> {
-        check(out, values.len());
-        let channels = Divisor::new(affine.len() / 2)?.words();
-        self.each_quad(
+        self.check_values(&[values, out]);
+        let channels = affine.len() / 2;
+        self.each_of_channels(
             "normalise",
+            NORMALISE_BLOCKS,
+            channels,
             &[values, out],
-            values.len(),
             &[
                 values.into(),
                 int(values.len())?,
-                Argument::value(channels),
+                Argument::value(Divisor::new(channels)?.words()),
                 affine.into(),
                 function(activation),
                 out.into(),
@@ -217,16 +223,17 @@ impl Gpu {
         check(gradient, values.len());
         let columns = Columns::new(values.len() / channels, channels);
         check(values, columns.rows * channels);
-        let sums = QuadColumns::new(columns.rows, channels);
+        let sums = WideColumns::new(columns.rows, channels, self.kind());
         assert!(sums.scratch() <= scratch.len());
-        check_quads(&[values, gradient]);
+        self.check_values(&[values, gradient]);
+        check_several(&[values, gradient]);
         let (rows, width) = (columns.rows, int(channels)?);
         let divisor = Divisor::new(channels)?.words();
         let [len, row, part] = sums.arguments(values.len())?;
         self.launch(
             "norm_parts",
-            sums.quads.grid(),
-            sums.quads.block(),
+            sums.wide.grid(),
+            sums.wide.block(),
             &[
                 values.into(),
                 gradient.into(),
@@ -271,10 +278,11 @@ impl Gpu {
                 kept.slopes.into(),
             ],
         )?;
-        self.each_quad(
+        self.each_of_channels(
             "norm_backward",
+            BACKWARD_BLOCKS,
+            channels,
             &[values, gradient],
-            values.len(),
             &[
                 values.into(),
                 len,
@@ -287,7 +295,7 @@ impl Gpu {
         )
     }
 
-    /// `values = activation(values + bias)`, the bias one value a channel.
+    /// `values = activation(values + bias)`, the bias one value a channel; also of f32.
     pub fn finish(
         &self,
         values: Span,
@@ -299,10 +307,9 @@ impl Gpu {
             check(bias, channels);
         }
         let width = Divisor::new(channels)?.words();
-        self.each_quad(
-            "finish",
+        self.each_several(
+            self.by_kind(values, ["finish", "finish_f32"]),
             &[values],
-            values.len(),
             &[
                 values.into(),
                 int(values.len())?,
@@ -320,11 +327,10 @@ impl Gpu {
         activation: Activation,
         gradient: Span,
     ) -> Result<()> {
-        check(gradient, outputs.len());
-        self.each_quad(
-            "finish_backward",
+        self.check_values(&[gradient]);
+        self.each_several(
+            self.by_kind(outputs, ["finish_backward", "finish_backward_f32"]),
             &[outputs, gradient],
-            outputs.len(),
             &[
                 outputs.into(),
                 int(outputs.len())?,
@@ -338,15 +344,16 @@ impl Gpu {
     pub fn column_sums(&self, values: Span, out: Span, scratch: Span) -> Result<()> {
         let columns = Columns::new(values.len() / out.len(), out.len());
         check(values, columns.rows * columns.channels);
-        let sums = QuadColumns::new(columns.rows, columns.channels);
+        let sums = WideColumns::new(columns.rows, columns.channels, self.kind());
         assert!(sums.scratch() <= scratch.len());
-        check_quads(&[values]);
+        self.check_values(&[values]);
+        check_several(&[values]);
         let width = int(columns.channels)?;
         let [len, row, part] = sums.arguments(values.len())?;
         self.launch(
             "column_parts",
-            sums.quads.grid(),
-            sums.quads.block(),
+            sums.wide.grid(),
+            sums.wide.block(),
             &[values.into(), len, row, part, width, scratch.into()],
         )?;
         let [grid, block] = columns.whole(sums.parts());

@@ -65,7 +65,7 @@ pub struct AdamMove<'a> {
 impl<'a> AdamMove<'a> {
     /// The tensor's values and their two moments.
     pub(super) fn spans(&self) -> [Span<'a>; 3] {
-        let Slot { start, len } = self.step.slot;
+        let Slot { start, len, .. } = self.step.slot;
         let [mean, square] = self.moments;
         [self.values, mean, square].map(|span| span.part(start, len))
     }
@@ -114,7 +114,7 @@ impl Segments {
         let mut words = vec![count(segments.len())?, count(part)?];
         let mut blocks = 0;
         for segment in segments {
-            let Slot { start, len } = segment.slot;
+            let Slot { start, len, .. } = segment.slot;
             words.extend([count(start)?, count(len)?, count(blocks)?]);
             let numbers = [segment.keep, segment.rate, segment.root];
             words.extend(numbers.map(|number| number.to_bits() as i32));
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn tables_are_as_the_kernels_read_them() -> Result<()> {
         let segment = |start, len| Segment {
-            slot: Slot { start, len },
+            slot: Slot::floats(start, len),
             keep: 0.5,
             rate: 0.25,
             root: 1.0,

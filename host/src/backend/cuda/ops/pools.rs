@@ -4,7 +4,7 @@ use anyhow::Result;
 use vae96::Shape;
 
 use super::divisor::Divisor;
-use super::{Gpu, check, count};
+use super::{Gpu, check, check_kind, count};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::Span;
 
@@ -67,6 +67,7 @@ impl Pool {
 impl Gpu {
     /// The maxima, and the tap that each came from.
     pub fn max_pool(&self, pool: Pool, inputs: Span, out: Span, winners: Span) -> Result<()> {
+        self.check_values(&[inputs, out]);
         check(inputs, pool.inputs());
         check(out, pool.outputs());
         check(winners, pool.outputs());
@@ -88,6 +89,7 @@ impl Gpu {
         winners: Span,
         out: Span,
     ) -> Result<()> {
+        self.check_values(&[gradient, out]);
         check(gradient, pool.outputs());
         check(winners, pool.outputs());
         check(out, pool.inputs());
@@ -101,17 +103,20 @@ impl Gpu {
         self.each("max_pool_backward", out.len(), &arguments)
     }
 
-    /// The means.
+    /// The means; also of f32.
     pub fn average_pool(&self, pool: Pool, inputs: Span, out: Span) -> Result<()> {
+        check_kind(&[inputs], out.kind());
         check(inputs, pool.inputs());
         check(out, pool.outputs());
         let words = pool.words()?;
         let arguments = [Argument::words(&words), inputs.into(), out.into()];
-        self.each("average_pool", out.len(), &arguments)
+        let kernel = self.by_kind(out, ["average_pool", "average_pool_f32"]);
+        self.each(kernel, out.len(), &arguments)
     }
 
     /// The gradient of the inputs of [`average_pool`](Self::average_pool).
     pub fn average_pool_backward(&self, pool: Pool, gradient: Span, out: Span) -> Result<()> {
+        self.check_values(&[gradient, out]);
         check(gradient, pool.outputs());
         check(out, pool.inputs());
         let words = pool.words()?;

@@ -64,8 +64,8 @@ pub(super) enum Unit {
     Fma,
     /// Matrix cores.
     Mma,
-    /// The same, of factors that have been rounded.
-    Rounded,
+    /// The same, of plain matrices.
+    Plain,
 }
 
 /// The kernel of a product, where there is one.
@@ -93,13 +93,13 @@ pub(super) fn kernel(product: Product, shape: TileShape, unit: Unit) -> Option<&
         (Weigh, Tall, Mma) => "weigh_mma_tall",
         (Weigh, Flat, Mma) => "weigh_mma_flat",
         (Weigh, Large, Mma) => "weigh_mma_large",
-        (Gather, Square, Rounded) => "gather_mma_square_rounded",
-        (Gather, Large, Rounded) => "gather_mma_large_rounded",
-        (Scatter, Square, Rounded) => "scatter_mma_square_rounded",
-        (Scatter, Large, Rounded) => "scatter_mma_large_rounded",
-        (Weigh, Square, Rounded) => "weigh_mma_square_rounded",
-        (Weigh, Large, Rounded) => "weigh_mma_large_rounded",
-        (_, Large, Fma) | (_, Tall | Flat, Rounded) => return None,
+        (Gather, Square, Plain) => "gather_mma_square_plain",
+        (Gather, Large, Plain) => "gather_mma_large_plain",
+        (Scatter, Square, Plain) => "scatter_mma_square_plain",
+        (Scatter, Large, Plain) => "scatter_mma_large_plain",
+        (Weigh, Square, Plain) => "weigh_mma_square_plain",
+        (Weigh, Large, Plain) => "weigh_mma_large_plain",
+        (_, Large, Fma) | (_, Tall | Flat, Plain) => return None,
     })
 }
 

@@ -208,7 +208,7 @@ fn images_give_way_to_what_needs_their_memory() -> Result<()> {
     cuda.suited_to(&work(16))?;
     assert!(gpu.resident().find(image).is_some());
     // More than the slab leaves.
-    cuda.suited_to(&work(128))?;
+    cuda.suited_to(&work(192))?;
     assert!(gpu.resident().find(image).is_none() && machine.held.borrow().is_empty());
     assert!(keep(&gpu)?, "the next training has its images here again");
 

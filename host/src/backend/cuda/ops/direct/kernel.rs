@@ -2,7 +2,7 @@
 
 use super::sides::{Sides, Walk};
 use super::{GRID_ROWS, ROOM, STRIP};
-use crate::backend::cuda::ops::{QUAD, THREADS};
+use crate::backend::cuda::ops::THREADS;
 
 /// Threads of a warp, and warps of a block that makes outputs.
 const LANES: usize = 32;
@@ -142,10 +142,10 @@ impl Kernel {
         // Registers of a thread, in whole eights, as NVRTC 13 gives them for sm_90. Where there are more,
         // some blocks wait for others to end.
         let (name, registers, room) = match (sixteens, eights) {
-            (1, 1) => ("direct_weights_1_1", 80, ROOM / 2),
+            (1, 1) => ("direct_weights_1_1", 72, ROOM / 2),
             (1, _) => ("direct_weights_1_2", 96, ROOM / 2),
             (_, 1) => ("direct_weights_2_1", 96, ROOM),
-            (_, _) => ("direct_weights_2_2", 144, ROOM),
+            (_, _) => ("direct_weights_2_2", 152, ROOM),
         };
         let threads = LANES * across;
         Some(Self {
@@ -224,7 +224,8 @@ impl Kernel {
         if pixels * self.pitch + aside > self.room {
             return None;
         }
-        let brought = pixels * sides.channels.div_ceil(QUAD);
+        let [input, _] = sides.ways();
+        let brought = pixels * input.pieces(sides.channels);
         let tiles = walk.height.div_ceil(rows) * walk.width.div_ceil(columns);
         Some(Tile {
             rows,

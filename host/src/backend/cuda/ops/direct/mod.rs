@@ -7,11 +7,12 @@ mod sides;
 use anyhow::Result;
 
 use self::kernel::Kernel;
-use self::sides::{INPUT_WAY, OUTPUT_WAY, PAIRS, Sides, Way};
+use self::sides::{EXACT, PAIRS, Sides};
 use super::maps::{Map, Operands, Product};
-use super::{Gpu, int};
+use super::{Gpu, MULTIPROCESSORS, check_several, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
+use crate::backend::cuda::memory::Kind;
 
 /// Outputs of a row of a warp, as the kernels have it.
 const STRIP: usize = 16;
@@ -32,10 +33,6 @@ const MOST_ROWS: usize = 5;
 /// The most walks of a launch.
 const MOST_WALKS: usize = 4;
 
-/// Multiprocessors of a large GPU. Blocks that walk over tiles are as many as it has room for, so
-/// that none begins when the others end; how many a multiprocessor takes, the kernels say.
-const MULTIPROCESSORS: usize = 132;
-
 /// One product of a map, by tiles of its outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Direct {
@@ -45,8 +42,6 @@ pub(super) struct Direct {
     /// Walkers of a walk, and walks.
     grid: [usize; 2],
     threads: usize,
-    /// How the pixels of input and output can be read, where these lie on a multiple of a quad.
-    ways: [Way; 2],
 }
 
 impl Direct {
@@ -79,7 +74,6 @@ impl Direct {
             words,
             grid: [most.clamp(1, walkers), walks],
             threads: kernel.threads,
-            ways: sides.ways(),
         })
     }
 
@@ -104,14 +98,11 @@ impl Direct {
             scratch,
             moments,
         } = operands;
+        check_several(&factors);
         let [first, second] = factors.map(Argument::from);
         let mut words = self.words.clone();
-        let [input, output] = self.ways;
-        words[INPUT_WAY] = input.word(factors[0]);
-        if product == Product::Weigh {
-            words[OUTPUT_WAY] = output.word(factors[1]);
-        }
         words[PAIRS] = i32::from(pairs);
+        words[EXACT] = i32::from(out.kind() == Kind::F32);
         let words = Argument::words(&words);
         let grid = [self.grid[0], self.grid[1], 1];
         let block = [self.threads, 1, 1];
@@ -135,7 +126,7 @@ impl Direct {
 mod tests {
     use vae96::{Op, Shape, Window};
 
-    use super::sides::{WALK, WALKS};
+    use super::sides::{WALK, WALKS, Way};
     use super::*;
 
     fn conv(plane: Shape, window: Window, channels: usize) -> Map {
@@ -182,7 +173,7 @@ mod tests {
         // Two pixels of padding are six values.
         let first = Shape::plane(96, 96, 3);
         let ways = ways(first, Window::new(5, 2, 2), 16, Product::Weigh);
-        assert_eq!(ways, [Way::Singles, Way::Quads]);
+        assert_eq!(ways, [Way::Singles, Way::Eights]);
     }
 
     /// Few planes fill tiles whole, and a patch is never larger than there is room for.

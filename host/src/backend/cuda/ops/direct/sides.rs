@@ -6,19 +6,17 @@ use anyhow::Result;
 
 use super::kernel::{Kernel, Tile};
 use super::{MOST_WALKS, STRIP};
-use crate::backend::cuda::memory::Span;
 use crate::backend::cuda::ops::divisor::Divisor;
 use crate::backend::cuda::ops::maps::{Map, Product};
 use crate::backend::cuda::ops::{QUAD, count};
 
-/// Places in the kernels' `Direct`: of how pixels of the input and of the output are read, and whether
-/// pairs of outputs are written at once.
-pub(super) const INPUT_WAY: usize = 12;
-pub(super) const OUTPUT_WAY: usize = 19;
+/// Places in the kernels' `Direct`: of whether pairs of outputs are written at once, and whether they are
+/// f32.
 pub(super) const PAIRS: usize = 27;
+pub(super) const EXACT: usize = 28;
 
 /// Where its walks begin.
-pub(super) const WALKS: usize = 34;
+pub(super) const WALKS: usize = 35;
 
 /// Words of the kernels' `Walk`.
 pub(super) const WALK: usize = 24;
@@ -59,12 +57,15 @@ pub(super) struct Walk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// Value by value.
-    Singles,
-    /// By quads of a pixel.
-    Quads,
+    Singles = 0,
+    /// By eights of a pixel.
+    Eights = 1,
     /// By quads of a row of pixels.
-    Runs,
+    Runs = 2,
 }
+
+/// Values that are read at once of pixels that have so many.
+const EIGHT: usize = 8;
 
 impl Way {
     /// That of pixels of so many channels, `width` in a row, read from those pixels on.
@@ -74,8 +75,8 @@ impl Way {
         mut from: impl Iterator<Item = isize>,
     ) -> Self {
         let whole = |values: isize| values % QUAD as isize == 0;
-        if channels.is_multiple_of(QUAD) {
-            return Self::Quads;
+        if channels.is_multiple_of(EIGHT) {
+            return Self::Eights;
         }
         let channels = channels as isize;
         match whole(width as isize * channels) && from.all(|pixel| whole(pixel * channels)) {
@@ -84,14 +85,12 @@ impl Way {
         }
     }
 
-    /// The kernels' number of it, where the pixels begin there.
-    pub(super) fn word(self, span: Span) -> i32 {
-        match self {
-            _ if !span.begins_on(QUAD) => 0,
-            Self::Singles => 0,
-            Self::Quads => 1,
-            Self::Runs => 2,
-        }
+    /// Pieces in which a pixel of so many channels is read.
+    pub(super) fn pieces(self, channels: usize) -> usize {
+        channels.div_ceil(match self {
+            Self::Singles | Self::Runs => QUAD,
+            Self::Eights => EIGHT,
+        })
     }
 }
 
@@ -189,10 +188,10 @@ impl Sides {
         let signed = |value: isize| Ok::<_, anyhow::Error>(i32::try_from(value)?);
         let numbers = [images, self.height, self.width, self.stride, pitch, step];
         let mut words = (numbers.map(count).into_iter()).collect::<Result<Vec<_>>>()?;
-        for channels in [self.channels, self.outputs] {
+        for (channels, way) in [self.channels, self.outputs].into_iter().zip(self.ways()) {
             words.extend(Divisor::new(channels)?.words());
-            words.extend(Divisor::new(channels.div_ceil(QUAD))?.words());
-            words.push(0);
+            words.extend(Divisor::new(way.pieces(channels))?.words());
+            words.push(way as i32);
         }
         for step in self.weights {
             words.push(signed(step)?);
@@ -200,7 +199,7 @@ impl Sides {
         for step in self.out {
             words.push(count(step)?);
         }
-        words.push(0);
+        words.extend([0; 2]);
         for divisor in [STRIP, (STRIP * self.outputs).div_ceil(QUAD)] {
             words.extend(Divisor::new(divisor)?.words());
         }

@@ -1,0 +1,24 @@
+// Where layers' values are not f32: how they are made of these, and kernels for what is f32 all the same,
+// which are images, targets, outputs of networks, and gradients of weights.
+
+KERNEL round_values(const float *values, int len, Value *out) {
+    FOR_EACH_SEVERAL(i, len) {
+        put_several(several_at(values, i, len), out, i, len);
+    }
+}
+
+KERNEL sum_parts_f32(const float *parts, int count, int len, float *out, int add) {
+    sum_all_parts(parts, count, len, out, add);
+}
+
+KERNEL finish_f32(float *values, int len, Divisor channels, const float *bias, int activation) {
+    BY_ACTIVATION(finish_all, values, len, channels, bias)
+}
+
+KERNEL finish_backward_f32(const float *outputs, int len, int activation, Value *gradient) {
+    BY_ACTIVATION(turn_back, outputs, len, gradient)
+}
+
+KERNEL average_pool_f32(const __grid_constant__ Pool pool, const float *inputs, float *out) {
+    average(pool, inputs, out);
+}

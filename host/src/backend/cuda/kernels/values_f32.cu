@@ -1,0 +1,3 @@
+// The values between layers are f32.
+
+typedef float Value;
