@@ -1,12 +1,19 @@
 //! What a GPU hides of images, and the noise that it adds, must be what the processor does to them.
 
 use anyhow::{Result, ensure};
+use host::backend::cuda::memory::{Kind, Slot};
 use host::backend::cuda::ops::Gpu;
 use host::backend::{Batch, Corruption, HIDDEN};
 use host::data::random::{Purpose, stream};
 
-/// How far a value may be off: the last bits of f32.
-const TOLERANCE: f32 = 1e-6;
+/// How far a value in [−0.1, 1.1] may be off: the last bits of f32, or half of the last of 8 bits of the
+/// value and of what it is made of.
+fn tolerance(kind: Kind) -> f32 {
+    match kind {
+        Kind::F32 => 1e-6,
+        Kind::Bf16 => 1.5 / 512.0,
+    }
+}
 
 /// Noise, masks, and both, which then draw one after the other; images of every kind of remainder.
 pub fn is_drawn_alike(gpu: &Gpu) -> Result<()> {
@@ -17,16 +24,22 @@ pub fn is_drawn_alike(gpu: &Gpu) -> Result<()> {
             let len = count * side * side * 3;
             let values: Vec<f32> = (0..len).map(|i| (i % 251) as f32 / 500.0).collect();
             let (seed, step) = (3, 1 << 33);
-            let out = gpu.buffer(len)?;
-            out.whole().upload(&values)?;
+            let kind = gpu.kind();
+            let slot = Slot {
+                start: 0,
+                len,
+                kind,
+            };
+            let out = gpu.buffer(slot.words())?;
+            out.at(slot).upload(&values)?;
             let first = stream(seed, Purpose::Corruption, step, 0);
-            gpu.corrupt(corruption, &first, side, out.whole())?;
-            let found = out.whole().download()?;
+            gpu.corrupt(corruption, &first, side, out.at(slot))?;
+            let found = out.at(slot).download()?;
             let batch = corruption.apply(&Batch::new(count, side, values), seed, step);
             for (index, (&found, &expected)) in found.iter().zip(batch.values()?).enumerate() {
                 ensure!(
-                    (found - expected).abs() <= TOLERANCE
-                        && (found == HIDDEN) == (expected == HIDDEN),
+                    (found - expected).abs() <= tolerance(kind)
+                        && (found == HIDDEN || expected != HIDDEN),
                     "{corruption:?}, {side} pixels: value {index} is {found}, not {expected}"
                 );
             }

@@ -35,10 +35,12 @@ fn products_in_each_precision() -> Result<()> {
 
 #[test]
 fn corruption_is_that_of_the_processor() -> Result<()> {
-    match gpu::first(Precision::F32)? {
-        Some(gpu) => corruption::is_drawn_alike(&gpu.gpu()),
-        None => Ok(()),
+    for precision in [Precision::F32, Precision::Bf16] {
+        if let Some(gpu) = gpu::first(precision)? {
+            corruption::is_drawn_alike(&gpu.gpu())?;
+        }
     }
+    Ok(())
 }
 
 #[test]
@@ -51,8 +53,10 @@ fn noise_is_that_of_the_processor() -> Result<()> {
 
 #[test]
 fn views_are_those_of_the_loader() -> Result<()> {
-    match gpu::first(Precision::F32)? {
-        Some(gpu) => views::are_made_alike(&gpu.gpu()),
-        None => Ok(()),
+    for precision in [Precision::F32, Precision::Bf16] {
+        if let Some(gpu) = gpu::first(precision)? {
+            views::are_made_alike(&gpu.gpu())?;
+        }
     }
+    Ok(())
 }

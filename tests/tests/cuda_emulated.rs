@@ -66,12 +66,20 @@ fn steps_start_as_graphs() -> Result<()> {
 
 #[test]
 fn views_are_those_of_the_loader() -> Result<()> {
-    views::are_made_alike(&Gpu::new(Rc::new(Emulator::default())))
+    for precision in [Precision::F32, Precision::Bf16] {
+        let machine = Emulator::with_precision(precision);
+        views::are_made_alike(&Gpu::new(Rc::new(machine)))?;
+    }
+    Ok(())
 }
 
 #[test]
 fn corruption_is_that_of_the_processor() -> Result<()> {
-    corruption::is_drawn_alike(&Gpu::new(Rc::new(Emulator::default())))
+    for precision in [Precision::F32, Precision::Bf16] {
+        let machine = Emulator::with_precision(precision);
+        corruption::is_drawn_alike(&Gpu::new(Rc::new(machine)))?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl ClassifierNetwork {
     fn lay_out(&self, arena: &mut Arena, share: Share, shape: Shape) -> Result<ClassifierPass> {
         let count = share.count;
         let arrival = Arrival::new(arena, count);
-        let images = arena.place(count * shape.len());
+        let images = arena.place_values(count * shape.len());
         Ok(ClassifierPass {
             arrival,
             images,

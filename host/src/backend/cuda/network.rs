@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use vae96::{Activation, Layer, Op, Shape};
 
 use super::memory::{Arena, Buffer, Kind, Slot, Span};
+use super::ops::losses::Ending;
 use super::ops::maps::{Map, Operands};
 use super::ops::norm::{Kept, Meeting, Norm, meeting};
 use super::ops::optimiser::Adam;
@@ -70,6 +71,8 @@ struct Frame {
     inner: Slot,
     to: Slot,
     aside: Aside,
+    /// Whether bias and activation are left to whoever reads its values.
+    open: bool,
 }
 
 /// What a layer keeps for its backward pass beside its values.
@@ -239,6 +242,25 @@ impl Network {
         })
     }
 
+    /// Leaves the last layer's bias and activation to whoever reads the pass's output, and takes the
+    /// gradient of what is without them.
+    pub fn open(&self, pass: &mut Pass) {
+        if let (Some(block), Some(frame)) = (self.blocks.last(), pass.frames.last_mut()) {
+            frame.open = block.has_ending();
+        }
+    }
+
+    /// What a pass that has been opened leaves.
+    pub fn ending<'a>(&self, memory: Memory<'a>) -> Ending<'a> {
+        let open = self.blocks.last().filter(|block| block.has_ending());
+        let bias = open.and_then(|block| block.tensors.as_ref()?.bias);
+        Ending {
+            channels: self.output.channels,
+            bias: bias.map(|bias| memory.tensor(bias)),
+            activation: open.map_or(Activation::None, Block::activation),
+        }
+    }
+
     /// All layers in training: BatchNorm by the statistics of the whole batch, which move the running
     /// ones.
     pub fn train(&self, memory: Memory, pass: &Pass) -> Result<()> {
@@ -320,6 +342,11 @@ impl Block {
         }
     }
 
+    /// Whether bias and activation follow its map at once.
+    fn has_ending(&self) -> bool {
+        (self.tensors.as_ref()).is_some_and(|tensors| tensors.norm.is_none())
+    }
+
     fn op(&self) -> Op {
         self.description.layer.op
     }
@@ -379,6 +406,7 @@ impl Block {
             },
             to,
             aside,
+            open: false,
         })
     }
 
@@ -413,7 +441,10 @@ impl Block {
         let activation = self.activation();
         let bias = tensors.bias.map(|bias| memory.tensor(bias));
         let (Some(norm), Some(kept)) = (&tensors.norm, kept(memory, frame, share)) else {
-            return gpu.finish(inner, channels, bias, activation);
+            return match frame.open {
+                true => Ok(()),
+                false => gpu.finish(inner, channels, bias, activation),
+            };
         };
         let norm = Norm {
             scale: memory.tensor(norm.scale),
@@ -480,9 +511,11 @@ impl Block {
                 backward.learn(norm.shift, rate);
             }
             _ => {
-                if self.activation() != Activation::None {
-                    gpu.finish_backward(memory.at(frame.to), self.activation(), values)?;
-                }
+                ensure!(
+                    self.activation() == Activation::None || frame.open,
+                    "{}: an activation without BatchNorm ends a network",
+                    self.description.layer.name
+                );
                 // BatchNorm would take a bias away again: one before it learns nothing.
                 if let Some(bias) = tensors.bias
                     && rate != 0.0

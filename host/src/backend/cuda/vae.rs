@@ -127,7 +127,7 @@ impl VaeNetworks {
         views: usize,
     ) -> Result<EncoderPass> {
         let arrival = Arrival::new(arena, views);
-        let images = arena.place(share.count * shape.len());
+        let images = arena.place_values(share.count * shape.len());
         let values = arena.kind();
         let encoder = (self.encoder).lay_out(arena, share, shape, images, values)?;
         let (shape, slot) = (encoder.shape, encoder.output);
@@ -278,13 +278,14 @@ impl Step {
         let latent = networks.mean.output;
         let vectors = count * latent.len();
         let code = arena.place_values(vectors);
-        let decoder = (networks.decoder).lay_out(arena, share, latent, code, Kind::F32)?;
-        let targets = arena.place(decoder.output.len);
+        let mut decoder = (networks.decoder).lay_out(arena, share, latent, code, Kind::F32)?;
+        networks.decoder.open(&mut decoder);
+        let targets = arena.place_values(decoder.output.len);
         let factor = checks::shrink(networks.decoder.output, shape)?;
         let shrunk = match factor {
             1 => None,
             _ => Some((
-                arena.place(count * shape.len()),
+                arena.place_values(count * shape.len()),
                 Pool::new(count, shape, factor, factor),
             )),
         };
@@ -481,6 +482,7 @@ impl Step {
         let decoded = slots.layers.of_output(pass);
         memory.gpu.squared_error(
             [memory.at(pass.output), memory.at(self.targets)],
+            networks.decoder.ending(memory),
             (objective.scale * objective.reconstruction_weight) as f32,
             memory.at(decoded),
             memory.scratch(),

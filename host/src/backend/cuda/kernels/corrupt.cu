@@ -17,7 +17,7 @@ __device__ inline unsigned word_of(const Stream &stream, int place) {
 
 // values += reach · (u − ½), each value of an image by its own word: a thread takes those of a block of
 // the stream.
-KERNEL add_noise(Stream first, int len, float reach, float *values) {
+KERNEL add_noise(Stream first, int len, float reach, Value *values) {
     const Stream stream = stream_of(first, blockIdx.y);
     values += (long long)blockIdx.y * len;
     FOR_EACH(block, (len + 15) / 16) {
@@ -26,7 +26,8 @@ KERNEL add_noise(Stream first, int len, float reach, float *values) {
         for (int i = 0; i < 16; ++i) {
             if (16 * block + i < len) {
                 const float u = (drawn.words[i] >> 8) * (1.0f / (1 << 24));
-                values[16 * block + i] += reach * (u - 0.5f);
+                Value *const to = values + 16 * block + i;
+                put(widened(*to) + reach * (u - 0.5f), to);
             }
         }
     }
@@ -35,7 +36,7 @@ KERNEL add_noise(Stream first, int len, float reach, float *values) {
 // Hides the patches whose number of 64 bits is below `limit`, or all: a block a patch. The numbers come
 // after `before` words.
 KERNEL hide_patches(Stream first, int before, unsigned long long limit, int all, int side,
-                    float *values) {
+                    Value *values) {
     const int patches = (side + PATCH - 1) / PATCH;
     __shared__ int hidden;
     if (threadIdx.x == 0 && threadIdx.y == 0) {
@@ -48,7 +49,7 @@ KERNEL hide_patches(Stream first, int before, unsigned long long limit, int all,
     const int x = blockIdx.x % patches * PATCH + threadIdx.x;
     const int y = blockIdx.x / patches * PATCH + threadIdx.y;
     if (hidden && x < side && y < side) {
-        Colour *colours = (Colour *)values + (long long)blockIdx.y * side * side;
-        colours[y * side + x] = {HIDDEN, HIDDEN, HIDDEN};
+        const long long pixel = ((long long)blockIdx.y * side + y) * side + x;
+        put_colour(HIDDEN, values + 3 * pixel);
     }
 }

@@ -1,5 +1,5 @@
 // Where layers' values are not f32: how they are made of these, and kernels for what is f32 all the same,
-// which are images, targets, outputs of networks, and gradients of weights.
+// which are outputs of networks and gradients of weights.
 
 KERNEL round_values(const float *values, int len, Value *out) {
     FOR_EACH_SEVERAL(i, len) {
@@ -13,12 +13,4 @@ KERNEL sum_parts_f32(const float *parts, int count, int len, float *out, int add
 
 KERNEL finish_f32(float *values, int len, Divisor channels, const float *bias, int activation) {
     BY_ACTIVATION(finish_all, values, len, channels, bias)
-}
-
-KERNEL finish_backward_f32(const float *outputs, int len, int activation, Value *gradient) {
-    BY_ACTIVATION(turn_back, outputs, len, gradient)
-}
-
-KERNEL average_pool_f32(const __grid_constant__ Pool pool, const float *inputs, float *out) {
-    average(pool, inputs, out);
 }

@@ -20,6 +20,16 @@ struct Colour {
     __device__ float luma() const { return 0.299f * red + 0.587f * green + 0.114f * blue; }
 };
 
+// A pixel of an image.
+__device__ inline Colour colour_at(const Value *pixel) {
+    return {widened(pixel[0]), widened(pixel[1]), widened(pixel[2])};
+}
+__device__ inline void put_colour(const Colour &colour, Value *pixel) {
+    put(colour.red, pixel);
+    put(colour.green, pixel + 1);
+    put(colour.blue, pixel + 2);
+}
+
 __device__ inline float within(float value) { return min(max(value, 0.0f), 1.0f); }
 
 // Away from (or towards) a reference, within [0, 1].
@@ -126,24 +136,24 @@ struct Sight {
     }
 };
 
-// What hidden pixels hold, in each colour.
-constexpr float HIDDEN = 0.5f;
+// What hidden pixels hold.
+constexpr Colour HIDDEN = {0.5f, 0.5f, 0.5f};
 
 // Pixels of a view that a block makes.
 constexpr int PIXELS = 4 * THREADS;
 
 // The views of a batch as far as each pixel is made of the image alone, and the sums of their lumas:
 // a block for PIXELS of a view, whose number is blockIdx.y.
-KERNEL views(const View *all, int edge, int side, float *out, double *lumas) {
+KERNEL views(const View *all, int edge, int side, Value *out, double *lumas) {
     const View view = all[blockIdx.y];
     const Sight seen = {view, edge, side};
     const int pixels = side * side, end = min((int)(blockIdx.x + 1) * PIXELS, pixels);
-    Colour *colours = (Colour *)out + (long long)blockIdx.y * pixels;
+    out += (long long)blockIdx.y * pixels * 3;
     float sum = 0.0f;
     for (int i = blockIdx.x * PIXELS + threadIdx.x; i < end; i += THREADS) {
         const Colour c = stretch(seen.turned(i % side, i / side), 0.0f, view.brightness);
         sum += c.luma();
-        colours[i] = c;
+        put_colour(c, out + 3 * i);
     }
     const double total = block_sum(sum);
     if (threadIdx.x == 0) {
@@ -152,7 +162,7 @@ KERNEL views(const View *all, int edge, int side, float *out, double *lumas) {
 }
 
 // What is left: contrast turns about the mean luma of the whole view.
-KERNEL tints(const View *all, int edge, int side, float *out, const double *lumas) {
+KERNEL tints(const View *all, int edge, int side, Value *out, const double *lumas) {
     const View view = all[blockIdx.y];
     const bool contrast = view.contrast != 1.0f, hue = view.hue_sin != 0.0f;
     const bool saturation = view.saturation != 1.0f, hidden = view.hidden_edge > 0;
@@ -161,14 +171,14 @@ KERNEL tints(const View *all, int edge, int side, float *out, const double *luma
     }
     const Sight seen = {view, edge, side};
     const int pixels = side * side, end = min((int)(blockIdx.x + 1) * PIXELS, pixels);
-    Colour *colours = (Colour *)out + (long long)blockIdx.y * pixels;
+    out += (long long)blockIdx.y * pixels * 3;
     double sum = 0.0;
     for (int part = 0; part < gridDim.x; ++part) {
         sum += lumas[blockIdx.y * gridDim.x + part];
     }
     const float mean = sum / pixels;
     for (int i = blockIdx.x * PIXELS + threadIdx.x; i < end; i += THREADS) {
-        Colour c = colours[i];
+        Colour c = colour_at(out + 3 * i);
         if (contrast) {
             c = stretch(c, mean, view.contrast);
         }
@@ -178,6 +188,6 @@ KERNEL tints(const View *all, int edge, int side, float *out, const double *luma
         if (saturation) {
             c = stretch(c, c.luma(), view.saturation);
         }
-        colours[i] = seen.hides(i % side, i / side) ? Colour{HIDDEN, HIDDEN, HIDDEN} : c;
+        put_colour(seen.hides(i % side, i / side) ? HIDDEN : c, out + 3 * i);
     }
 }

@@ -41,21 +41,35 @@ KERNEL sample_backward(const Value *gradient, const float *mean, const float *lo
     }
 }
 
-// Σ (y − x)², a part a block, and its gradient, held `weight` times.
-KERNEL squared_error(const float *outputs, const float *targets, int len, int part, float weight,
-                     Value *gradient, double *parts) {
+// Σ (activation(y + bias) − x)², a part a block, and its gradient by y, held `weight` times.
+template <int ACTIVATION>
+__device__ inline void sum_errors(const float *outputs, const Value *targets, int len, int part,
+                                  const Divisor &channels, const float *bias, float weight,
+                                  Value *gradient, double *parts) {
     const int begin = blockIdx.x * part, end = min(begin + part, len);
     float sum = 0.0f;
-#pragma unroll 4
-    for (int i = begin + threadIdx.x; i < end; i += THREADS) {
-        const float error = outputs[i] - targets[i];
-        sum += error * error;
-        put(2.0f * weight * error, gradient + i);
+    for (int i = begin + threadIdx.x * AT_ONCE; i < end; i += THREADS * AT_ONCE) {
+        const Several some = several_at(outputs, i, end), wanted = several_at(targets, i, end);
+        const Several biases = bias ? of_channels(bias, i, channels) : Several{};
+        Several turned;
+#pragma unroll
+        for (int v = 0; v < AT_ONCE; ++v) {
+            const float y = activate(ACTIVATION, some.values[v] + biases.values[v]);
+            const float error = i + v < end ? y - wanted.values[v] : 0.0f;
+            sum += error * error;
+            turned.values[v] = 2.0f * weight * error * slope(ACTIVATION, y);
+        }
+        put_several(turned, gradient, i, end);
     }
     const double total = block_sum(sum);
     if (threadIdx.x == 0) {
         parts[blockIdx.x] = total;
     }
+}
+KERNEL squared_error(const float *outputs, const Value *targets, int len, int part,
+                     Divisor channels, const float *bias, int activation, float weight,
+                     Value *gradient, double *parts) {
+    BY_ACTIVATION(sum_errors, outputs, targets, len, part, channels, bias, weight, gradient, parts)
 }
 
 // Softmax cross-entropy against a class, with label smoothing (Szegedy et al., 2016), or a

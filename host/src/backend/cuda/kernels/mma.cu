@@ -54,8 +54,10 @@ __device__ inline void turned_matrices(unsigned (&words)[2], const unsigned *row
                  : "memory");
 }
 
-// An address that is worked out here, and not again for each use of it.
+// An address in global memory that is worked out here, and not again for each use of it.
 template <class Of> __device__ inline Of *settled(Of *address) {
     asm volatile("" : "+l"(address));
+    // What is known of an address is lost on that way.
+    __builtin_assume(__isGlobal(address));
     return address;
 }

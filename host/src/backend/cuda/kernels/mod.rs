@@ -44,7 +44,7 @@ const BF16: [Source; 5] = [
 ];
 
 /// The kernels that every program has.
-const NAMES: [&str; 50] = [
+const NAMES: [&str; 49] = [
     "adam",
     "add_noise",
     "approach",
@@ -62,7 +62,6 @@ const NAMES: [&str; 50] = [
     "divergence",
     "fill",
     "finish",
-    "finish_backward",
     "gather_flat",
     "gather_square",
     "gather_tall",
@@ -98,8 +97,7 @@ const NAMES: [&str; 50] = [
 ];
 
 /// Those that are in bf16 alone.
-const BF16_NAMES: [&str; 30] = [
-    "average_pool_f32",
+const BF16_NAMES: [&str; 28] = [
     "direct_outputs_1_16_1",
     "direct_outputs_1_16_2",
     "direct_outputs_1_16_4",
@@ -118,7 +116,6 @@ const BF16_NAMES: [&str; 30] = [
     "direct_weights_1_2",
     "direct_weights_2_1",
     "direct_weights_2_2",
-    "finish_backward_f32",
     "finish_f32",
     "gather_mma_large_plain",
     "gather_mma_square_plain",

@@ -330,23 +330,6 @@ KERNEL finish(Value *values, int len, Divisor channels, const float *bias, int a
     BY_ACTIVATION(finish_all, values, len, channels, bias)
 }
 
-// gradient = that before the activation.
-template <int ACTIVATION, class Of>
-__device__ inline void turn_back(const Of *outputs, int len, Value *gradient) {
-    FOR_EACH_SEVERAL(i, len) {
-        const Several some = several_at(outputs, i, len);
-        Several turned = several_at(gradient, i, len);
-#pragma unroll
-        for (int v = 0; v < AT_ONCE; ++v) {
-            turned.values[v] *= slope(ACTIVATION, some.values[v]);
-        }
-        put_several(turned, gradient, i, len);
-    }
-}
-KERNEL finish_backward(const Value *outputs, int len, int activation, Value *gradient) {
-    BY_ACTIVATION(turn_back, outputs, len, gradient)
-}
-
 // Each part's sum of a column.
 KERNEL __launch_bounds__(THREADS, 4)
     column_parts(const Value *values, int len, int across, int part_rows, int channels,

@@ -65,10 +65,10 @@ KERNEL max_pool_backward(const __grid_constant__ Pool pool, const Value *gradien
     }
 }
 
-template <class Of> __device__ inline void average(const Pool &pool, const Of *inputs, Of *out) {
+KERNEL average_pool(const __grid_constant__ Pool pool, const Value *inputs, Value *out) {
     const float weight = 1.0f / (pool.height.value * pool.width.value);
     FOR_EACH(i, pool.outputs) {
-        const Of *window = inputs + pool.first(i);
+        const Value *window = inputs + pool.first(i);
         float sum = 0.0f;
         for (int row = 0; row < pool.height.value; ++row) {
 #pragma unroll 4
@@ -79,9 +79,6 @@ template <class Of> __device__ inline void average(const Pool &pool, const Of *i
         }
         put(sum * weight, out + i);
     }
-}
-KERNEL average_pool(const __grid_constant__ Pool pool, const Value *inputs, Value *out) {
-    average(pool, inputs, out);
 }
 
 KERNEL average_pool_backward(const __grid_constant__ Pool pool, const Value *gradient,

@@ -27,6 +27,7 @@ impl Gpu {
         );
         let len = side * side * 3;
         let count = images.len() / len;
+        self.check_values(&[images]);
         check(images, count * len);
         int(images.len())?;
         let stream = Argument::value(words(stream));

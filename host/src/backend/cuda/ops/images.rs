@@ -94,6 +94,7 @@ impl Gpu {
     pub fn views(&self, told: &Told, first: usize, out: Span, lumas: Span) -> Result<()> {
         let side = told.side;
         let count = out.len() / (side * side * 3);
+        self.check_values(&[out]);
         check(out, count * side * side * 3);
         assert!(first + count <= told.images.len());
         int(out.len())?;

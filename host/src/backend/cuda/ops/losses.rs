@@ -1,9 +1,13 @@
 //! Losses and their gradients: `kernels/losses.cu` and `kernels/contrast.cu`.
 
 use anyhow::Result;
+use vae96::Activation;
 
+use super::divisor::Divisor;
 use super::maps::{Map, Operands};
-use super::{Columns, Gpu, check, check_kind, int};
+use super::norm::function;
+use super::{Columns, Gpu, check, check_kind, check_several, int};
+use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::{Arena, Kind, Slot, Span};
 use crate::backend::cuda::share::Share;
 use crate::backend::{Contrast, VaeObjective};
@@ -33,6 +37,17 @@ pub struct Divergences<'a> {
     pub count: usize,
     /// Each dimension's divergence over them, in f64.
     pub each: Span<'a>,
+}
+
+/// What becomes of outputs before they are compared with anything.
+#[derive(Clone, Copy)]
+pub struct Ending<'a> {
+    /// Channels of the outputs.
+    pub channels: usize,
+    /// What is added to each, if anything.
+    pub bias: Option<Span<'a>>,
+    /// What is taken of the sum.
+    pub activation: Activation,
 }
 
 impl Latents<'_> {
@@ -159,21 +174,27 @@ impl Gpu {
         )
     }
 
-    /// `Σ (outputs − targets)²`, an f64, and its gradient `weight` times.
+    /// `Σ (activation(outputs + bias) − targets)²`, an f64, and its gradient by the outputs, `weight`
+    /// times.
     pub fn squared_error(
         &self,
         [outputs, targets]: [Span; 2],
+        ending: Ending,
         weight: f32,
         gradient: Span,
         scratch: Span,
         sum: Span,
     ) -> Result<()> {
-        check_kind(&[outputs, targets], Kind::F32);
-        self.check_values(&[gradient]);
+        check_kind(&[outputs], Kind::F32);
+        self.check_values(&[targets, gradient]);
         check(targets, outputs.len());
         check(gradient, outputs.len());
+        if let Some(bias) = ending.bias {
+            check(bias, ending.channels);
+        }
         let parts = outputs.len().div_ceil(PART);
         assert!(2 * parts <= scratch.len());
+        check_several(&[outputs, targets, gradient]);
         self.blocks(
             "squared_error",
             parts,
@@ -182,6 +203,9 @@ impl Gpu {
                 targets.into(),
                 int(outputs.len())?,
                 int(PART)?,
+                Argument::value(Divisor::new(ending.channels)?.words()),
+                ending.bias.into(),
+                function(ending.activation),
                 weight.into(),
                 gradient.into(),
                 scratch.into(),

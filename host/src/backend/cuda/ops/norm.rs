@@ -84,7 +84,8 @@ impl Norm<'_> {
     }
 }
 
-fn function<'a>(activation: Activation) -> Argument<'a> {
+/// An activation as kernels know it.
+pub(super) fn function<'a>(activation: Activation) -> Argument<'a> {
     let number: i32 = match activation {
         Activation::None => 0,
         Activation::Relu => 1,
@@ -316,26 +317,6 @@ impl Gpu {
                 Argument::value(width),
                 bias.into(),
                 function(activation),
-            ],
-        )
-    }
-
-    /// Turns the gradient of [`finish`](Self::finish)'s outputs into that of its inputs.
-    pub fn finish_backward(
-        &self,
-        outputs: Span,
-        activation: Activation,
-        gradient: Span,
-    ) -> Result<()> {
-        self.check_values(&[gradient]);
-        self.each_several(
-            self.by_kind(outputs, ["finish_backward", "finish_backward_f32"]),
-            &[outputs, gradient],
-            &[
-                outputs.into(),
-                int(outputs.len())?,
-                function(activation),
-                gradient.into(),
             ],
         )
     }

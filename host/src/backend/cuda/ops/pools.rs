@@ -4,7 +4,7 @@ use anyhow::Result;
 use vae96::Shape;
 
 use super::divisor::Divisor;
-use super::{Gpu, check, check_kind, count};
+use super::{Gpu, check, count};
 use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::Span;
 
@@ -103,15 +103,14 @@ impl Gpu {
         self.each("max_pool_backward", out.len(), &arguments)
     }
 
-    /// The means; also of f32.
+    /// The means.
     pub fn average_pool(&self, pool: Pool, inputs: Span, out: Span) -> Result<()> {
-        check_kind(&[inputs], out.kind());
+        self.check_values(&[inputs, out]);
         check(inputs, pool.inputs());
         check(out, pool.outputs());
         let words = pool.words()?;
         let arguments = [Argument::words(&words), inputs.into(), out.into()];
-        let kernel = self.by_kind(out, ["average_pool", "average_pool_f32"]);
-        self.each(kernel, out.len(), &arguments)
+        self.each("average_pool", out.len(), &arguments)
     }
 
     /// The gradient of the inputs of [`average_pool`](Self::average_pool).
