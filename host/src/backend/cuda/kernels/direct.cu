@@ -10,7 +10,10 @@
 //
 // This file tells where all of them lie and brings pixels; `direct_outputs.cu` and
 // `direct_weights.cu` multiply. A pixel takes so many words of shared memory that those which a warp
-// reads at a time lie in different banks; words beyond its channels are zero.
+// reads at a time lie in different banks; words beyond its channels are zero. For outputs, pixels of
+// fewer than 16 channels lie side by side instead, as in memory: what a window sees of a row is one run,
+// which takes fewer steps of 16 values than its taps. Where runs may begin within a word, rows lie there
+// twice, the second time one value further on.
 
 // Outputs of a row of a warp.
 constexpr int STRIP = 16;
@@ -34,8 +37,8 @@ struct Walk {
     int tile_rows, tile_columns;
     // Tiles of an image in a row, and in all.
     Divisor tiles_across, tiles;
-    // Rows of the patch, pixels of one, and quads that begin in it.
-    int patch_rows;
+    // Rows of the patch, words of one, its pixels, and quads that begin in it.
+    int patch_rows, patch_row;
     Divisor patch_width, patch_run;
 };
 
@@ -58,6 +61,8 @@ struct Direct {
     int stride;
     // Words from pixel to pixel of a patch, and from step to step.
     int pitch, step;
+    // How often a patch's rows lie there, pixels side by side; 0 where each pixel has words of its own.
+    int copies;
     Side input, output;
     // From one weight to the next: of outputs, rows, columns and channels.
     int by_output, by_row, by_column, by_channel;
@@ -233,6 +238,51 @@ __device__ inline void bring(const Side &side, const Field &field, int pitch, un
     }
 }
 
+// Brings rows of pixels side by side, `pitch` words from one to the next, and, of COPIES, again one value
+// further on from `copy` words on. WHOLE quads of a row lie on a multiple of their size.
+template <bool WHOLE, int COPIES>
+__device__ inline void bring_rows(const Field &field, int channels, int pitch, int copy, unsigned *to) {
+    const int len = field.image_width * channels, run = field.run.value, end = field.rows * run;
+    for (int begin = threadIdx.x; begin < end; begin += FLIGHT * blockDim.x) {
+        RoundedQuad quads[FLIGHT];
+        int places[FLIGHT];
+#pragma unroll
+        for (int i = 0; i < FLIGHT; ++i) {
+            const int number = begin + i * blockDim.x, row = field.run.quotient(number);
+            const int quad = number - row * run, place = field.left * channels + 4 * quad;
+            const int y = field.top + row;
+            const bool seen = number < end && (unsigned)y < (unsigned)field.height;
+            quads[i] = {};
+            places[i] = row * pitch + 2 * quad;
+            if constexpr (WHOLE) {
+                if (seen && (unsigned)place < (unsigned)len) {
+                    quads[i] = whole_quad(field.image + (y * len + place));
+                }
+            } else {
+#pragma unroll
+                for (int v = 0; v < 4; ++v) {
+                    if (seen && (unsigned)(place + v) < (unsigned)len) {
+                        set(quads[i], v, field.image[y * len + place + v]);
+                    }
+                }
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < FLIGHT; ++i) {
+            if (begin + i * (int)blockDim.x < end) {
+                const unsigned first = quads[i].pairs[0], second = quads[i].pairs[1];
+                *(uint2 *)(to + places[i]) = {first, second};
+                if constexpr (COPIES == 2) {
+                    unsigned *const further = to + (copy + places[i]);
+                    ((unsigned short *)further)[1] = first;
+                    further[1] = first >> 16 | second << 16;
+                    ((unsigned short *)further)[4] = second >> 16;
+                }
+            }
+        }
+    }
+}
+
 // What a tile's windows see.
 __device__ inline void bring_patch(const Direct &direct, const Walk &walk, const Tile &tile,
                                    const Value *input, unsigned *patch) {
@@ -245,5 +295,15 @@ __device__ inline void bring_patch(const Direct &direct, const Walk &walk, const
                          walk.patch_rows,
                          walk.patch_width,
                          walk.patch_run};
-    bring(direct.input, field, direct.pitch, patch);
+    if (direct.copies == 0) {
+        return bring(direct.input, field, direct.pitch, patch);
+    }
+    const int row = walk.patch_row, copy = walk.patch_rows * row, channels = direct.channels();
+    const bool whole = direct.input.way != SINGLES;
+    if (direct.copies == 2) {
+        return whole ? bring_rows<true, 2>(field, channels, row, copy, patch)
+                     : bring_rows<false, 2>(field, channels, row, copy, patch);
+    }
+    return whole ? bring_rows<true, 1>(field, channels, row, copy, patch)
+                 : bring_rows<false, 1>(field, channels, row, copy, patch);
 }

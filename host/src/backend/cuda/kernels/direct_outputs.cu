@@ -1,6 +1,6 @@
 // Outputs of convolutions of few channels. A window's taps are read in steps of 16 values: a tap of
-// up to 16 channels, half a tap of up to 32, or four taps of up to 4, of which those beyond the
-// window meet weights of zero.
+// 16 channels, half a tap of up to 32, or 16 values of a run of fewer channels, of which those beyond
+// the window meet weights of zero.
 
 // How a convolution's weights lie in shared memory: for each step, CHUNK of 16 values and row of
 // taps the words that a warp reads together, those of a thread side by side. WIDE groups of eight
@@ -11,7 +11,7 @@ template <int OUTPUTS> struct Packed {
     static constexpr int ROW = 64 * ACROSS;
 };
 
-// CHUNKS: 16 channels of a tap each. A step without chunks of its own is of four taps.
+// CHUNKS: 16 channels of a tap each.
 template <int CHUNKS, int OUTPUTS>
 __device__ void bring_weights(const Direct &direct, const Walk &walk, const float *weights,
                               unsigned *to) {
@@ -24,10 +24,12 @@ __device__ void bring_weights(const Direct &direct, const Walk &walk, const floa
         const int step = place / walk.taps_down, row = place % walk.taps_down;
         float pair[2];
         for (int v = 0; v < 2; ++v) {
-            const int value = 2 * word + v;
-            const bool several = direct.channels() <= 4;
-            const int column = several ? step * 4 + value / 4 : step / CHUNKS;
-            const int channel = several ? value % 4 : step % CHUNKS * 16 + value;
+            int column = step / CHUNKS, channel = step % CHUNKS * 16 + 2 * word + v;
+            if (direct.copies > 0) {
+                const int value = 16 * step + 2 * word + v;
+                column = direct.input.channels.quotient(value);
+                channel = value - column * direct.channels();
+            }
             const bool inside = column < walk.taps_across && channel < direct.channels() &&
                                 output < direct.outputs();
             pair[v] = inside ? weights[walk.weights + output * direct.by_output +
@@ -179,13 +181,18 @@ __device__ void direct_outputs(const Direct &direct, const Value *input, const f
     const int top = warp / strips_across * ROWS, left = warp % strips_across * STRIP + line;
     unsigned *const packed = (unsigned *)memory;
     unsigned *const patch = packed + walk.taps_down * walk.steps * CHUNKS * Packed<OUTPUTS>::ROW;
-    const int patch_row = walk.patch_width.value * direct.pitch;
-    const Strips strips = {
-        patch + (top * patch_row + left * direct.pitch) * direct.stride + place,
-        8 * direct.stride * direct.pitch, patch_row, direct.step,
-        packed + lane * 2 * Packed<OUTPUTS>::WIDE};
+    const int rows = walk.patch_rows * walk.patch_row;
+    // Where a row's pixel begins, in words, and how far the one eight further on is.
+    int begin = left * direct.stride * direct.pitch, further = 8 * direct.stride * direct.pitch;
+    if (direct.copies > 0) {
+        const int value = left * direct.stride * direct.channels(), odd = value % 2;
+        begin = (value + odd) / 2 + odd * rows;
+        further = 4 * direct.stride * direct.channels();
+    }
+    const Strips strips = {patch + top * direct.stride * walk.patch_row + begin + place, further,
+                           walk.patch_row, direct.step, packed + lane * 2 * Packed<OUTPUTS>::WIDE};
     bring_weights<CHUNKS, OUTPUTS>(direct, walk, weights, packed);
-    clear(patch, walk.patch_rows * patch_row);
+    clear(patch, max(direct.copies, 1) * rows);
     __syncthreads();
     Deviations<ACROSS> deviations;
     int known = 0;

@@ -77,7 +77,6 @@ __device__ inline void direct_weights(const Direct &direct, const Value *plane, 
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     unsigned *const values = (unsigned *)memory;
     unsigned *const patch = values + TILE_ROWS * STRIP * PITCH;
-    const int patch_row = walk.patch_width.value * direct.pitch;
     // What is brought leaves words of channels that there are not: they meet sums of such alone.
     //
     // A lane points to a row of one of the four matrices that a warp reads together: of the grid
@@ -87,7 +86,7 @@ __device__ inline void direct_weights(const Direct &direct, const Value *plane, 
     const Matrices rows = {values + (lane / 16 * 8 + lane % 8) * PITCH + lane / 8 % 2 * 4,
                            patch + (pixel * direct.stride + warp) * direct.pitch +
                                (EIGHTS == 1 ? 0 : lane / 16 * 4),
-                           patch_row};
+                           walk.patch_row};
     float sums[MOST_TAPS][SIXTEENS][EIGHTS][4] = {};
     for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
         const Tile tile(walk, number);

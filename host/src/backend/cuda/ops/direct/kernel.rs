@@ -2,7 +2,7 @@
 
 use super::sides::{Sides, Walk};
 use super::{GRID_ROWS, ROOM, STRIP};
-use crate::backend::cuda::ops::THREADS;
+use crate::backend::cuda::ops::{QUAD, THREADS};
 
 /// Threads of a warp, and warps of a block that makes outputs.
 const LANES: usize = 32;
@@ -17,8 +17,8 @@ const MOST_BLOCKS: usize = 4;
 /// The most taps of a row whose weights' gradient is taken so.
 const MOST_TAPS: usize = 5;
 
-/// The most channels of which four taps are read in a step.
-const FEW_CHANNELS: usize = 4;
+/// Values of a step, which a matrix core multiplies at once.
+const STEP: usize = 16;
 
 /// A kernel for a product.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +27,37 @@ pub(super) struct Kernel {
     pub(super) threads: usize,
     /// Blocks of a multiprocessor.
     pub(super) blocks: usize,
-    /// Words of a patch's pixel.
-    pub(super) pitch: usize,
+    /// How a patch lies.
+    pub(super) patch: Patch,
     /// Words of a block's shared memory.
     room: usize,
     work: Work,
+}
+
+/// How the pixels of a patch lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patch {
+    /// Each in so many words of its own.
+    Pixels(usize),
+    /// Side by side.
+    Rows,
+}
+
+impl Patch {
+    /// Words from pixel to pixel and from step to step, and how often rows lie there.
+    pub(super) fn words(self, sides: &Sides) -> [usize; 3] {
+        match self {
+            Self::Pixels(pitch) => [pitch, pitch, 0],
+            Self::Rows => [0, STEP / 2, self.copies(sides)],
+        }
+    }
+
+    fn copies(self, sides: &Sides) -> usize {
+        match self {
+            Self::Pixels(_) => 0,
+            Self::Rows => 1 + sides.stride * sides.channels % 2,
+        }
+    }
 }
 
 /// What a warp makes of a tile.
@@ -44,8 +70,6 @@ enum Work {
         /// Sixteens of channels of a tap, and eights of outputs.
         chunks: usize,
         across: usize,
-        /// Whether four taps are read in a step.
-        several: bool,
     },
     /// What a tile of the grid adds to the weights' gradient; its values take so many words.
     Weights { grid: usize },
@@ -57,8 +81,9 @@ pub(super) struct Tile {
     /// Its outputs.
     pub(super) rows: usize,
     pub(super) columns: usize,
-    /// Pixels of its patch.
+    /// Pixels of its patch, and words of a row of it.
     pub(super) patch: [usize; 2],
+    pub(super) row: usize,
     /// What all of the walk's tiles of an image cost.
     pub(super) cost: usize,
 }
@@ -74,11 +99,11 @@ impl Kernel {
         } = *sides;
         let chunks = channels.div_ceil(16);
         let most = outputs.next_power_of_two().max(8);
-        // Eight pixels of a row, four words of each, in 32 banks.
-        let pitch = match (channels, stride) {
-            (..=FEW_CHANNELS, _) => 2,
-            (_, 1) => 8 * chunks + 4,
-            (_, _) => 8 * chunks + 2,
+        // Of pixels, eight of a row, four words of each, in 32 banks.
+        let patch = match (channels, stride) {
+            (..STEP, _) => Patch::Rows,
+            (_, 1) => Patch::Pixels(8 * chunks + 4),
+            (_, _) => Patch::Pixels(8 * chunks + 2),
         };
         let kernels: &[_] = match (chunks, most) {
             (1, 8) => &[
@@ -112,13 +137,12 @@ impl Kernel {
             name,
             threads: THREADS,
             blocks,
-            pitch,
+            patch,
             room: ROOM,
             work: Work::Strips {
                 rows,
                 chunks,
                 across: most / 8,
-                several: channels <= FEW_CHANNELS,
             },
         });
         // For four strips the kernels are of stride 1.
@@ -153,7 +177,7 @@ impl Kernel {
             threads,
             blocks: (REGISTERS / (registers * threads)).min(MOST_BLOCKS),
             // Whole matrices of eight channels, neighbours an odd number of 16 bytes apart.
-            pitch: if eights == 1 { 4 } else { 12 },
+            patch: Patch::Pixels(if eights == 1 { 4 } else { 12 }),
             room,
             work: Work::Weights {
                 grid: GRID_ROWS * STRIP * (8 * sixteens + 4),
@@ -161,17 +185,12 @@ impl Kernel {
         })
     }
 
-    /// Taps of a row that are read in a step.
-    pub(super) fn taps_of_step(&self) -> usize {
-        match self.work {
-            Work::Strips { several: true, .. } => 4,
-            _ => 1,
-        }
-    }
-
     /// Steps in which a row of taps is read.
-    pub(super) fn steps(&self, walk: &Walk) -> usize {
-        walk.taps[1].div_ceil(self.taps_of_step())
+    pub(super) fn steps(&self, sides: &Sides, walk: &Walk) -> usize {
+        match self.patch {
+            Patch::Pixels(_) => walk.taps[1],
+            Patch::Rows => (walk.taps[1] * sides.channels).div_ceil(STEP),
+        }
     }
 
     /// The tiles of all walks, and what they cost; none where a patch has no room.
@@ -199,12 +218,25 @@ impl Kernel {
 
     /// The tile of so many rows and columns.
     fn tile_of(&self, sides: &Sides, walk: &Walk, (rows, columns): (usize, usize)) -> Option<Tile> {
-        let steps = self.steps(walk);
+        let steps = self.steps(sides, walk);
+        let last = (columns - 1) * sides.stride;
         let patch = [
             (rows - 1) * sides.stride + walk.taps[0],
-            (columns - 1) * sides.stride + steps * self.taps_of_step(),
+            last + walk.taps[1],
         ];
-        let pixels = patch[0] * patch[1];
+        let run = (patch[1] * sides.channels).div_ceil(QUAD);
+        let (row, brought) = match self.patch {
+            Patch::Pixels(pitch) => {
+                let [input, _] = sides.ways();
+                (patch[1] * pitch, patch[1] * input.pieces(sides.channels))
+            }
+            // Up to the end of the last window's steps, and of the last quad; where rows lie there
+            // again, that is a value further on.
+            Patch::Rows => {
+                let values = (last * sides.channels + steps * STEP).max(run * QUAD) + 1;
+                (values.div_ceil(QUAD) * QUAD / 2, run)
+            }
+        };
         // Words beside the patch, and turns of the units that read shared memory and multiply.
         let (aside, turns) = match self.work {
             Work::Strips {
@@ -221,17 +253,16 @@ impl Kernel {
             // There is nothing to choose.
             Work::Weights { grid } => (grid, 0),
         };
-        if pixels * self.pitch + aside > self.room {
+        if self.patch.copies(sides).max(1) * patch[0] * row + aside > self.room {
             return None;
         }
-        let [input, _] = sides.ways();
-        let brought = pixels * input.pieces(sides.channels);
         let tiles = walk.height.div_ceil(rows) * walk.width.div_ceil(columns);
         Some(Tile {
             rows,
             columns,
             patch,
-            cost: tiles * (brought + turns),
+            row,
+            cost: tiles * (patch[0] * brought + turns),
         })
     }
 }

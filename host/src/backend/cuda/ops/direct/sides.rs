@@ -12,14 +12,14 @@ use crate::backend::cuda::ops::{QUAD, count};
 
 /// Places in the kernels' `Direct`: of whether pairs of outputs are written at once, and whether they are
 /// f32.
-pub(super) const PAIRS: usize = 27;
-pub(super) const EXACT: usize = 28;
+pub(super) const PAIRS: usize = 28;
+pub(super) const EXACT: usize = 29;
 
 /// Where its walks begin.
-pub(super) const WALKS: usize = 35;
+pub(super) const WALKS: usize = 36;
 
 /// Words of the kernels' `Walk`.
-pub(super) const WALK: usize = 24;
+pub(super) const WALK: usize = 25;
 
 /// What a product's windows see, and what it makes of it.
 #[derive(Debug)]
@@ -69,15 +69,16 @@ const EIGHT: usize = 8;
 
 impl Way {
     /// That of pixels of so many channels, `width` in a row, read from those pixels on.
-    pub(super) fn new(
-        channels: usize,
-        width: usize,
-        mut from: impl Iterator<Item = isize>,
-    ) -> Self {
-        let whole = |values: isize| values % QUAD as isize == 0;
-        if channels.is_multiple_of(EIGHT) {
-            return Self::Eights;
+    pub(super) fn new(channels: usize, width: usize, from: impl Iterator<Item = isize>) -> Self {
+        match channels.is_multiple_of(EIGHT) {
+            true => Self::Eights,
+            false => Self::of_rows(channels, width, from),
         }
+    }
+
+    /// The same of whole rows of pixels.
+    fn of_rows(channels: usize, width: usize, mut from: impl Iterator<Item = isize>) -> Self {
+        let whole = |values: isize| values % QUAD as isize == 0;
         let channels = channels as isize;
         match whole(width as isize * channels) && from.all(|pixel| whole(pixel * channels)) {
             true => Self::Runs,
@@ -168,12 +169,20 @@ impl Sides {
 
     /// How the pixels of input and output can be read.
     pub(super) fn ways(&self) -> [Way; 2] {
-        let from = self.walks.iter().map(|walk| walk.left);
         let width = self.out[1] / self.out[2];
         [
-            Way::new(self.channels, self.width, from),
+            Way::new(self.channels, self.width, self.lefts()),
             Way::new(self.outputs, width, iter::empty()),
         ]
+    }
+
+    /// How the input's rows can be.
+    pub(super) fn way_of_rows(&self) -> Way {
+        Way::of_rows(self.channels, self.width, self.lefts())
+    }
+
+    fn lefts(&self) -> impl Iterator<Item = isize> {
+        self.walks.iter().map(|walk| walk.left)
     }
 
     /// The kernels' `Direct`, and the most tiles of a walk.
@@ -183,12 +192,23 @@ impl Sides {
         kernel: &Kernel,
         tiles: &[Tile],
     ) -> Result<(Vec<i32>, usize)> {
-        let pitch = kernel.pitch;
-        let step = kernel.taps_of_step() * pitch;
+        let [pitch, step, copies] = kernel.patch.words(self);
         let signed = |value: isize| Ok::<_, anyhow::Error>(i32::try_from(value)?);
-        let numbers = [images, self.height, self.width, self.stride, pitch, step];
+        let numbers = [
+            images,
+            self.height,
+            self.width,
+            self.stride,
+            pitch,
+            step,
+            copies,
+        ];
         let mut words = (numbers.map(count).into_iter()).collect::<Result<Vec<_>>>()?;
-        for (channels, way) in [self.channels, self.outputs].into_iter().zip(self.ways()) {
+        let mut ways = self.ways();
+        if copies > 0 {
+            ways[0] = self.way_of_rows();
+        }
+        for (channels, way) in [self.channels, self.outputs].into_iter().zip(ways) {
             words.extend(Divisor::new(channels)?.words());
             words.extend(Divisor::new(way.pieces(channels))?.words());
             words.push(way as i32);
@@ -210,7 +230,7 @@ impl Sides {
             let tiles = walk.height.div_ceil(tile.rows) * across;
             most = most.max(images * tiles);
             count(images * tiles)?;
-            let steps = kernel.steps(walk);
+            let steps = kernel.steps(self, walk);
             let numbers = [walk.height, walk.width, walk.taps[0], walk.taps[1], steps];
             for number in numbers {
                 words.push(count(number)?);
@@ -223,7 +243,7 @@ impl Sides {
                 words.extend(Divisor::new(divisor)?.words());
             }
             let [rows, columns] = tile.patch;
-            words.push(count(rows)?);
+            words.extend([count(rows)?, count(tile.row)?]);
             for divisor in [columns, (columns * self.channels).div_ceil(QUAD)] {
                 words.extend(Divisor::new(divisor)?.words());
             }
