@@ -88,7 +88,7 @@ fn linear(count: usize, inputs: usize, outputs: usize) -> Layer {
 }
 
 /// With remainders at every edge of a tile, and depths that are cut in parts.
-fn layers() -> [Layer; 36] {
+fn layers() -> [Layer; 38] {
     [
         conv(3, Shape::plane(20, 20, 3), Window::new(5, 2, 2), 16),
         conv(2, Shape::plane(12, 12, 40), Window::new(3, 1, 1), 60),
@@ -125,6 +125,9 @@ fn layers() -> [Layer; 36] {
         conv(1, Shape::plane(69, 40, 9), Window::new(5, 1, 0), 9),
         conv(2, Shape::plane(35, 70, 5), Window::new(4, 1, 2), 3),
         transposed(1, Shape::plane(140, 38, 7), 13),
+        // Four pixels of a row at a time, the last of them beyond the tile.
+        conv(2, Shape::plane(20, 40, 9), Window::new(5, 1, 0), 3),
+        conv(2, Shape::plane(19, 44, 3), Window::new(5, 2, 0), 9),
         // And of one, where patches are large.
         conv(1, Shape::plane(19, 37, 16), Window::new(5, 2, 2), 8),
         conv(1, Shape::plane(34, 18, 20), Window::new(3, 1, 1), 6),

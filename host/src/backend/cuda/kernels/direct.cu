@@ -37,14 +37,15 @@ struct Walk {
     int tile_rows, tile_columns;
     // Tiles of an image in a row, and in all.
     Divisor tiles_across, tiles;
-    // Rows of the patch, words of one, its pixels, and quads that begin in it.
+    // Rows of the patch, words of one, its pixels, and quads or fours that begin in it.
     int patch_rows, patch_row;
     Divisor patch_width, patch_run;
 };
 
 // How pixels are read: value by value; by eights of a pixel, all of which lie on a multiple of their
-// size; or by such quads of a row of pixels, which few channels share.
-enum { SINGLES, EIGHTS, RUNS };
+// size; by such quads of a row of pixels, which few channels share; or four pixels of 3 or 9 channels
+// at a time, of so many of these quads.
+enum { SINGLES, EIGHTS, RUNS, FOURS };
 
 // The channels of the input, or of the output.
 struct Side {
@@ -70,7 +71,7 @@ struct Direct {
     int out_image, out_row, out_pixel;
     // Whether pairs of outputs lie on a multiple of their size, and whether outputs are f32.
     int pairs, exact;
-    // Outputs of a row of a tile of the grid, and quads that begin in it.
+    // Outputs of a row of a tile of the grid, and quads or fours that begin in it.
     Divisor grid_width, grid_run;
     Walk walks[MOST_WALKS];
 
@@ -99,7 +100,7 @@ struct Field {
     const Value *image;
     int height, image_width;
     int top, left, rows;
-    // Pixels of a row, and quads of values that begin in it.
+    // Pixels of a row, and quads of values that begin in it, or fours of pixels where these are read.
     Divisor width, run;
 };
 
@@ -226,6 +227,42 @@ __device__ inline void bring_runs(const Side &side, const Field &field, int pitc
     }
 }
 
+// Value `i` of some quads that lie side by side, in the lower half.
+template <int COUNT> __device__ inline unsigned half_of(const RoundedQuad (&quads)[COUNT], int i) {
+    return quads[i / 4].pairs[i % 4 / 2] >> 16 * (i % 2) & 0xffff;
+}
+
+// A thread takes four pixels of a row; those beyond the field lie nowhere.
+template <int CHANNELS>
+__device__ inline void bring_fours(const Field &field, int pitch, unsigned *to, int thread) {
+    const int fours = field.run.value;
+    for (int number = thread; number < field.rows * fours; number += blockDim.x) {
+        const int row = field.run.quotient(number), first = 4 * (number - row * fours);
+        const int y = field.top + row, x = field.left + first;
+        RoundedQuad quads[CHANNELS] = {};
+        if ((unsigned)y < (unsigned)field.height && (unsigned)x < (unsigned)field.image_width) {
+            const Value *const from = field.image + (y * field.image_width + x) * CHANNELS;
+#pragma unroll
+            for (int i = 0; i < CHANNELS; ++i) {
+                quads[i] = whole_quad(from + 4 * i);
+            }
+        }
+#pragma unroll
+        for (int pixel = 0; pixel < 4; ++pixel) {
+            if (first + pixel >= field.width.value) {
+                continue;
+            }
+            unsigned *const place = to + (row * field.width.value + first + pixel) * pitch;
+#pragma unroll
+            for (int i = 0; i < CHANNELS; i += 2) {
+                const unsigned low = half_of(quads, pixel * CHANNELS + i);
+                const bool two = i + 1 < CHANNELS;
+                place[i / 2] = two ? low | half_of(quads, pixel * CHANNELS + i + 1) << 16 : low;
+            }
+        }
+    }
+}
+
 // Brings pixels, `pitch` words from one to the next.
 __device__ inline void bring(const Side &side, const Field &field, int pitch, unsigned *to) {
     switch (side.way) {
@@ -283,27 +320,27 @@ __device__ inline void bring_rows(const Field &field, int channels, int pitch, i
     }
 }
 
+// Brings pixels, `pitch` words from one to the next, also by fours, of which there are few: `thread` is
+// the number of who takes the first.
+__device__ inline void bring_any(const Side &side, const Field &field, int pitch, unsigned *to,
+                                 int thread) {
+    if (side.way != FOURS) {
+        return bring(side, field, pitch, to);
+    }
+    return side.channels.value == 3 ? bring_fours<3>(field, pitch, to, thread)
+                                    : bring_fours<9>(field, pitch, to, thread);
+}
+
 // What a tile's windows see.
-__device__ inline void bring_patch(const Direct &direct, const Walk &walk, const Tile &tile,
-                                   const Value *input, unsigned *patch) {
+__device__ inline Field seen_by(const Direct &direct, const Walk &walk, const Tile &tile,
+                                const Value *input) {
     const int image = direct.height * direct.width * direct.channels();
-    const Field field = {input + tile.image * image,
-                         direct.height,
-                         direct.width,
-                         tile.row * direct.stride + walk.top,
-                         tile.column * direct.stride + walk.left,
-                         walk.patch_rows,
-                         walk.patch_width,
-                         walk.patch_run};
-    if (direct.copies == 0) {
-        return bring(direct.input, field, direct.pitch, patch);
-    }
-    const int row = walk.patch_row, copy = walk.patch_rows * row, channels = direct.channels();
-    const bool whole = direct.input.way != SINGLES;
-    if (direct.copies == 2) {
-        return whole ? bring_rows<true, 2>(field, channels, row, copy, patch)
-                     : bring_rows<false, 2>(field, channels, row, copy, patch);
-    }
-    return whole ? bring_rows<true, 1>(field, channels, row, copy, patch)
-                 : bring_rows<false, 1>(field, channels, row, copy, patch);
+    return {input + tile.image * image,
+            direct.height,
+            direct.width,
+            tile.row * direct.stride + walk.top,
+            tile.column * direct.stride + walk.left,
+            walk.patch_rows,
+            walk.patch_width,
+            walk.patch_run};
 }

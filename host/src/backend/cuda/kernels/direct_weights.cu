@@ -90,7 +90,8 @@ __device__ inline void direct_weights(const Direct &direct, const Value *plane, 
     float sums[MOST_TAPS][SIXTEENS][EIGHTS][4] = {};
     for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
         const Tile tile(walk, number);
-        bring_patch(direct, walk, tile, plane, patch);
+        bring_any(direct.input, seen_by(direct, walk, tile, plane), direct.pitch, patch,
+                  threadIdx.x);
         const Field field = {grid + tile.image * direct.out_image,
                              walk.height,
                              walk.width,
@@ -99,7 +100,8 @@ __device__ inline void direct_weights(const Direct &direct, const Value *plane, 
                              TILE_ROWS,
                              direct.grid_width,
                              direct.grid_run};
-        bring(direct.output, field, PITCH, values);
+        // By other threads than the patch, if that does not take all.
+        bring_any(direct.output, field, PITCH, values, blockDim.x - 1 - threadIdx.x);
         __syncthreads();
         if (direct.stride == 1) {
             weigh_tile<1>(sums, walk.taps_down, rows);

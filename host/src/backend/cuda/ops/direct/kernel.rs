@@ -167,7 +167,7 @@ impl Kernel {
         // some blocks wait for others to end.
         let (name, registers, room) = match (sixteens, eights) {
             (1, 1) => ("direct_weights_1_1", 72, ROOM / 2),
-            (1, _) => ("direct_weights_1_2", 96, ROOM / 2),
+            (1, _) => ("direct_weights_1_2", 88, ROOM / 2),
             (_, 1) => ("direct_weights_2_1", 96, ROOM),
             (_, _) => ("direct_weights_2_2", 144, ROOM),
         };

@@ -161,19 +161,23 @@ mod tests {
     /// Rows of pixels are read by quads where these never reach over an edge.
     #[test]
     fn pixels_are_read_by_quads_where_they_can_be() {
-        let ways = |plane, window, channels, product| {
-            Sides::new(&conv(plane, window, channels), product).ways()
+        let sides = |plane, window, channels, product| {
+            let sides = Sides::new(&conv(plane, window, channels), product);
+            (sides.ways(), sides.way_of_rows())
         };
         let five = Window::new(5, 1, 0);
-        let nine = |width| Shape::plane(92, width, 9);
-        let runs = [Way::Runs, Way::Runs];
-        assert_eq!(ways(nine(92), five, 9, Product::Weigh), runs);
-        assert_eq!(ways(nine(92), five, 9, Product::Scatter)[0], Way::Runs);
-        assert_eq!(ways(nine(91), five, 9, Product::Weigh), [Way::Singles; 2]);
+        let rows = |width, channels| Shape::plane(92, width, channels);
+        let fours = ([Way::Fours; 2], Way::Runs);
+        assert_eq!(sides(rows(92, 9), five, 9, Product::Weigh), fours);
+        assert_eq!(sides(rows(92, 9), five, 9, Product::Scatter), fours);
+        let runs = ([Way::Runs; 2], Way::Runs);
+        assert_eq!(sides(rows(92, 12), five, 12, Product::Weigh), runs);
+        let singles = ([Way::Singles; 2], Way::Singles);
+        assert_eq!(sides(rows(91, 9), five, 9, Product::Weigh), singles);
         // Two pixels of padding are six values.
         let first = Shape::plane(96, 96, 3);
-        let ways = ways(first, Window::new(5, 2, 2), 16, Product::Weigh);
-        assert_eq!(ways, [Way::Singles, Way::Eights]);
+        let found = sides(first, Window::new(5, 2, 2), 16, Product::Weigh);
+        assert_eq!(found, ([Way::Singles, Way::Eights], Way::Singles));
     }
 
     /// Few planes fill tiles whole, and a patch is never larger than there is room for.

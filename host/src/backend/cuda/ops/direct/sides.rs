@@ -62,7 +62,12 @@ pub(super) enum Way {
     Eights = 1,
     /// By quads of a row of pixels.
     Runs = 2,
+    /// By four pixels of a row, of so many quads.
+    Fours = 3,
 }
+
+/// The channels of which kernels know how four pixels lie.
+const FOURS: [usize; 2] = [3, 9];
 
 /// Values that are read at once of pixels that have so many.
 const EIGHT: usize = 8;
@@ -70,9 +75,12 @@ const EIGHT: usize = 8;
 impl Way {
     /// That of pixels of so many channels, `width` in a row, read from those pixels on.
     pub(super) fn new(channels: usize, width: usize, from: impl Iterator<Item = isize>) -> Self {
-        match channels.is_multiple_of(EIGHT) {
-            true => Self::Eights,
-            false => Self::of_rows(channels, width, from),
+        if channels.is_multiple_of(EIGHT) {
+            return Self::Eights;
+        }
+        match Self::of_rows(channels, width, from) {
+            Self::Runs if FOURS.contains(&channels) => Self::Fours,
+            way => way,
         }
     }
 
@@ -89,9 +97,17 @@ impl Way {
     /// Pieces in which a pixel of so many channels is read.
     pub(super) fn pieces(self, channels: usize) -> usize {
         channels.div_ceil(match self {
-            Self::Singles | Self::Runs => QUAD,
+            Self::Singles | Self::Runs | Self::Fours => QUAD,
             Self::Eights => EIGHT,
         })
+    }
+
+    /// Pieces that begin in a row of so many pixels, where rows are read.
+    fn run(self, pixels: usize, channels: usize) -> usize {
+        match self {
+            Self::Fours => pixels.div_ceil(QUAD),
+            _ => (pixels * channels).div_ceil(QUAD),
+        }
     }
 }
 
@@ -220,7 +236,7 @@ impl Sides {
             words.push(count(step)?);
         }
         words.extend([0; 2]);
-        for divisor in [STRIP, (STRIP * self.outputs).div_ceil(QUAD)] {
+        for divisor in [STRIP, ways[1].run(STRIP, self.outputs)] {
             words.extend(Divisor::new(divisor)?.words());
         }
         assert_eq!(words.len(), WALKS);
@@ -244,7 +260,7 @@ impl Sides {
             }
             let [rows, columns] = tile.patch;
             words.extend([count(rows)?, count(tile.row)?]);
-            for divisor in [columns, (columns * self.channels).div_ceil(QUAD)] {
+            for divisor in [columns, ways[0].run(columns, self.channels)] {
                 words.extend(Divisor::new(divisor)?.words());
             }
         }
