@@ -17,6 +17,9 @@ use crate::parity::near;
 /// How far a result may be from that of factors rounded in the same way: only sums differ.
 const ROUNDED: f64 = 1e-5;
 
+/// How far it may be from values that are not rounded to 8 bits of precision, as it is.
+const HALF_A_LAST_BIT: f64 = 1.0 / 256.0;
+
 /// How far it may be from that of exact factors.
 fn tolerance(precision: Precision) -> f64 {
     match precision {
@@ -321,8 +324,13 @@ fn are_those_of_rounded_factors(gpu: &Gpu) -> Result<()> {
             ensure!(values == expected, "{what}: not the nearest values");
             let added = layer.found(gpu, result, &operands, gpu.kind(), Some(&values))?;
             let sums = values.iter().zip(&found).map(|(value, more)| value + more);
-            let expected: Vec<_> = sums.map(|sum| nearest(&sum)).collect();
-            ensure!(added == expected, "{what}: not the nearest sums");
+            let sums: Vec<_> = sums.collect();
+            near(
+                &format!("{what}, added values"),
+                &added,
+                &sums,
+                HALF_A_LAST_BIT,
+            )?;
         }
     }
     Ok(())

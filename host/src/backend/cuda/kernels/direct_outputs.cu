@@ -142,25 +142,35 @@ template <int ACROSS> struct Deviations {
     }
 };
 
-// Writes a pixel's outputs, or adds them to what is there; the thread's channels begin with `place`.
-template <int ACROSS, class Of>
-__device__ inline void put_outputs(const Direct &direct, const float (&sums)[ACROSS][4], int half,
-                                   int place, int add, Of *to) {
+// Writes a tile's outputs as far as the thread's pixels are `inside`, a bit each: two of a row of a strip
+// each. Its channels begin with `place`; PAIRS of them lie on a multiple of their size.
+template <bool PAIRS, int ROWS, int ACROSS, class Of>
+__device__ inline void put_tile(const Direct &direct, const float (&sums)[ROWS][ACROSS][4],
+                                unsigned inside, int place, Of *to) {
+    const int outputs = direct.outputs();
 #pragma unroll
-    for (int j = 0; j < ACROSS; ++j) {
-        const int output = 8 * j + place;
-        if (output >= direct.outputs()) {
+    for (int own = 0; own < 2 * ROWS; ++own) {
+        const int row = own / 2, half = own % 2;
+        if (!(inside >> own & 1)) {
             continue;
         }
-        const float first = sums[j][2 * half], second = sums[j][2 * half + 1];
-        if (direct.pairs) {
-            const Two before = add ? two_at(to + output) : Two{};
-            put_two({before.first + first, before.second + second}, to + output);
-            continue;
-        }
-        put((add ? widened(to[output]) : 0.0f) + first, to + output);
-        if (output + 1 < direct.outputs()) {
-            put((add ? widened(to[output + 1]) : 0.0f) + second, to + output + 1);
+        Of *const pixel = settled(to + (row * direct.out_row + 8 * half * direct.out_pixel));
+#pragma unroll
+        for (int j = 0; j < ACROSS; ++j) {
+            const int output = 8 * j + place;
+            const float first = sums[row][j][2 * half], second = sums[row][j][2 * half + 1];
+            if constexpr (PAIRS) {
+                if (output < outputs) {
+                    put_two({first, second}, pixel + output);
+                }
+            } else {
+                if (output < outputs) {
+                    put(first, pixel + output);
+                }
+                if (output + 1 < outputs) {
+                    put(second, pixel + output + 1);
+                }
+            }
         }
     }
 }
@@ -183,7 +193,7 @@ __device__ inline void bring_patch(const Direct &direct, const Walk &walk, const
 // A warp has ROWS strips, one below the other; four only where the stride is 1.
 template <int CHUNKS, int OUTPUTS, int ROWS>
 __device__ void direct_outputs(const Direct &direct, const Value *input, const float *weights,
-                               void *out, int add, Moments *moments) {
+                               void *out, Moments *moments) {
     __shared__ uint4 memory[ROOM / 4];
     __shared__ float centres[MOST_CHANNELS];
     constexpr int ACROSS = Packed<OUTPUTS>::ACROSS;
@@ -235,24 +245,30 @@ __device__ void direct_outputs(const Direct &direct, const Value *input, const f
         const int first = tile.image * direct.out_image + walk.out +
                           (tile.row + top) * direct.out_row +
                           (tile.column + left) * direct.out_pixel;
-        Deviations<ACROSS> found;
+        unsigned inside = 0;
 #pragma unroll
         for (int own = 0; own < 2 * ROWS; ++own) {
-            const int row = own / 2, half = own % 2;
-            if (!tile.has(walk, top + row, left + 8 * half)) {
-                continue;
-            }
-            if (moments) {
-                found.take(sums[row], half, own_centres);
-            }
-            const int to = first + row * direct.out_row + 8 * half * direct.out_pixel;
-            if (direct.exact) {
-                put_outputs(direct, sums[row], half, 2 * place, add, settled((float *)out + to));
-            } else {
-                put_outputs(direct, sums[row], half, 2 * place, add, settled((Value *)out + to));
-            }
+            inside |= (unsigned)tile.has(walk, top + own / 2, left + 8 * (own % 2)) << own;
         }
-        deviations.take(found);
+        if (moments) {
+            Deviations<ACROSS> found;
+#pragma unroll
+            for (int own = 0; own < 2 * ROWS; ++own) {
+                if (inside >> own & 1) {
+                    found.take(sums[own / 2], own % 2, own_centres);
+                }
+            }
+            deviations.take(found);
+        }
+        if (direct.exact) {
+            float *const to = (float *)out + first;
+            direct.pairs ? put_tile<true>(direct, sums, inside, 2 * place, to)
+                         : put_tile<false>(direct, sums, inside, 2 * place, to);
+        } else {
+            Value *const to = (Value *)out + first;
+            direct.pairs ? put_tile<true>(direct, sums, inside, 2 * place, to)
+                         : put_tile<false>(direct, sums, inside, 2 * place, to);
+        }
     }
     if (!moments) {
         return;
@@ -281,8 +297,8 @@ __device__ void direct_outputs(const Direct &direct, const Value *input, const f
 #define DIRECT_OUTPUTS(chunks, most, rows, blocks)                                                 \
     KERNEL __launch_bounds__(THREADS, blocks) direct_outputs_##chunks##_##most##_##rows(           \
         const __grid_constant__ Direct direct, const Value *input, const float *weights,           \
-        void *out, int add, Moments *moments) {                                                    \
-        direct_outputs<chunks, most, rows>(direct, input, weights, out, add, moments);             \
+        void *out, Moments *moments) {                                                             \
+        direct_outputs<chunks, most, rows>(direct, input, weights, out, moments);                  \
     }
 
 DIRECT_OUTPUTS(1, 8, 1, 4)

@@ -212,7 +212,9 @@ impl Map {
             let tiles = tiles.expect("parts of sums have no moments");
             super::check(moments, tiles * self.output_channels() * MOMENTS);
         };
-        if let Some(direct) = Direct::new(self, product, gpu.precision()) {
+        // Outputs that are added are few and far between.
+        let direct = Direct::new(self, product, gpu.precision());
+        if let Some(direct) = direct.filter(|_| !add || product == Product::Weigh) {
             check_moments(Some(direct.blocks()));
             let pairs = self.whole(product, factors, out) >> 2 & 1 == 1;
             return direct.run(gpu, product, pairs, operands);

@@ -108,7 +108,7 @@ impl Direct {
         let block = [self.threads, 1, 1];
         match product {
             Product::Gather | Product::Scatter => {
-                let arguments = [words, first, second, out.into(), add.into(), moments.into()];
+                let arguments = [words, first, second, out.into(), moments.into()];
                 gpu.launch(self.kernel, grid, block, &arguments)
             }
             Product::Weigh => {
