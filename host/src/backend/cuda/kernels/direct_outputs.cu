@@ -175,19 +175,25 @@ __device__ inline void put_tile(const Direct &direct, const float (&sums)[ROWS][
     }
 }
 
+// Pixels of fewer than 16 channels lie side by side; those of 16 come by eights.
+template <int CHUNKS>
 __device__ inline void bring_patch(const Direct &direct, const Walk &walk, const Field &field,
                                    unsigned *patch) {
-    if (direct.copies == 0) {
+    if constexpr (CHUNKS > 1) {
         return bring(direct.input, field, direct.pitch, patch);
+    } else {
+        if (direct.copies == 0) {
+            return bring_pieces<Eight>(direct.input, field, direct.pitch, patch);
+        }
+        const int row = walk.patch_row, copy = walk.patch_rows * row, channels = direct.channels();
+        const bool whole = direct.input.way != SINGLES;
+        if (direct.copies == 2) {
+            return whole ? bring_rows<true, 2>(field, channels, row, copy, patch)
+                         : bring_rows<false, 2>(field, channels, row, copy, patch);
+        }
+        return whole ? bring_rows<true, 1>(field, channels, row, copy, patch)
+                     : bring_rows<false, 1>(field, channels, row, copy, patch);
     }
-    const int row = walk.patch_row, copy = walk.patch_rows * row, channels = direct.channels();
-    const bool whole = direct.input.way != SINGLES;
-    if (direct.copies == 2) {
-        return whole ? bring_rows<true, 2>(field, channels, row, copy, patch)
-                     : bring_rows<false, 2>(field, channels, row, copy, patch);
-    }
-    return whole ? bring_rows<true, 1>(field, channels, row, copy, patch)
-                 : bring_rows<false, 1>(field, channels, row, copy, patch);
 }
 
 // A warp has ROWS strips, one below the other; four only where the stride is 1.
@@ -223,7 +229,7 @@ __device__ void direct_outputs(const Direct &direct, const Value *input, const f
     int known = 0;
     for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
         const Tile tile(walk, number);
-        bring_patch(direct, walk, seen_by(direct, walk, tile, input), patch);
+        bring_patch<CHUNKS>(direct, walk, seen_by(direct, walk, tile, input), patch);
         __syncthreads();
         float sums[ROWS][ACROSS][4] = {};
         // A strip alone does not know how far another would be.
