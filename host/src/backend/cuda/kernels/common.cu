@@ -2,19 +2,14 @@
 // nothing, so that NVRTC needs no headers.
 //
 // Values between layers, and their gradients, are a program's `Value`s: f32, or bf16 where products
-// round their factors to it; all others are f32. Sums over a batch are finished in f64. Every sum has an order that the launch
-// fixes, so equal inputs give equal bits.
+// round their factors to it; all others are f32. Sums over a batch are finished in f64. Every sum has an
+// order that the launch fixes, so equal inputs give equal bits.
 
 #define KERNEL extern "C" __global__ void
 
 // Each thread takes every so many-th of `len` values.
 #define FOR_EACH(i, len) \
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < (len); i += gridDim.x * blockDim.x)
-
-// The same of as many at a time, `i` the first of them.
-#define FOR_EACH_OF(i, len, at_once)                                                               \
-    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) * (at_once); i < (len);                   \
-         i += gridDim.x * blockDim.x * (at_once))
 
 // Threads of a block that sums; a power of two.
 constexpr int THREADS = 256;

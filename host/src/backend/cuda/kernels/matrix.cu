@@ -1,4 +1,4 @@
-// The product on matrix cores: values that are not rounded to a `Word`'s precision are on their way to
+// The product on matrix cores: values that are more exact than a `Word`'s are rounded on their way to
 // shared memory, and sums are f32.
 
 struct Mma {

@@ -5,7 +5,7 @@
 // anywhere, what becomes of it there, and where the moments of the tile's columns go. A
 // factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the four
 // values, neighbours in memory, that begin where the two meet: they are ALONG_DEPTH or across the
-// lines. Its values are of one KIND. All quads of a PLAIN factor are whole, and none is beside it.
+// lines. Its `Kind` is what its values are. All quads of a PLAIN factor are whole, and none is beside it.
 //
 // Panels come to shared memory by turns in one of two places: while a block multiplies one panel,
 // the next is on its way to the threads' registers. What the panels are made of and how they are

@@ -2,7 +2,14 @@
 
 constexpr int AT_ONCE = 16 / sizeof(Value);
 
-#define FOR_EACH_SEVERAL(i, len) FOR_EACH_OF(i, len, AT_ONCE)
+// The first values of a thread, and from them to its next.
+__device__ inline int first_of_several() {
+    return (blockIdx.x * blockDim.x + threadIdx.x) * AT_ONCE;
+}
+__device__ inline int step_of_several() { return gridDim.x * blockDim.x * AT_ONCE; }
+
+#define FOR_EACH_SEVERAL(i, len)                                                                   \
+    for (int i = first_of_several(); i < (len); i += step_of_several())
 
 // Values of an array of `len` from `i` on that lie side by side, as far as there are any, then 0.
 // Arrays begin on a multiple of 16 bytes, and `i` is a multiple of AT_ONCE.
@@ -23,7 +30,8 @@ template <class Of> __device__ inline Several several_at(const Of *values, int i
     }
     return several;
 }
-template <class Of> __device__ inline void put_several(const Several &several, Of *values, int i, int len) {
+template <class Of>
+__device__ inline void put_several(const Several &several, Of *values, int i, int len) {
     if (i + AT_ONCE <= len) {
         put_whole_several(several.values, values + i);
         return;
@@ -49,17 +57,12 @@ __device__ inline Several of_channels(const Of *table, int i, const Divisor &cha
     return several;
 }
 
-// The first value of a thread in FOR_EACH_SEVERAL.
-__device__ inline int first_of_several() {
-    return (blockIdx.x * blockDim.x + threadIdx.x) * AT_ONCE;
-}
-
-// Calls `take` with the place and the values of each of the thread's several of some arrays.
+// Calls `take` with the places where FOR_EACH_SEVERAL goes, and the values of some arrays there.
 template <int COUNT, class Take>
 __device__ inline void each_several(const Value *const (&arrays)[COUNT], int len, Take take) {
     Several taken[COUNT];
     int i = first_of_several();
-    for (; i + AT_ONCE <= len; i += gridDim.x * blockDim.x * AT_ONCE) {
+    for (; i + AT_ONCE <= len; i += step_of_several()) {
 #pragma unroll
         for (int array = 0; array < COUNT; ++array) {
             whole_several(arrays[array] + i, taken[array].values);

@@ -183,9 +183,7 @@ impl Gpu {
         spans: &[Span],
         arguments: &[Argument],
     ) -> Result<()> {
-        check_several(spans);
-        let len = spans[0].len();
-        spans[1..].iter().for_each(|&span| check(span, len));
+        let len = check_alike(spans);
         self.each(kernel, len.div_ceil(at_once(self.kind())), arguments)
     }
 
@@ -199,9 +197,7 @@ impl Gpu {
         spans: &[Span],
         arguments: &[Argument],
     ) -> Result<()> {
-        check_several(spans);
-        let len = spans[0].len();
-        spans[1..].iter().for_each(|&span| check(span, len));
+        let len = check_alike(spans);
         let values = THREADS * at_once(self.kind());
         let wanted = len.div_ceil(values).clamp(1, MULTIPROCESSORS * blocks);
         // From a thread's values to its next are whole rows of channels.
@@ -293,6 +289,18 @@ fn check_several(spans: &[Span]) {
         spans.iter().all(whole),
         "a span begins between {AT_ONCE} bytes"
     );
+}
+
+/// The length of spans of which several values are read at once.
+///
+/// # Panics
+/// Where they are not as long as one another, or begin between several values.
+#[track_caller]
+fn check_alike(spans: &[Span]) -> usize {
+    check_several(spans);
+    let len = spans[0].len();
+    spans[1..].iter().for_each(|&span| check(span, len));
+    len
 }
 
 /// Values that the kernels' `Moments` take.
