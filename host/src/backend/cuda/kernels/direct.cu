@@ -5,7 +5,7 @@
 //
 //   gather   outputs are the grid's; a walk
 //   scatter  outputs are the pixels of one phase, a walk each; windows see the grid, one beside the
-//            other, and weights are read backwards
+//            other, and weights are read backwards. All phases share a patch
 //   weigh    a walk like gather's, over products of the patch with the grid's values
 //
 // This file tells where all of them lie and brings pixels; `direct_outputs.cu` and
@@ -24,22 +24,16 @@ constexpr int ROOM = 12256, MOST_CHANNELS = 32;
 // Phases of stride 2.
 constexpr int MOST_WALKS = 4;
 
+// Outputs whose windows hold the same taps.
 struct Walk {
     // Outputs of an image.
     int height, width;
     // Rows of taps, taps of a row, and steps that these are read in.
     int taps_down, taps_across, steps;
-    // The input's pixel that the first output's window begins with.
-    int top, left;
-    // The first weight and the first output.
-    int weights, out;
-    // Outputs of a tile, whole strips in a row.
-    int tile_rows, tile_columns;
-    // Tiles of an image in a row, and in all.
-    Divisor tiles_across, tiles;
-    // Rows of the patch, words of one, its pixels, and quads or fours that begin in it.
-    int patch_rows, patch_row;
-    Divisor patch_width, patch_run;
+    // The pixel of a patch that the first output's window begins with.
+    int down, across;
+    // The first weight and the first output, and where the weights lie in shared memory.
+    int weights, out, packed;
 };
 
 // How pixels are read: value by value; by eights of a pixel, all of which lie on a multiple of their
@@ -73,6 +67,18 @@ struct Direct {
     int pairs, exact;
     // Outputs of a row of a tile of the grid, and quads or fours that begin in it.
     Divisor grid_width, grid_run;
+    // Outputs of a tile in each walk, whole strips in a row.
+    int tile_rows, tile_columns;
+    // Tiles of an image in a row, and in all.
+    Divisor tiles_across, tiles;
+    // The input's pixel that the first patch begins with.
+    int top, left;
+    // Rows of a patch, words of one, its pixels, and quads or fours that begin in it.
+    int patch_rows, patch_row;
+    Divisor patch_width, patch_run;
+    // Words of the weights of all walks.
+    int packed;
+    int walk_count;
     Walk walks[MOST_WALKS];
 
     __device__ int channels() const { return input.channels.value; }
@@ -83,12 +89,12 @@ struct Direct {
 struct Tile {
     int image, row, column;
 
-    __device__ Tile(const Walk &walk, int tile) {
-        image = walk.tiles.quotient(tile);
-        const int place = tile - image * walk.tiles.value;
-        row = walk.tiles_across.quotient(place);
-        column = (place - row * walk.tiles_across.value) * walk.tile_columns;
-        row *= walk.tile_rows;
+    __device__ Tile(const Direct &direct, int tile) {
+        image = direct.tiles.quotient(tile);
+        const int place = tile - image * direct.tiles.value;
+        row = direct.tiles_across.quotient(place);
+        column = (place - row * direct.tiles_across.value) * direct.tile_columns;
+        row *= direct.tile_rows;
     }
     __device__ bool has(const Walk &walk, int y, int x) const {
         return row + y < walk.height && column + x < walk.width;
@@ -332,15 +338,14 @@ __device__ inline void bring_any(const Side &side, const Field &field, int pitch
 }
 
 // What a tile's windows see.
-__device__ inline Field seen_by(const Direct &direct, const Walk &walk, const Tile &tile,
-                                const Value *input) {
+__device__ inline Field seen_by(const Direct &direct, const Tile &tile, const Value *input) {
     const int image = direct.height * direct.width * direct.channels();
     return {input + tile.image * image,
             direct.height,
             direct.width,
-            tile.row * direct.stride + walk.top,
-            tile.column * direct.stride + walk.left,
-            walk.patch_rows,
-            walk.patch_width,
-            walk.patch_run};
+            tile.row * direct.stride + direct.top,
+            tile.column * direct.stride + direct.left,
+            direct.patch_rows,
+            direct.patch_width,
+            direct.patch_run};
 }

@@ -177,15 +177,15 @@ __device__ inline void put_tile(const Direct &direct, const float (&sums)[ROWS][
 
 // Pixels of fewer than 16 channels lie side by side; those of 16 come by eights.
 template <int CHUNKS>
-__device__ inline void bring_patch(const Direct &direct, const Walk &walk, const Field &field,
-                                   unsigned *patch) {
+__device__ inline void bring_patch(const Direct &direct, const Field &field, unsigned *patch) {
     if constexpr (CHUNKS > 1) {
         return bring(direct.input, field, direct.pitch, patch);
     } else {
         if (direct.copies == 0) {
             return bring_pieces<Eight>(direct.input, field, direct.pitch, patch);
         }
-        const int row = walk.patch_row, copy = walk.patch_rows * row, channels = direct.channels();
+        const int row = direct.patch_row, copy = direct.patch_rows * row;
+        const int channels = direct.channels();
         const bool whole = direct.input.way != SINGLES;
         if (direct.copies == 2) {
             return whole ? bring_rows<true, 2>(field, channels, row, copy, patch)
@@ -203,77 +203,87 @@ __device__ void direct_outputs(const Direct &direct, const Value *input, const f
     __shared__ uint4 memory[ROOM / 4];
     __shared__ float centres[MOST_CHANNELS];
     constexpr int ACROSS = Packed<OUTPUTS>::ACROSS;
-    const Walk &walk = direct.walks[blockIdx.y];
     const int lane = threadIdx.x % 32, line = lane / 4, place = lane % 4;
     float *const own_centres = centres + 2 * place;
-    const int strips_across = walk.tile_columns / STRIP, warp = threadIdx.x / 32;
+    const int strips_across = direct.tile_columns / STRIP, warp = threadIdx.x / 32;
     // Where the warp's outputs begin in the tile; a thread has the pixels `line` and `line + 8` of a
     // strip.
     const int top = warp / strips_across * ROWS, left = warp % strips_across * STRIP + line;
-    unsigned *const packed = (unsigned *)memory;
-    unsigned *const patch = packed + walk.taps_down * walk.steps * CHUNKS * Packed<OUTPUTS>::ROW;
-    const int rows = walk.patch_rows * walk.patch_row;
-    // Where a row's pixel begins, in words, and how far the one eight further on is.
-    int begin = left * direct.stride * direct.pitch, further = 8 * direct.stride * direct.pitch;
-    if (direct.copies > 0) {
-        const int value = left * direct.stride * direct.channels(), odd = value % 2;
-        begin = (value + odd) / 2 + odd * rows;
-        further = 4 * direct.stride * direct.channels();
+    unsigned *const packed = (unsigned *)memory, *const patch = packed + direct.packed;
+    const int patch_len = direct.patch_rows * direct.patch_row;
+    for (int i = 0; i < direct.walk_count; ++i) {
+        const Walk &walk = direct.walks[i];
+        bring_weights<CHUNKS, OUTPUTS>(direct, walk, weights, packed + walk.packed);
     }
-    const Strips strips = {patch + top * direct.stride * walk.patch_row + begin + place, further,
-                           walk.patch_row, direct.step, packed + lane * 2 * Packed<OUTPUTS>::WIDE};
-    bring_weights<CHUNKS, OUTPUTS>(direct, walk, weights, packed);
-    clear(patch, max(direct.copies, 1) * rows);
+    clear(patch, max(direct.copies, 1) * patch_len);
     __syncthreads();
     Deviations<ACROSS> deviations;
     int known = 0;
-    for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
-        const Tile tile(walk, number);
-        bring_patch<CHUNKS>(direct, walk, seen_by(direct, walk, tile, input), patch);
+    for (int number = blockIdx.x; number < direct.count * direct.tiles.value; number += gridDim.x) {
+        const Tile tile(direct, number);
+        bring_patch<CHUNKS>(direct, seen_by(direct, tile, input), patch);
         __syncthreads();
-        float sums[ROWS][ACROSS][4] = {};
-        // A strip alone does not know how far another would be.
-        if (ROWS == 2 && direct.stride == 2) {
-            multiply<CHUNKS, OUTPUTS, ROWS, ROWS == 2 ? 2 : 1>(sums, strips, walk);
-        } else {
-            multiply<CHUNKS, OUTPUTS, ROWS, 1>(sums, strips, walk);
-        }
-        if (moments && known == 0 && warp == 0 && line == 0) {
-#pragma unroll
-            for (int own = 0; own < 2 * ACROSS; ++own) {
-                own_centres[own / 2 * 8 + own % 2] = sums[0][own / 2][own % 2];
+#pragma unroll 1
+        for (int i = 0; i < direct.walk_count; ++i) {
+            const Walk &walk = direct.walks[i];
+            const int pixel = left * direct.stride + walk.across;
+            // Where a row's pixel begins, in words, and how far the one eight further on is.
+            int begin = pixel * direct.pitch, further = 8 * direct.stride * direct.pitch;
+            if (direct.copies > 0) {
+                const int value = pixel * direct.channels(), odd = value % 2;
+                begin = (value + odd) / 2 + odd * patch_len;
+                further = 4 * direct.stride * direct.channels();
             }
-        }
-        // The patch has been read, and the centres are there.
-        __syncthreads();
-        known += min(walk.tile_rows, walk.height - tile.row) *
-                 min(walk.tile_columns, walk.width - tile.column);
-        const int first = tile.image * direct.out_image + walk.out +
-                          (tile.row + top) * direct.out_row +
-                          (tile.column + left) * direct.out_pixel;
-        unsigned inside = 0;
+            begin += (top * direct.stride + walk.down) * direct.patch_row + place;
+            const Strips strips = {patch + begin, further, direct.patch_row, direct.step,
+                                   packed + walk.packed + lane * 2 * Packed<OUTPUTS>::WIDE};
+            float sums[ROWS][ACROSS][4] = {};
+            // A strip alone does not know how far another would be.
+            if (ROWS == 2 && direct.stride == 2) {
+                multiply<CHUNKS, OUTPUTS, ROWS, ROWS == 2 ? 2 : 1>(sums, strips, walk);
+            } else {
+                multiply<CHUNKS, OUTPUTS, ROWS, 1>(sums, strips, walk);
+            }
+            const bool first_known = moments && known == 0;
+            if (first_known && warp == 0 && line == 0) {
 #pragma unroll
-        for (int own = 0; own < 2 * ROWS; ++own) {
-            inside |= (unsigned)tile.has(walk, top + own / 2, left + 8 * (own % 2)) << own;
-        }
-        if (moments) {
-            Deviations<ACROSS> found;
-#pragma unroll
-            for (int own = 0; own < 2 * ROWS; ++own) {
-                if (inside >> own & 1) {
-                    found.take(sums[own / 2], own % 2, own_centres);
+                for (int own = 0; own < 2 * ACROSS; ++own) {
+                    own_centres[own / 2 * 8 + own % 2] = sums[0][own / 2][own % 2];
                 }
             }
-            deviations.take(found);
-        }
-        if (direct.exact) {
-            float *const to = (float *)out + first;
-            direct.pairs ? put_tile<true>(direct, sums, inside, 2 * place, to)
-                         : put_tile<false>(direct, sums, inside, 2 * place, to);
-        } else {
-            Value *const to = (Value *)out + first;
-            direct.pairs ? put_tile<true>(direct, sums, inside, 2 * place, to)
-                         : put_tile<false>(direct, sums, inside, 2 * place, to);
+            // The patch has been read, and the centres are there.
+            if (first_known || i + 1 == direct.walk_count) {
+                __syncthreads();
+            }
+            known += max(min(direct.tile_rows, walk.height - tile.row), 0) *
+                     max(min(direct.tile_columns, walk.width - tile.column), 0);
+            const int first = tile.image * direct.out_image + walk.out +
+                              (tile.row + top) * direct.out_row +
+                              (tile.column + left) * direct.out_pixel;
+            unsigned inside = 0;
+#pragma unroll
+            for (int own = 0; own < 2 * ROWS; ++own) {
+                inside |= (unsigned)tile.has(walk, top + own / 2, left + 8 * (own % 2)) << own;
+            }
+            if (moments) {
+                Deviations<ACROSS> found;
+#pragma unroll
+                for (int own = 0; own < 2 * ROWS; ++own) {
+                    if (inside >> own & 1) {
+                        found.take(sums[own / 2], own % 2, own_centres);
+                    }
+                }
+                deviations.take(found);
+            }
+            if (direct.exact) {
+                float *const to = (float *)out + first;
+                direct.pairs ? put_tile<true>(direct, sums, inside, 2 * place, to)
+                             : put_tile<false>(direct, sums, inside, 2 * place, to);
+            } else {
+                Value *const to = (Value *)out + first;
+                direct.pairs ? put_tile<true>(direct, sums, inside, 2 * place, to)
+                             : put_tile<false>(direct, sums, inside, 2 * place, to);
+            }
         }
     }
     if (!moments) {
@@ -291,7 +301,7 @@ __device__ void direct_outputs(const Direct &direct, const Value *input, const f
         scratch[(GROUPS + group) * OUTPUTS + output] = deviations.squares[own];
     }
     __syncthreads();
-    moments += (blockIdx.y * gridDim.x + blockIdx.x) * direct.outputs();
+    moments += blockIdx.x * direct.outputs();
     for (int output = threadIdx.x; output < direct.outputs(); output += THREADS) {
         moments[output] =
             known == 0 ? Moments{}

@@ -86,12 +86,11 @@ __device__ inline void direct_weights(const Direct &direct, const Value *plane, 
     const Matrices rows = {values + (lane / 16 * 8 + lane % 8) * PITCH + lane / 8 % 2 * 4,
                            patch + (pixel * direct.stride + warp) * direct.pitch +
                                (EIGHTS == 1 ? 0 : lane / 16 * 4),
-                           walk.patch_row};
+                           direct.patch_row};
     float sums[MOST_TAPS][SIXTEENS][EIGHTS][4] = {};
-    for (int number = blockIdx.x; number < direct.count * walk.tiles.value; number += gridDim.x) {
-        const Tile tile(walk, number);
-        bring_any(direct.input, seen_by(direct, walk, tile, plane), direct.pitch, patch,
-                  threadIdx.x);
+    for (int number = blockIdx.x; number < direct.count * direct.tiles.value; number += gridDim.x) {
+        const Tile tile(direct, number);
+        bring_any(direct.input, seen_by(direct, tile, plane), direct.pitch, patch, threadIdx.x);
         const Field field = {grid + tile.image * direct.out_image,
                              walk.height,
                              walk.width,

@@ -130,7 +130,7 @@ impl Map {
     /// parts.
     pub fn tiles(&self, precision: Precision) -> Option<usize> {
         if let Some(direct) = Direct::new(self, self.outputs(), precision) {
-            return Some(direct.blocks());
+            return Some(direct.blocks);
         }
         self.tiling(self.outputs(), self.on_matrix_cores(precision))
             .tiles()
@@ -148,7 +148,7 @@ impl Map {
                     Product::Weigh => self.sizes(product).0,
                     _ => self.output_channels() * MOMENTS,
                 };
-                arena.need(direct.blocks() * values);
+                arena.need(direct.blocks * values);
             }
         }
     }
@@ -215,7 +215,7 @@ impl Map {
         // Outputs that are added are few and far between.
         let direct = Direct::new(self, product, gpu.precision());
         if let Some(direct) = direct.filter(|_| !add || product == Product::Weigh) {
-            check_moments(Some(direct.blocks()));
+            check_moments(Some(direct.blocks));
             let pairs = self.whole(product, factors, out) >> 2 & 1 == 1;
             return direct.run(gpu, product, pairs, operands);
         }

@@ -55,7 +55,11 @@ impl Patch {
     fn copies(self, sides: &Sides) -> usize {
         match self {
             Self::Pixels(_) => 0,
-            Self::Rows => 1 + sides.stride * sides.channels % 2,
+            Self::Rows => {
+                let odd = |pixels: usize| pixels * sides.channels % 2 == 1;
+                let apart = |walk| odd(sides.offset(walk)[1]);
+                1 + usize::from(odd(sides.stride) || sides.walks.iter().any(apart))
+            }
         }
     }
 }
@@ -75,16 +79,16 @@ enum Work {
     Weights { grid: usize },
 }
 
-/// The tile of a walk.
+/// The tile of all walks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile {
-    /// Its outputs.
+    /// Its outputs, in each of them.
     pub(super) rows: usize,
     pub(super) columns: usize,
     /// Pixels of its patch, and words of a row of it.
     pub(super) patch: [usize; 2],
     pub(super) row: usize,
-    /// What all of the walk's tiles of an image cost.
+    /// What all tiles of an image cost.
     pub(super) cost: usize,
 }
 
@@ -167,7 +171,7 @@ impl Kernel {
         // some blocks wait for others to end.
         let (name, registers, room) = match (sixteens, eights) {
             (1, 1) => ("direct_weights_1_1", 72, ROOM / 2),
-            (1, _) => ("direct_weights_1_2", 88, ROOM / 2),
+            (1, _) => ("direct_weights_1_2", 96, ROOM / 2),
             (_, 1) => ("direct_weights_2_1", 96, ROOM),
             (_, _) => ("direct_weights_2_2", 144, ROOM),
         };
@@ -193,16 +197,18 @@ impl Kernel {
         }
     }
 
-    /// The tiles of all walks, and what they cost; none where a patch has no room.
-    pub(super) fn tiles(&self, sides: &Sides) -> Option<(usize, Vec<Tile>)> {
-        let walks = sides.walks.iter();
-        let tiles: Option<Vec<_>> = walks.map(|walk| self.tile(sides, walk)).collect();
-        let tiles = tiles?;
-        Some((tiles.iter().map(|tile| tile.cost).sum(), tiles))
+    /// Words of shared memory that a walk's weights take.
+    pub(super) fn packed(&self, sides: &Sides, walk: &Walk) -> usize {
+        match self.work {
+            Work::Strips { chunks, across, .. } => {
+                64 * walk.taps[0] * self.steps(sides, walk) * chunks * across
+            }
+            Work::Weights { .. } => 0,
+        }
     }
 
-    /// The tile of a walk that costs least, of those whose patch has room.
-    fn tile(&self, sides: &Sides, walk: &Walk) -> Option<Tile> {
+    /// The tile that costs least, of those whose patch has room.
+    pub(super) fn tile(&self, sides: &Sides) -> Option<Tile> {
         let sizes: &[_] = match self.work {
             // So many strips beside one another.
             Work::Strips { rows, .. } => {
@@ -210,30 +216,30 @@ impl Kernel {
             }
             Work::Weights { .. } => &[(GRID_ROWS, STRIP)],
         };
-        let tiles = sizes
-            .iter()
-            .filter_map(|&size| self.tile_of(sides, walk, size));
+        let tiles = sizes.iter().filter_map(|&size| self.tile_of(sides, size));
         tiles.min_by_key(|tile| tile.cost)
     }
 
     /// The tile of so many rows and columns.
-    fn tile_of(&self, sides: &Sides, walk: &Walk, (rows, columns): (usize, usize)) -> Option<Tile> {
-        let steps = self.steps(sides, walk);
+    fn tile_of(&self, sides: &Sides, (rows, columns): (usize, usize)) -> Option<Tile> {
+        let walks = || sides.walks.iter();
         let last = (columns - 1) * sides.stride;
-        let patch = [
-            (rows - 1) * sides.stride + walk.taps[0],
-            last + walk.taps[1],
-        ];
+        let [down, across] = sides.taps();
+        let patch = [(rows - 1) * sides.stride + down, last + across];
         let run = (patch[1] * sides.channels).div_ceil(QUAD);
         let (row, brought) = match self.patch {
             Patch::Pixels(pitch) => {
                 let [input, _] = sides.ways();
                 (patch[1] * pitch, patch[1] * input.pieces(sides.channels))
             }
-            // Up to the end of the last window's steps, and of the last quad; where rows lie there
+            // Up to the end of the last windows' steps, and of the last quad; where rows lie there
             // again, that is a value further on.
             Patch::Rows => {
-                let values = (last * sides.channels + steps * STEP).max(run * QUAD) + 1;
+                let ends = walks().map(|walk| {
+                    let [_, across] = sides.offset(walk);
+                    (last + across) * sides.channels + self.steps(sides, walk) * STEP
+                });
+                let values = ends.max().unwrap_or(0).max(run * QUAD) + 1;
                 (values.div_ceil(QUAD) * QUAD / 2, run)
             }
         };
@@ -243,12 +249,16 @@ impl Kernel {
                 rows,
                 chunks,
                 across,
-                ..
             } => {
-                let products = walk.taps[0] * steps * chunks * across;
-                let seen = (rows - 1) * sides.stride + walk.taps[0];
-                let read = 4 * steps * chunks * seen + 2 * products;
-                (64 * products, WARPS * (read + 2 * rows * products))
+                let turns = walks().map(|walk| {
+                    let steps = self.steps(sides, walk);
+                    let products = walk.taps[0] * steps * chunks * across;
+                    let seen = (rows - 1) * sides.stride + walk.taps[0];
+                    let read = 4 * steps * chunks * seen + 2 * products;
+                    WARPS * (read + 2 * rows * products)
+                });
+                let packed = walks().map(|walk| self.packed(sides, walk));
+                (packed.sum(), turns.sum())
             }
             // There is nothing to choose.
             Work::Weights { grid } => (grid, 0),
@@ -256,7 +266,8 @@ impl Kernel {
         if self.patch.copies(sides).max(1) * patch[0] * row + aside > self.room {
             return None;
         }
-        let tiles = walk.height.div_ceil(rows) * walk.width.div_ceil(columns);
+        let [height, width] = sides.most();
+        let tiles = height.div_ceil(rows) * width.div_ceil(columns);
         Some(Tile {
             rows,
             columns,

@@ -39,8 +39,8 @@ pub(super) struct Direct {
     kernel: &'static str,
     /// The kernels' `Direct`.
     words: Vec<i32>,
-    /// Walkers of a walk, and walks.
-    grid: [usize; 2],
+    /// How many walk over tiles, and leave moments of each output, or a part of the weights.
+    pub(super) blocks: usize,
     threads: usize,
 }
 
@@ -62,24 +62,17 @@ impl Direct {
             Product::Weigh => Kernel::of_weights(&sides).into_iter().collect(),
         };
         let laid = kernels.iter().filter_map(|kernel| {
-            let (cost, tiles) = kernel.tiles(&sides)?;
-            Some((cost, kernel, tiles))
+            let tile = kernel.tile(&sides)?;
+            Some((kernel, tile))
         });
-        let (_, kernel, tiles) = laid.min_by_key(|&(cost, ..)| cost)?;
-        let (words, most) = sides.words(map.count, kernel, &tiles).ok()?;
-        let walks = sides.walks.len();
-        let walkers = (MULTIPROCESSORS * kernel.blocks).div_ceil(walks);
+        let (kernel, tile) = laid.min_by_key(|(_, tile)| tile.cost)?;
+        let (words, tiles) = sides.words(map.count, kernel, &tile).ok()?;
         Some(Self {
             kernel: kernel.name,
             words,
-            grid: [most.clamp(1, walkers), walks],
+            blocks: tiles.clamp(1, MULTIPROCESSORS * kernel.blocks),
             threads: kernel.threads,
         })
-    }
-
-    /// How many blocks leave moments of each output, or a part of the weights.
-    pub(super) fn blocks(&self) -> usize {
-        self.grid[0] * self.grid[1]
     }
 
     /// The product; the operands' lengths have been checked, and whether `pairs` of outputs lie on a
@@ -104,7 +97,7 @@ impl Direct {
         words[PAIRS] = i32::from(pairs);
         words[EXACT] = i32::from(out.kind() == Kind::F32);
         let words = Argument::words(&words);
-        let grid = [self.grid[0], self.grid[1], 1];
+        let grid = [self.blocks, 1, 1];
         let block = [self.threads, 1, 1];
         match product {
             Product::Gather | Product::Scatter => {
@@ -112,11 +105,11 @@ impl Direct {
                 gpu.launch(self.kernel, grid, block, &arguments)
             }
             Product::Weigh => {
-                assert!(self.grid[0] * out.len() <= scratch.len());
-                int(self.grid[0] * out.len())?;
+                assert!(self.blocks * out.len() <= scratch.len());
+                int(self.blocks * out.len())?;
                 let arguments = [words, first, second, scratch.into()];
                 gpu.launch(self.kernel, grid, block, &arguments)?;
-                gpu.sum_parts(scratch, self.grid[0], out, add)
+                gpu.sum_parts(scratch, self.blocks, out, add)
             }
         }
     }
@@ -135,25 +128,25 @@ mod tests {
         Map::new(Op::Conv { window, channels }, plane, grid, 128).unwrap()
     }
 
-    fn direct(map: &Map, product: Product) -> Option<(&'static str, [usize; 2])> {
+    fn direct(map: &Map, product: Product) -> Option<(&'static str, usize)> {
         let direct = Direct::new(map, product, Precision::Bf16)?;
         assert_eq!(direct.words.len(), WALKS + WALK * MOST_WALKS);
-        Some((direct.kernel, direct.grid))
+        Some((direct.kernel, direct.blocks))
     }
 
     #[test]
     fn convolutions_of_few_channels_are_walked() {
         let first = conv(Shape::plane(96, 96, 3), Window::new(5, 2, 2), 16);
-        let walked = ("direct_outputs_1_16_2", [396, 1]);
+        let walked = ("direct_outputs_1_16_2", 396);
         assert_eq!(direct(&first, Product::Gather), Some(walked));
-        let summed = ("direct_weights_1_1", [528, 1]);
+        let summed = ("direct_weights_1_1", 528);
         assert_eq!(direct(&first, Product::Weigh), Some(summed));
-        // Four phases share what a GPU has room for.
+        // Four phases share a patch.
         let second = conv(Shape::plane(48, 48, 16), Window::new(3, 2, 1), 32);
-        let walked = ("direct_outputs_2_16_2", [99, 4]);
+        let walked = ("direct_outputs_2_16_2", 384);
         assert_eq!(direct(&second, Product::Scatter), Some(walked));
         let papers = conv(Shape::plane(92, 92, 9), Window::new(5, 1, 0), 9);
-        let walked = Some(("direct_outputs_1_16_4", [396, 1]));
+        let walked = Some(("direct_outputs_1_16_4", 396));
         assert_eq!(direct(&papers, Product::Gather), walked);
         assert_eq!(direct(&papers, Product::Scatter), walked);
     }
@@ -186,9 +179,8 @@ mod tests {
         let tile = |plane: Shape, window: Window, channels: usize| {
             let sides = Sides::new(&conv(plane, window, channels), Product::Gather);
             let kernels = Kernel::of_outputs(&sides);
-            let tiles = kernels.filter_map(|kernel| kernel.tiles(&sides));
-            let (_, best) = tiles.min_by_key(|&(cost, _)| cost).unwrap();
-            let [best] = best[..] else { panic!("one walk") };
+            let tiles = kernels.filter_map(|kernel| kernel.tile(&sides));
+            let best = tiles.min_by_key(|tile| tile.cost).unwrap();
             (best.rows, best.columns)
         };
         let five = Window::new(5, 1, 0);

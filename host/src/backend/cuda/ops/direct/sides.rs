@@ -1,7 +1,5 @@
 //! What windows over few channels see, where it lies, and how the kernels are told.
 
-use std::iter;
-
 use anyhow::Result;
 
 use super::kernel::{Kernel, Tile};
@@ -16,10 +14,10 @@ pub(super) const PAIRS: usize = 28;
 pub(super) const EXACT: usize = 29;
 
 /// Where its walks begin.
-pub(super) const WALKS: usize = 36;
+pub(super) const WALKS: usize = 56;
 
 /// Words of the kernels' `Walk`.
-pub(super) const WALK: usize = 25;
+pub(super) const WALK: usize = 10;
 
 /// What a product's windows see, and what it makes of it.
 #[derive(Debug)]
@@ -73,8 +71,8 @@ const FOURS: [usize; 2] = [3, 9];
 const EIGHT: usize = 8;
 
 impl Way {
-    /// That of pixels of so many channels, `width` in a row, read from those pixels on.
-    pub(super) fn new(channels: usize, width: usize, from: impl Iterator<Item = isize>) -> Self {
+    /// That of pixels of so many channels, `width` in a row, read from pixel `from` on.
+    pub(super) fn new(channels: usize, width: usize, from: isize) -> Self {
         if channels.is_multiple_of(EIGHT) {
             return Self::Eights;
         }
@@ -85,10 +83,10 @@ impl Way {
     }
 
     /// The same of whole rows of pixels.
-    fn of_rows(channels: usize, width: usize, mut from: impl Iterator<Item = isize>) -> Self {
+    fn of_rows(channels: usize, width: usize, from: isize) -> Self {
         let whole = |values: isize| values % QUAD as isize == 0;
         let channels = channels as isize;
-        match whole(width as isize * channels) && from.all(|pixel| whole(pixel * channels)) {
+        match whole(width as isize * channels) && whole(from * channels) {
             true => Self::Runs,
             false => Self::Singles,
         }
@@ -185,28 +183,62 @@ impl Sides {
 
     /// How the pixels of input and output can be read.
     pub(super) fn ways(&self) -> [Way; 2] {
+        let ([_, left], _) = self.sight();
         let width = self.out[1] / self.out[2];
         [
-            Way::new(self.channels, self.width, self.lefts()),
-            Way::new(self.outputs, width, iter::empty()),
+            Way::new(self.channels, self.width, left),
+            Way::new(self.outputs, width, 0),
         ]
     }
 
     /// How the input's rows can be.
     pub(super) fn way_of_rows(&self) -> Way {
-        Way::of_rows(self.channels, self.width, self.lefts())
+        let ([_, left], _) = self.sight();
+        Way::of_rows(self.channels, self.width, left)
     }
 
-    fn lefts(&self) -> impl Iterator<Item = isize> {
-        self.walks.iter().map(|walk| walk.left)
+    /// Where all windows of the first outputs are: from which pixel of the input on, and how many.
+    fn sight(&self) -> ([isize; 2], [usize; 2]) {
+        // Phases that no window sees look at nothing.
+        let seen = self.walks.iter().filter(|walk| !walk.taps.contains(&0));
+        let along = |axis: usize| {
+            let first = |walk: &Walk| [walk.top, walk.left][axis];
+            let begin = seen.clone().map(first).min().unwrap_or(0);
+            let ends = seen
+                .clone()
+                .map(|walk| first(walk) + walk.taps[axis] as isize);
+            (begin, (ends.max().unwrap_or(0) - begin) as usize)
+        };
+        let [down, across] = [0, 1].map(along);
+        ([down.0, across.0], [down.1, across.1])
     }
 
-    /// The kernels' `Direct`, and the most tiles of a walk.
+    /// Pixels that all windows of the first outputs see together.
+    pub(super) fn taps(&self) -> [usize; 2] {
+        self.sight().1
+    }
+
+    /// The pixel of a patch that a walk begins with.
+    pub(super) fn offset(&self, walk: &Walk) -> [usize; 2] {
+        let ([top, left], _) = self.sight();
+        match walk.taps.contains(&0) {
+            true => [0; 2],
+            false => [walk.top - top, walk.left - left].map(|pixels| pixels as usize),
+        }
+    }
+
+    /// Outputs of the largest walk.
+    pub(super) fn most(&self) -> [usize; 2] {
+        let most = |of: fn(&Walk) -> usize| self.walks.iter().map(of).max().unwrap_or(0);
+        [most(|walk| walk.height), most(|walk| walk.width)]
+    }
+
+    /// The kernels' `Direct`, and how many tiles there are.
     pub(super) fn words(
         &self,
         images: usize,
         kernel: &Kernel,
-        tiles: &[Tile],
+        tile: &Tile,
     ) -> Result<(Vec<i32>, usize)> {
         let [pitch, step, copies] = kernel.patch.words(self);
         let signed = |value: isize| Ok::<_, anyhow::Error>(i32::try_from(value)?);
@@ -239,32 +271,45 @@ impl Sides {
         for divisor in [STRIP, ways[1].run(STRIP, self.outputs)] {
             words.extend(Divisor::new(divisor)?.words());
         }
+        words.extend([count(tile.rows)?, count(tile.columns)?]);
+        let [height, width] = self.most();
+        let across = width.div_ceil(tile.columns);
+        let tiles = height.div_ceil(tile.rows) * across;
+        count(images * tiles)?;
+        for divisor in [across, tiles] {
+            words.extend(Divisor::new(divisor)?.words());
+        }
+        let ([top, left], _) = self.sight();
+        let [rows, columns] = tile.patch;
+        words.extend([signed(top)?, signed(left)?]);
+        words.extend([count(rows)?, count(tile.row)?]);
+        for divisor in [columns, ways[0].run(columns, self.channels)] {
+            words.extend(Divisor::new(divisor)?.words());
+        }
+        let packed = self.walks.iter().map(|walk| kernel.packed(self, walk));
+        words.extend([count(packed.clone().sum())?, count(self.walks.len())?]);
         assert_eq!(words.len(), WALKS);
-        let mut most = 0;
-        for (walk, tile) in self.walks.iter().zip(tiles) {
-            let across = walk.width.div_ceil(tile.columns);
-            let tiles = walk.height.div_ceil(tile.rows) * across;
-            most = most.max(images * tiles);
-            count(images * tiles)?;
+        let mut before = 0;
+        for (walk, packed) in self.walks.iter().zip(packed) {
+            let [down, across] = self.offset(walk);
             let steps = kernel.steps(self, walk);
-            let numbers = [walk.height, walk.width, walk.taps[0], walk.taps[1], steps];
-            for number in numbers {
+            for number in [
+                walk.height,
+                walk.width,
+                walk.taps[0],
+                walk.taps[1],
+                steps,
+                down,
+                across,
+                walk.weights,
+                walk.out,
+                before,
+            ] {
                 words.push(count(number)?);
             }
-            words.extend([signed(walk.top)?, signed(walk.left)?]);
-            for number in [walk.weights, walk.out, tile.rows, tile.columns] {
-                words.push(count(number)?);
-            }
-            for divisor in [across, tiles] {
-                words.extend(Divisor::new(divisor)?.words());
-            }
-            let [rows, columns] = tile.patch;
-            words.extend([count(rows)?, count(tile.row)?]);
-            for divisor in [columns, ways[0].run(columns, self.channels)] {
-                words.extend(Divisor::new(divisor)?.words());
-            }
+            before += packed;
         }
         words.resize(WALKS + WALK * MOST_WALKS, 0);
-        Ok((words, most))
+        Ok((words, images * tiles))
     }
 }
