@@ -5,6 +5,7 @@ pub mod emulator;
 pub mod frames;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod held;
 pub mod lesson;
 pub mod noise;
 pub mod parity;

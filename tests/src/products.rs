@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use half::bf16;
 use host::backend::Precision;
-use host::backend::cuda::memory::{Arena, Buffer, Kind, Slot, Span};
+use host::backend::cuda::memory::{Arena, Kind, Slot};
 use host::backend::cuda::ops::maps::{Map, Operands};
 use host::backend::cuda::ops::optimiser::{Adam, AdamMove, Move};
 use host::backend::cuda::ops::{Gpu, MOMENTS};
@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae96::{Features, Op, Shape, Window};
 
+use crate::held::Held;
 use crate::parity::near;
 
 /// How far a result may be from that of factors rounded in the same way: only sums differ.
@@ -227,8 +228,10 @@ impl Layer {
         let [plane, grid, weights] =
             [0, 1, 2].map(|number| Held::new(gpu, &operands[number], kinds[number]));
         let (plane, grid, weights) = (plane?, grid?, weights?);
-        let zeros = vec![0.0; operands[result].len()];
-        let out = Held::new(gpu, add.unwrap_or(&zeros), kind)?;
+        let out = match add {
+            Some(values) => Held::new(gpu, values, kind)?,
+            None => Held::fresh(gpu, operands[result].len(), kind)?,
+        };
         let [plane, grid, weights] = [&plane, &grid, &weights].map(Held::span);
         let (input, output) = match self.is_transposed() {
             false => (plane, grid),
@@ -247,29 +250,6 @@ impl Layer {
             _ => map.forward(gpu, with([input, weights]))?,
         }
         out.span().download()
-    }
-}
-
-/// Values on the machine.
-struct Held {
-    buffer: Buffer,
-    slot: Slot,
-}
-
-impl Held {
-    fn new(gpu: &Gpu, values: &[f32], kind: Kind) -> Result<Self> {
-        let slot = Slot {
-            start: 0,
-            len: values.len(),
-            kind,
-        };
-        let buffer = gpu.buffer(slot.words())?;
-        buffer.at(slot).upload(values)?;
-        Ok(Self { buffer, slot })
-    }
-
-    fn span(&self) -> Span<'_> {
-        self.buffer.at(self.slot)
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use bytemuck::cast_slice_mut;
 use half::bf16;
-use host::backend::cuda::memory::{Kind, Slot};
+use host::backend::cuda::memory::Kind;
 use host::backend::cuda::ops::Gpu;
 use host::backend::cuda::ops::images::{LUMAS, VIEW};
 use host::backend::cuda::resident::{IMAGE, Place};
@@ -12,6 +12,7 @@ use host::data::augment::Augmentation;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::held::Held;
 use crate::scenes;
 
 /// How far a value in [0, 1] may be off. Bf16 is off by half of the last of 8 bits, which contrast and
@@ -97,18 +98,13 @@ fn found(gpu: &Gpu, images: &[Vec<u8>], views: &[(usize, View)], side: usize) ->
     cast_slice_mut(&mut values).copy_from_slice(&images.concat());
     bytes.whole().upload(&values)?;
     let table = gpu.buffer(views.len() * VIEW)?;
-    let slot = Slot {
-        start: 0,
-        len: views.len() * side * side * 3,
-        kind: gpu.kind(),
-    };
-    let out = gpu.buffer(slot.words())?;
+    let out = Held::fresh(gpu, views.len() * side * side * 3, gpu.kind())?;
     let lumas = gpu.buffer(views.len() * LUMAS)?;
     let place = |image| Place::Pass(bytes.whole().part(image * IMAGE, IMAGE));
     let views = views.iter().map(|&(image, view)| (place(image), view));
     let told = gpu.tell(views, side, table.whole())?;
-    gpu.views(&told, 0, out.at(slot), lumas.whole())?;
-    out.at(slot).download()
+    gpu.views(&told, 0, out.span(), lumas.whole())?;
+    out.span().download()
 }
 
 /// The values of that kind that are nearest.

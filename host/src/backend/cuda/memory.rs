@@ -244,20 +244,6 @@ impl Span<'_> {
         }
     }
 
-    /// So many values of another kind that lie where it begins.
-    ///
-    /// # Panics
-    /// If it has no room for them.
-    pub fn first_as(&self, kind: Kind, len: usize) -> Self {
-        let slot = Slot {
-            start: self.slot.start,
-            len,
-            kind,
-        };
-        assert!(slot.words() <= self.slot.words());
-        Self { slot, ..*self }
-    }
-
     /// Where the machine finds it.
     pub fn address(&self) -> u64 {
         self.buffer.address + (WORD * self.slot.start) as u64
