@@ -40,7 +40,7 @@ fn check(precision: Precision) -> Result<()> {
             let name = |shape| format!("{product}_mma_{shape}_plain");
             expected.extend(["square", "large"].map(name));
         }
-        expected.extend(["sum_parts_f32", "move_mma_square_plain"].map(str::to_owned));
+        expected.extend(["sum_parts_f32", "move_mma_small_plain"].map(str::to_owned));
     }
     let launched = machine.launched().into_iter().map(str::to_owned);
     assert_eq!(launched.collect::<BTreeSet<_>>(), expected);

@@ -102,4 +102,15 @@ static inline void mma_tf32(float (&sums)[4], const unsigned (&left)[4],
     emulator::multiply<emulator::Tf32>(sums, left, right);
 }
 
+template <int BYTES> static inline void copy_later(const void *from, bool there, void *to) {
+    if ((size_t)to % BYTES != 0 || (there && (size_t)from % BYTES != 0)) {
+        abort();
+    }
+    emulator::copies[threadIdx.x].add({there ? from : nullptr, to, BYTES});
+}
+static inline void end_copies() { emulator::copies[threadIdx.x].end(); }
+template <int PENDING> static inline void wait_for_copies() {
+    emulator::copies[threadIdx.x].wait(PENDING);
+}
+
 template <class Of> static inline Of *settled(Of *address) { return address; }

@@ -33,6 +33,7 @@ type Emulate = unsafe extern "C" fn(
     name: *const c_char,
     grid: *const c_uint,
     block: *const c_uint,
+    shared: c_uint,
     values: *mut *mut c_void,
     lengths: *const usize,
     count: usize,
@@ -264,6 +265,7 @@ impl Machine for Emulator {
                 name.as_ptr(),
                 grid.as_ptr(),
                 block.as_ptr(),
+                kernels::shared_bytes(kernel),
                 values.as_mut_ptr(),
                 lengths.as_ptr(),
                 lengths.len(),
@@ -275,6 +277,8 @@ impl Machine for Emulator {
             "a block has too many threads",
             "some threads of a block ended where others waited",
             "its parameters are more, fewer, shorter or longer than the arguments",
+            "a block wrote beyond the shared memory that it was given",
+            "threads ended with copies on their way",
         ];
         ensure!(outcome == 0, "{kernel}: {}", outcomes[outcome as usize]);
         Ok(())
@@ -333,9 +337,14 @@ fn sources(precision: Precision) -> Vec<kernels::Source> {
     sources
 }
 
-/// The program with shared memory that is anything when a block begins: a call after each declaration.
+/// The program with shared memory that is anything when a block begins: a call after each declaration, or in
+/// the place of one of what launches give.
 fn with_fresh_memory(program: &str) -> String {
     let lines = program.lines().map(|line| {
+        let given = line.trim().strip_prefix("extern __shared__ uint4 ");
+        if let Some(name) = given.and_then(|given| given.strip_suffix("[];")) {
+            return format!("uint4 *const {name} = emulator::given_memory();");
+        }
         let declared = line.trim().strip_prefix("__shared__ ");
         let Some(declared) = declared.and_then(|declared| declared.strip_suffix(';')) else {
             return line.to_owned();
@@ -354,7 +363,8 @@ fn compile(precision: Precision) -> Result<Library> {
     let kernels = with_fresh_memory(&kernels::program(&sources(precision)));
     let mut text = format!("{}\n{kernels}\n", include_str!("shim.h"));
     text += "extern \"C\" int emulate(const char *name, const unsigned *grid,\n\
-             const unsigned *block, void **values, const size_t *lengths, size_t count) {\n";
+             const unsigned *block, unsigned shared, void **values,\n\
+             const size_t *lengths, size_t count) {\n";
     for name in kernels::names(precision) {
         writeln!(text, "EMULATE({name})")?;
     }

@@ -189,7 +189,89 @@ static void fresh(void *array, size_t bytes) {
     memset(array, 0xff, bytes);
 }
 
-enum Outcome { FINE, UNKNOWN_KERNEL, TOO_MANY_THREADS, PARTED_AT_A_BARRIER, OTHER_ARGUMENTS };
+// The shared memory that a launch gives, and what lies after it and must stay.
+static thread_local unsigned char given[160 << 10] __attribute__((aligned(16)));
+static thread_local unsigned given_bytes;
+constexpr unsigned AFTER = 1 << 10;
+constexpr unsigned char GUARD = 0x9e;
+
+static uint4 *given_memory() {
+    fresh(given, given_bytes);
+    return (uint4 *)given;
+}
+static bool is_guarded() {
+    for (unsigned i = 0; i < AFTER; ++i) {
+        if (given[given_bytes + i] != GUARD) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// A copy that has not been waited for.
+struct Copy {
+    const void *from;
+    void *to;
+    unsigned bytes;
+};
+// Those of a thread, the oldest first, and how many had been asked for when its groups ended.
+struct Copies {
+    Copy all[64];
+    unsigned count;
+    unsigned ends[16];
+    unsigned groups;
+
+    void add(Copy copy) {
+        if (count == sizeof all / sizeof *all) {
+            abort();
+        }
+        all[count++] = copy;
+    }
+    void end() {
+        if (groups == sizeof ends / sizeof *ends) {
+            abort();
+        }
+        ends[groups++] = count;
+    }
+    // Only now they are made: memory shows whether somebody read before.
+    void wait(unsigned pending) {
+        if (groups <= pending) {
+            return;
+        }
+        const unsigned done = groups - pending, made = ends[done - 1];
+        for (unsigned i = 0; i < made; ++i) {
+            all[i].from ? memcpy(all[i].to, all[i].from, all[i].bytes)
+                        : memset(all[i].to, 0, all[i].bytes);
+        }
+        memmove(all, all + made, (count - made) * sizeof *all);
+        count -= made;
+        for (unsigned i = done; i < groups; ++i) {
+            ends[i - done] = ends[i] - made;
+        }
+        groups = pending;
+    }
+};
+static thread_local Copies copies[MOST_THREADS];
+
+// Whether no thread ended with copies on their way.
+static bool are_copies_done(unsigned threads) {
+    bool done = true;
+    for (unsigned i = 0; i < threads; ++i) {
+        done &= copies[i].count == 0;
+        copies[i].count = copies[i].groups = 0;
+    }
+    return done;
+}
+
+enum Outcome {
+    FINE,
+    UNKNOWN_KERNEL,
+    TOO_MANY_THREADS,
+    PARTED_AT_A_BARRIER,
+    OTHER_ARGUMENTS,
+    BEYOND_ITS_MEMORY,
+    COPIES_ON_THEIR_WAY
+};
 
 // The bytes of a launch's arguments.
 struct Lengths {
@@ -202,12 +284,18 @@ template <class... Values> static bool fit(void (*)(Values...), Lengths lengths)
     return lengths.count == sizeof...(Values) && !memcmp(own, lengths.all, sizeof own);
 }
 
-static int run(Call kernel, const unsigned *grid, const unsigned *block, void **values) {
+static int run(Call kernel, const unsigned *grid, const unsigned *block, unsigned shared,
+               void **values) {
     gridDim = {grid[0], grid[1], grid[2]};
     blockDim = {block[0], block[1], block[2]};
     if (block[0] * block[1] * block[2] > MOST_THREADS) {
         return TOO_MANY_THREADS;
     }
+    if (shared + AFTER > sizeof given) {
+        return BEYOND_ITS_MEMORY;
+    }
+    given_bytes = shared;
+    memset(given + shared, GUARD, AFTER);
     call = kernel;
     arguments = values;
     for (unsigned z = 0; z < grid[2]; ++z) {
@@ -217,6 +305,12 @@ static int run(Call kernel, const unsigned *grid, const unsigned *block, void **
                 known.count = 0;
                 if (!run_block()) {
                     return PARTED_AT_A_BARRIER;
+                }
+                if (!is_guarded()) {
+                    return BEYOND_ITS_MEMORY;
+                }
+                if (!are_copies_done(block[0] * block[1] * block[2])) {
+                    return COPIES_ON_THEIR_WAY;
                 }
             }
         }
@@ -244,5 +338,5 @@ static inline void __syncthreads() { emulator::leave(emulator::ITS_BLOCK); }
             return emulator::OTHER_ARGUMENTS;                                                      \
         }                                                                                          \
         return emulator::run([](void **values) { emulator::apply(kernel, values); }, grid, block, \
-                             values);                                                              \
+                             shared, values);                                                      \
     }

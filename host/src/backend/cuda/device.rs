@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use cudarc::driver::sys::{self, CUfunction, CUresult};
+use cudarc::driver::sys::{self, CUfunction, CUfunction_attribute, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
@@ -220,7 +220,16 @@ fn load(
         );
         refusal(&what, error)
     })?;
-    let function = |name| Ok((name, module.load_function(name)?));
+    let function = |name| {
+        let function = module.load_function(name)?;
+        let shared = kernels::shared_bytes(name);
+        if shared > 0 {
+            let most = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            let given = function.set_attribute(most, shared.try_into()?);
+            given.map_err(|error| refusal(&format!("has no {shared} bytes for {name}"), error))?;
+        }
+        Ok((name, function))
+    };
     let names = kernels::names(precision);
     names.into_iter().map(function).collect()
 }
@@ -339,7 +348,7 @@ impl Machine for Device {
                 function,
                 (gx, gy, gz),
                 (bx, by, bz),
-                0,
+                kernels::shared_bytes(kernel),
                 self.stream.cu_stream(),
                 &mut pointers(arguments),
             )

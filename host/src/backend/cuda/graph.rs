@@ -9,6 +9,7 @@ use cudarc::driver::sys::{
 };
 use cudarc::driver::{CudaStream, DriverError, result};
 
+use super::kernels;
 use super::launches::Launches;
 use super::machine::{Launch, pointers};
 
@@ -143,7 +144,11 @@ fn parameters(
     function: CUfunction,
     pointers: &mut [*mut c_void],
 ) -> CUDA_KERNEL_NODE_PARAMS {
-    let Launch { grid, block, .. } = *launch;
+    let Launch {
+        kernel,
+        grid,
+        block,
+    } = *launch;
     CUDA_KERNEL_NODE_PARAMS {
         func: function,
         gridDimX: grid[0],
@@ -152,7 +157,7 @@ fn parameters(
         blockDimX: block[0],
         blockDimY: block[1],
         blockDimZ: block[2],
-        sharedMemBytes: 0,
+        sharedMemBytes: kernels::shared_bytes(kernel),
         kernelParams: pointers.as_mut_ptr(),
         extra: null_mut(),
         kern: null_mut(),

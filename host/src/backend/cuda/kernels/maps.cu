@@ -102,7 +102,7 @@ struct Kernels {
     bool whole;
 
     typedef float Kind;
-    static constexpr bool PLAIN = false, ALONG_DEPTH = true;
+    static constexpr bool ALONG_DEPTH = true;
     // Where it begins; NOWHERE if it is none.
     typedef int Line;
     __device__ Line line(int channel) const {
@@ -127,7 +127,7 @@ template <class Of> struct Seen {
     bool whole;
 
     typedef Of Kind;
-    static constexpr bool PLAIN = false, ALONG_DEPTH = true;
+    static constexpr bool ALONG_DEPTH = true;
     struct Line {
         // Where the first value that it sees lies, or would lie, in memory and in its row.
         int start, left;
@@ -177,14 +177,11 @@ __device__ inline Written written(void *out, long long part, long long len, int 
     return {pairs_whole(whole), exact(whole), add, first};
 }
 
-// A product whose results, or parts of them, lie row by row.
-template <class Unit, int ROWS, int COLUMNS, class Left, class Right>
-__device__ void row_by_row(const Left &left, const Right &right, void *out, int rows, int columns,
-                           int depth, int whole, int parts, int add, Moments *moments) {
-    const Place place(columns_first(whole));
-    const Rows<Written> to = {written(out, blockIdx.z, (long long)rows * columns, whole, add), columns,
-                              moments ? moments + (long long)place.row * columns : nullptr};
-    tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns, depth, blockIdx.z, parts);
+// Results of a block's part that lie row by row.
+__device__ inline Rows<Written> rows_of_part(void *out, int rows, int columns, int whole, int add,
+                                             Moments *moments, Place place) {
+    const Written put = written(out, blockIdx.z, (long long)rows * columns, whole, add);
+    return {put, columns, moments ? moments + (long long)place.row * columns : nullptr};
 }
 
 template <class Unit, int ROWS, int COLUMNS, class Of>
@@ -192,9 +189,11 @@ __device__ void gather(const Windows &windows, const Of *plane, const float *wei
                        int whole, int parts, int add, Moments *moments) {
     const Seen<Of> left = {windows, plane, first_whole(whole)};
     const Kernels right = {windows, weights, second_whole(whole)};
-    row_by_row<Unit, ROWS, COLUMNS>(left, right, out, windows.count * windows.places.value,
-                                    windows.grid_channels, windows.kernel * windows.run.value,
-                                    whole, parts, add, moments);
+    const int rows = windows.count * windows.places.value, columns = windows.grid_channels;
+    const Place place(columns_first(whole));
+    const Rows<Written> to = rows_of_part(out, rows, columns, whole, add, moments, place);
+    tile<Unit, ROWS, COLUMNS>(left, right, to, place, rows, columns,
+                              windows.kernel * windows.run.value, blockIdx.z, parts);
 }
 
 // A line for each pixel of a phase, along it what the windows that see the pixel hold, from the
@@ -206,7 +205,7 @@ template <class Of> struct Seeing {
     const Phase &rows, &columns;
 
     typedef Of Kind;
-    static constexpr bool PLAIN = false, ALONG_DEPTH = true;
+    static constexpr bool ALONG_DEPTH = true;
     struct Line {
         // Where the first value lies, or would lie, in memory and in its row.
         int start, left;
@@ -246,7 +245,7 @@ struct Weights {
     const Phase &rows, &columns;
 
     typedef float Kind;
-    static constexpr bool PLAIN = false, ALONG_DEPTH = false;
+    static constexpr bool ALONG_DEPTH = false;
     // The channel.
     typedef int Line;
     // Where the weights begin; NOWHERE where a run is filled up.
@@ -323,7 +322,7 @@ template <class Of> struct Results {
     bool whole;
 
     typedef Of Kind;
-    static constexpr bool PLAIN = false, ALONG_DEPTH = false;
+    static constexpr bool ALONG_DEPTH = false;
     typedef int Line;
     __device__ Line line(int channel) const { return channel; }
     __device__ int depth(int place) const { return place * windows.grid_channels; }
@@ -338,7 +337,7 @@ template <class Of> struct Sights {
     Seen<Of> seen;
 
     typedef Of Kind;
-    static constexpr bool PLAIN = false, ALONG_DEPTH = false;
+    static constexpr bool ALONG_DEPTH = false;
     typedef Tap Line;
     __device__ Line line(int k) const {
         const Tap tap = seen.depth(k);
@@ -393,7 +392,7 @@ __device__ void move(const Windows &windows, const Of *plane, const Of *grid, fl
     weigh_to<Unit, ROWS, COLUMNS>(to, windows, plane, grid, whole, 1);
 }
 
-// A product of factors of these kinds. Two blocks at a time hide each other's waits, or three of a
+// A product of factors of these kinds. Two blocks at a time hide each other's waits, or more of a
 // kernel that needs few registers.
 #define PRODUCT(name, kernel, unit, rows, columns, First, Second)                                  \
     KERNEL __launch_bounds__(THREADS, 2)                                                           \
@@ -401,11 +400,11 @@ __device__ void move(const Windows &windows, const Of *plane, const Of *grid, fl
                void *out, int whole, int parts, int add, Moments *moments) {                       \
         name<unit, rows, columns>(windows, first, second, out, whole, parts, add, moments);        \
     }
-#define MOVE(name, kernel, unit, Of, blocks)                                                       \
+#define MOVE(name, kernel, unit, rows, columns, Of, blocks)                                          \
     KERNEL __launch_bounds__(THREADS, blocks)                                                      \
         kernel(const __grid_constant__ Windows windows, const Of *plane, const Of *grid,           \
                float *weights, float *mean, float *square, Adam adam, int whole) {                 \
-        name<unit, 128, 64>(windows, plane, grid, weights, mean, square, adam, whole);             \
+        name<unit, rows, columns>(windows, plane, grid, weights, mean, square, adam, whole);       \
     }
 // In three shapes of tile: results with few columns, neither, with few rows.
 #define MAPS(name, kernel, unit, First, Second)                                                    \
@@ -416,4 +415,4 @@ __device__ void move(const Windows &windows, const Of *plane, const Of *grid, fl
 MAPS(gather, gather, Fma, float, float)
 MAPS(scatter, scatter, Fma, float, float)
 MAPS(weigh, weigh, Fma, float, float)
-MOVE(move, move_square, Fma, float, 2)
+MOVE(move, move_square, Fma, 128, 64, float, 2)

@@ -77,8 +77,8 @@ struct Mma {
     };
 
     // A warp's: SHARE_ROWS × SHARE_COLUMNS from `row` and `column` on.
-    template <int ROWS, int COLUMNS> struct Results {
-        static constexpr int SHARE_ROWS = ROWS < 2 * HEIGHT ? HEIGHT : 2 * HEIGHT;
+    template <int ROWS, int COLUMNS, int SHARE_ROWS = ROWS < 2 * HEIGHT ? HEIGHT : 2 * HEIGHT>
+    struct Results {
         static constexpr int WARPS_ACROSS = WARPS / (ROWS / SHARE_ROWS);
         static constexpr int SHARE_COLUMNS = COLUMNS / WARPS_ACROSS;
         static constexpr int DOWN = SHARE_ROWS / HEIGHT, ACROSS = SHARE_COLUMNS / WIDTH;
@@ -129,7 +129,7 @@ struct Mma {
 MAPS(gather, gather_mma, Mma, Value, float)
 MAPS(scatter, scatter_mma, Mma, Value, float)
 MAPS(weigh, weigh_mma, Mma, Value, Value)
-MOVE(move, move_mma_square, Mma, Value, 3)
+MOVE(move, move_mma_square, Mma, 128, 64, Value, 3)
 
 // Of many results, tiles twice as wide: each value is brought less often.
 PRODUCT(gather, gather_mma_large, Mma, 128, 128, Value, float)

@@ -54,6 +54,27 @@ __device__ inline void turned_matrices(unsigned (&words)[2], const unsigned *row
                  : "memory");
 }
 
+// Copies from global to shared memory for which a thread does not wait, 8 or 16 bytes each, both
+// on a multiple of that. What is not `there` is not read: zeros take its place.
+template <int BYTES> __device__ inline void copy_later(const void *from, bool there, void *to) {
+    static_assert(BYTES == 8 || BYTES == 16, "there are copies of these sizes");
+    const unsigned place = __cvta_generic_to_shared(to);
+    const int read = there ? BYTES : 0;
+    if constexpr (BYTES == 16) {
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place), "l"(from), "r"(read)
+                     : "memory");
+    } else {
+        asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(place), "l"(from), "r"(read)
+                     : "memory");
+    }
+}
+// The thread's copies since the last call become a group.
+__device__ inline void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// Waits for all of the thread's groups but the last PENDING.
+template <int PENDING> __device__ inline void wait_for_copies() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+}
+
 // An address in global memory that is worked out here, and not again for each use of it.
 template <class Of> __device__ inline Of *settled(Of *address) {
     asm volatile("" : "+l"(address));

@@ -119,7 +119,7 @@ const BF16_NAMES: [&str; 28] = [
     "finish_f32",
     "gather_mma_large_plain",
     "gather_mma_square_plain",
-    "move_mma_square_plain",
+    "move_mma_small_plain",
     "round_values",
     "scatter_mma_large_plain",
     "scatter_mma_square_plain",
@@ -170,10 +170,37 @@ pub fn names(precision: Precision) -> Vec<&'static str> {
     }
 }
 
+/// The bytes of shared memory that a launch gives a kernel, beside what the kernel declares: all that
+/// products of plain matrices have, for more than 48 KiB cannot be declared. Every GPU of matrix cores for
+/// bf16 has 99 KiB a block.
+pub fn shared_bytes(kernel: &str) -> u32 {
+    const PLAIN: u32 = 90 << 10;
+    match kernel.ends_with("_plain") && !kernel.starts_with("move") {
+        true => PLAIN,
+        false => 0,
+    }
+}
+
 /// The program of these sources.
 pub fn program(sources: &[Source]) -> String {
     let sources = sources.iter();
     // Messages of the compiler tell the file and the line in it.
     let parts = sources.map(|(name, source)| format!("#line 1 \"{name}\"\n{source}"));
     parts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_have_as_much_shared_memory_as_they_rely_on() {
+        let all = names(Precision::Bf16).into_iter();
+        let given: Vec<_> = all.map(shared_bytes).filter(|&bytes| bytes > 0).collect();
+        assert_eq!(given.len(), 6);
+        for bytes in given {
+            let declared = format!("constexpr int PLAIN_BYTES = {bytes};");
+            assert!(include_str!("plain.cu").contains(&declared));
+        }
+    }
 }

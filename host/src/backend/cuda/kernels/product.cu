@@ -5,7 +5,7 @@
 // anywhere, what becomes of it there, and where the moments of the tile's columns go. A
 // factor knows a `line` (a row of the left, a column of the right), a `depth` along it, and the four
 // values, neighbours in memory, that begin where the two meet: they are ALONG_DEPTH or across the
-// lines. Its `Kind` is what its values are. All quads of a PLAIN factor are whole, and none is beside it.
+// lines. Its `Kind` is what its values are.
 //
 // Panels come to shared memory by turns in one of two places: while a block multiplies one panel,
 // the next is on its way to the threads' registers. What the panels are made of and how they are
@@ -43,7 +43,6 @@ template <int LINES, int VALUES, class Factor, bool ALONG_DEPTH = Factor::ALONG_
 template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Factor, true> {
     static constexpr int DEPTH = WORDS * VALUES, ACROSS = DEPTH / 4, STEP = THREADS / ACROSS;
     static constexpr int EACH = (LINES + STEP - 1) / STEP;
-    static constexpr bool PLAIN = Factor::PLAIN;
     typedef typename Kept<typename Factor::Kind>::Values Values;
     const Factor &factor;
     typename Factor::Line lines[EACH];
@@ -59,14 +58,13 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
         }
     }
 
-    // Of a panel that is FULL, or ends where the depth does.
-    template <bool WHOLE, bool FULL> __device__ void fetch(int begin, int end) {
+    template <bool WHOLE> __device__ void fetch(int begin, int end) {
         const int k = begin + depth();
         const auto depth = factor.depth(k);
 #pragma unroll
         for (int i = 0; i < EACH; ++i) {
             quads[i] = Values{};
-            if (FULL || k < end) {
+            if (k < end) {
                 quads[i] = factor.template quad<WHOLE>(lines[i], depth);
             }
         }
@@ -77,7 +75,6 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
 template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Factor, false> {
     static constexpr int DEPTH = WORDS * VALUES, STEP = THREADS / WORDS * 4;
     static constexpr int EACH = (LINES + STEP - 1) / STEP;
-    static constexpr bool PLAIN = Factor::PLAIN;
     typedef typename Kept<typename Factor::Kind>::Values Values;
     const Factor &factor;
     typename Factor::Line lines[EACH];
@@ -95,7 +92,7 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
         }
     }
 
-    template <bool WHOLE, bool FULL> __device__ void fetch(int begin, int end) {
+    template <bool WHOLE> __device__ void fetch(int begin, int end) {
 #pragma unroll
         for (int v = 0; v < VALUES; ++v) {
             const int k = begin + word() * VALUES + v;
@@ -103,7 +100,7 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
 #pragma unroll
             for (int i = 0; i < EACH; ++i) {
                 quads[i][v] = Values{};
-                if (FULL || k < end) {
+                if (k < end) {
                     quads[i][v] = factor.template quad<WHOLE>(lines[i], depth);
                 }
             }
@@ -111,18 +108,12 @@ template <int LINES, int VALUES, class Factor> struct Share<LINES, VALUES, Facto
     }
 };
 
-// Quads are whole, or not, in all of a factor. Of a full panel of a PLAIN one nothing is left to ask.
+// Quads are whole, or not, in all of a factor.
 template <class Share> __device__ inline void fetch(Share &share, int begin, int end) {
-    if constexpr (Share::PLAIN) {
-        if (begin + Share::DEPTH <= end) {
-            share.template fetch<true, true>(begin, end);
-        } else {
-            share.template fetch<true, false>(begin, end);
-        }
-    } else if (share.factor.is_whole()) {
-        share.template fetch<true, false>(begin, end);
+    if (share.factor.is_whole()) {
+        share.template fetch<true>(begin, end);
     } else {
-        share.template fetch<false, false>(begin, end);
+        share.template fetch<false>(begin, end);
     }
 }
 

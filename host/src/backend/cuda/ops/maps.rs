@@ -6,7 +6,7 @@ use vae96::{Op, Shape, Window};
 use super::direct::Direct;
 use super::divisor::Divisor;
 use super::optimiser::AdamMove;
-use super::tiles::{TileShape, Tiling, Unit, kernel};
+use super::tiles::{SMALL, TileShape, Tiling, Unit, kernel};
 use super::{FEWER_BLOCKS, Gpu, MOMENTS, QUAD, int};
 use crate::backend::Precision;
 use crate::backend::cuda::machine::Argument;
@@ -279,16 +279,19 @@ impl Map {
         let (product, tiling) = (Product::Weigh, self.moving());
         self.check_kinds(gpu, &factors);
         let unit = self.unit(gpu.precision(), product, tiling, factors);
+        let (kernel, grid) = match unit {
+            Unit::Fma => ("move_square", tiling.grid),
+            Unit::Mma => ("move_mma_square", tiling.grid),
+            Unit::Plain => {
+                let [down, across] = self.extent(product).tiles(SMALL);
+                ("move_mma_small_plain", [down, across, 1])
+            }
+        };
         let windows = self.windows()?;
-        let (grid, whole) = self.placed(product, tiling.grid, factors, moved[0]);
+        let (grid, whole) = self.placed(product, grid, factors, moved[0]);
         let [.., row] = self.strides(product);
         let quads = row.is_multiple_of(QUAD) && moved.iter().all(|span| span.begins_on(QUAD));
         let whole = whole | i32::from(quads) << 4;
-        let kernel = match unit {
-            Unit::Fma => "move_square",
-            Unit::Mma => "move_mma_square",
-            Unit::Plain => "move_mma_square_plain",
-        };
         let [first, second] = factors.map(Argument::from);
         let [values, mean, square] = moved.map(Argument::from);
         gpu.launch(
@@ -308,7 +311,8 @@ impl Map {
         )
     }
 
-    /// The tiles of a gradient that moves weights: shared memory has no room for large ones.
+    /// The tiles of a gradient that moves weights, but of plain matrices: shared memory has no room for
+    /// large ones.
     fn moving(&self) -> Tiling {
         self.tiling(Product::Weigh, false)
     }

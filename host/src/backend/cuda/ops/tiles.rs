@@ -25,7 +25,10 @@ const DEPTH: usize = 16;
 /// Blocks that keep a large GPU busy.
 const ENOUGH_BLOCKS: usize = 256;
 
-/// The tiles there are.
+/// Rows and columns of the tiles of plain matrices whose product moves weights.
+pub(super) const SMALL: [usize; 2] = [64, 64];
+
+/// The tiles there are for all else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TileShape {
     Square,
@@ -112,6 +115,13 @@ pub(super) struct Extent {
     pub(super) depth: usize,
 }
 
+impl Extent {
+    /// Tiles of that many rows and columns: how many there are down and across.
+    pub(super) fn tiles(self, [height, width]: [usize; 2]) -> [usize; 2] {
+        [self.rows.div_ceil(height), self.columns.div_ceil(width)]
+    }
+}
+
 impl Map {
     /// Values of a result, and those of its sum for one place.
     pub(super) fn sizes(&self, product: Product) -> (usize, usize) {
@@ -161,19 +171,12 @@ impl Map {
 
     /// The tiles that cost least.
     pub(super) fn tiling(&self, product: Product, matrix: bool) -> Tiling {
-        let Extent {
-            rows,
-            columns,
-            phases,
-            depth,
-        } = self.extent(product);
+        let extent = self.extent(product);
+        let Extent { phases, depth, .. } = extent;
         let (len, _) = self.sizes(product);
         // A part that is too short costs more than it gains; and so do many long results.
         let most = (depth / (8 * DEPTH)).min((1 << 24) / len.max(1)).max(1);
-        let tiles = |shape: TileShape| {
-            let [height, width] = shape.size();
-            [rows.div_ceil(height), columns.div_ceil(width)]
-        };
+        let tiles = |shape: TileShape| extent.tiles(shape.size());
         let count = |shape: TileShape| tiles(shape).iter().product::<usize>();
         let parts = |shape: TileShape| {
             let parts = ENOUGH_BLOCKS / (count(shape) * phases).max(1);
