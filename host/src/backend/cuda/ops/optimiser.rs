@@ -7,7 +7,7 @@ use crate::backend::cuda::machine::Argument;
 use crate::backend::cuda::memory::{Slot, Span};
 
 /// Values that a block moves.
-const MOVED: usize = 1 << 11;
+const MOVED: usize = 1 << 10;
 
 /// Values whose squares a block adds up.
 const PART: usize = 1 << 14;
