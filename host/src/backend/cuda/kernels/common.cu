@@ -118,33 +118,23 @@ __device__ inline Pair sum_of_groups(const float *sums, int groups, int columns,
     return total;
 }
 
-// Adds up the pairs of a block's threads of one threadIdx.x, some at a time; the thread of
-// threadIdx.y = 0 has the sums: a tree of halves.
-template <int COUNT> __device__ inline void sum_of_rows(Pair (&mine)[COUNT]) {
-    __shared__ Pair pairs[COUNT][THREADS];
+// The sum of the pairs of a block's threads of one threadIdx.x; the thread of threadIdx.y = 0 has it: a
+// tree of halves.
+__device__ inline Pair sum_of_rows(Pair mine) {
+    __shared__ Pair pairs[THREADS];
     for (int rows = blockDim.y; rows > 1;) {
         const int half = (rows + 1) / 2, place = threadIdx.y * blockDim.x + threadIdx.x;
-#pragma unroll
-        for (int i = 0; i < COUNT; ++i) {
-            pairs[i][place] = mine[i];
-        }
+        pairs[place] = mine;
         __syncthreads();
         if (threadIdx.y + half < rows) {
-#pragma unroll
-            for (int i = 0; i < COUNT; ++i) {
-                const Pair other = pairs[i][place + half * blockDim.x];
-                mine[i].first += other.first;
-                mine[i].second += other.second;
-            }
+            const Pair other = pairs[place + half * blockDim.x];
+            mine.first += other.first;
+            mine.second += other.second;
         }
         __syncthreads();
         rows = half;
     }
-}
-__device__ inline Pair sum_of_rows(Pair mine) {
-    Pair one[1] = {mine};
-    sum_of_rows(one);
-    return one[0];
+    return mine;
 }
 
 // The sum of `len` values; one block.

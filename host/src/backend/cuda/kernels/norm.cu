@@ -125,59 +125,69 @@ __device__ inline void each_of_part(const Value *const (&arrays)[COUNT], int len
     if (own_column() >= across) {
         return;
     }
-    Several taken[COUNT];
+    const auto first = [&](int row) { return AT_ONCE * (row * across + own_column()); };
     int row = blockIdx.y * part_rows + threadIdx.y;
-    for (; row < min(end, whole); row += blockDim.y) {
+    for (; row + (PLACES - 1) * (int)blockDim.y < min(end, whole); row += PLACES * blockDim.y) {
+        Several taken[PLACES][COUNT];
 #pragma unroll
-        for (int i = 0; i < COUNT; ++i) {
-            whole_several(arrays[i] + AT_ONCE * (row * across + own_column()), taken[i].values);
+        for (int place = 0; place < PLACES; ++place) {
+#pragma unroll
+            for (int i = 0; i < COUNT; ++i) {
+                whole_several(arrays[i] + first(row + place * blockDim.y), taken[place][i].values);
+            }
         }
-        take(taken);
+#pragma unroll
+        for (int place = 0; place < PLACES; ++place) {
+            take(taken[place]);
+        }
     }
-    if (row == whole && row < end) {
+    for (; row <= whole && row < end; row += blockDim.y) {
+        Several taken[COUNT];
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
-            taken[i] = several_at(arrays[i], AT_ONCE * (row * across + own_column()), len);
+            taken[i] = several_at(arrays[i], first(row), len);
         }
         take(taken);
     }
 }
 
-// The most columns of these that a block takes whole.
-constexpr int MOST_ACROSS = 32;
-
 // Writes a part's sums. Where a block has whole rows it adds up what of them is the same channel's;
 // else the columns are so many parts of channels, one after the other.
 __device__ inline void put_part(const float (&first)[AT_ONCE], const float (&second)[AT_ONCE],
                                 int across, int channels, Pair *parts) {
-    __shared__ Pair columns[AT_ONCE * MOST_ACROSS];
-    const bool whole = gridDim.x == 1;
-    Pair totals[AT_ONCE];
+    __shared__ float2 rows[AT_ONCE * THREADS];
+    __shared__ Pair shares[THREADS];
+    const int thread = threadIdx.y * blockDim.x + threadIdx.x;
 #pragma unroll
     for (int v = 0; v < AT_ONCE; ++v) {
-        totals[v] = {first[v], second[v]};
-    }
-    sum_of_rows(totals);
-    Pair *const to = whole ? columns : parts + AT_ONCE * blockIdx.y * across;
-    if (threadIdx.y == 0 && own_column() < across) {
-#pragma unroll
-        for (int v = 0; v < AT_ONCE; ++v) {
-            to[AT_ONCE * own_column() + v] = totals[v];
-        }
-    }
-    if (!whole) {
-        return;
+        rows[AT_ONCE * thread + v] = {first[v], second[v]};
     }
     __syncthreads();
-    const int channel = threadIdx.y * blockDim.x + threadIdx.x;
-    if (channel < channels) {
-        Pair total = {0.0, 0.0};
-        for (int column = channel; column < AT_ONCE * across; column += channels) {
-            total.first += columns[column].first;
-            total.second += columns[column].second;
+    // A column's threads take every so many-th row; a block has as many rows as are read at once, or more.
+    const int width = AT_ONCE * blockDim.x, sharers = blockDim.x * blockDim.y / width;
+    if (thread < sharers * width) {
+        Pair sum = {0.0, 0.0};
+        for (int row = thread / width; row < blockDim.y; row += sharers) {
+            sum.first += rows[row * width + thread % width].x;
+            sum.second += rows[row * width + thread % width].y;
         }
-        parts[blockIdx.y * channels + channel] = total;
+        shares[thread] = sum;
     }
+    __syncthreads();
+    const bool whole = gridDim.x == 1;
+    const int begin = AT_ONCE * blockIdx.x * blockDim.x, of_part = AT_ONCE * across;
+    const int sums = whole ? channels : min(width, of_part - begin), step = whole ? channels : width;
+    if (thread >= sums) {
+        return;
+    }
+    Pair total = {0.0, 0.0};
+    for (int column = thread; column < width; column += step) {
+        for (int share = column; share < sharers * width; share += width) {
+            total.first += shares[share].first;
+            total.second += shares[share].second;
+        }
+    }
+    parts[blockIdx.y * (whole ? channels : of_part) + begin + thread] = total;
 }
 
 // Threads that normalise go from some values to others of the same channels.
@@ -237,7 +247,7 @@ __device__ inline void sum_gradients(const Value *values, const Value *gradient,
     });
     put_part(by_value, plain, across, channels.value, parts);
 }
-KERNEL __launch_bounds__(THREADS, 4)
+KERNEL __launch_bounds__(THREADS, 3)
     norm_parts(const Value *values, const Value *gradient, int len, int across, int part_rows,
                Divisor channels, const double *statistics, const float *affine, int activation,
                Pair *parts) {

@@ -57,19 +57,30 @@ __device__ inline Several of_channels(const Of *table, int i, const Divisor &cha
     return several;
 }
 
+// How many of a thread's places are read at a time: one alone leaves memory waiting.
+constexpr int PLACES = 2;
+
 // Calls `take` with the places where FOR_EACH_SEVERAL goes, and the values of some arrays there.
 template <int COUNT, class Take>
 __device__ inline void each_several(const Value *const (&arrays)[COUNT], int len, Take take) {
-    Several taken[COUNT];
+    const int step = step_of_several();
     int i = first_of_several();
-    for (; i + AT_ONCE <= len; i += step_of_several()) {
+    for (; i + (PLACES - 1) * step + AT_ONCE <= len; i += PLACES * step) {
+        Several taken[PLACES][COUNT];
 #pragma unroll
-        for (int array = 0; array < COUNT; ++array) {
-            whole_several(arrays[array] + i, taken[array].values);
+        for (int place = 0; place < PLACES; ++place) {
+#pragma unroll
+            for (int array = 0; array < COUNT; ++array) {
+                whole_several(arrays[array] + i + place * step, taken[place][array].values);
+            }
         }
-        take(i, taken);
+#pragma unroll
+        for (int place = 0; place < PLACES; ++place) {
+            take(i + place * step, taken[place]);
+        }
     }
-    if (i < len) {
+    for (; i < len; i += step) {
+        Several taken[COUNT];
 #pragma unroll
         for (int array = 0; array < COUNT; ++array) {
             taken[array] = several_at(arrays[array], i, len);

@@ -323,10 +323,10 @@ const LEAST_ROWS: usize = 64;
 const MOST_PARTS: usize = 1024;
 
 /// Parts of several columns at a time at most: the blocks that a GPU has room for.
-const MOST_WIDE_PARTS: usize = 4 * MULTIPROCESSORS;
+const MOST_WIDE_PARTS: usize = 3 * MULTIPROCESSORS;
 
 /// The most channels, or columns of several, that a block goes over whole, so that its threads read what
-/// lies side by side; the kernels have the same number of columns of several.
+/// lies side by side. The kernels count on as many rows of threads as values are read at once.
 const FEW_CHANNELS: usize = 32;
 
 /// Threads of a block along more channels.
