@@ -412,8 +412,8 @@ fn more_tensors_than_a_table_holds_take_another_launch() -> Result<()> {
     let machine = Rc::new(Dry::default());
     let gpu = Gpu::new(machine.clone());
     let mut arena = Arena::default();
-    let mut slots: Vec<_> = (0..65).map(|_| arena.place(2048)).collect();
-    slots.push(arena.place(2 * 2048 + 1));
+    let mut slots: Vec<_> = (0..65).map(|_| arena.place(1024)).collect();
+    slots.push(arena.place(2 * 1024 + 1));
     let buffer = gpu.buffer(arena.finish().0)?;
     let step = |slot| Move {
         slot,
