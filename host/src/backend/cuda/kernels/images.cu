@@ -142,24 +142,6 @@ constexpr Colour HIDDEN = {0.5f, 0.5f, 0.5f};
 // Pixels of a view that a block makes.
 constexpr int PIXELS = 4 * THREADS;
 
-// Where a thread's pixels lie: THREADS of them further each time, which takes no division.
-struct Walker {
-    const int side, rows, rest;
-    int y, x;
-
-    __device__ Walker(int pixel, int side)
-        : side(side), rows(THREADS / side), rest(THREADS - rows * side), y(pixel / side),
-          x(pixel - y * side) {}
-    __device__ void step() {
-        y += rows;
-        x += rest;
-        if (x >= side) {
-            x -= side;
-            ++y;
-        }
-    }
-};
-
 // The views of a batch as far as each pixel is made of the image alone, and the sums of their lumas:
 // a block for PIXELS of a view, whose number is blockIdx.y.
 KERNEL views(const View *all, int edge, int side, Value *out, double *lumas) {
@@ -168,10 +150,8 @@ KERNEL views(const View *all, int edge, int side, Value *out, double *lumas) {
     const int pixels = side * side, end = min((int)(blockIdx.x + 1) * PIXELS, pixels);
     out += (long long)blockIdx.y * pixels * 3;
     float sum = 0.0f;
-    const int first = blockIdx.x * PIXELS + threadIdx.x;
-    Walker at(first, side);
-    for (int i = first; i < end; i += THREADS, at.step()) {
-        const Colour c = stretch(seen.turned(at.x, at.y), 0.0f, view.brightness);
+    for (int i = blockIdx.x * PIXELS + threadIdx.x; i < end; i += THREADS) {
+        const Colour c = stretch(seen.turned(i % side, i / side), 0.0f, view.brightness);
         sum += c.luma();
         put_colour(c, out + 3 * i);
     }
@@ -197,9 +177,7 @@ KERNEL tints(const View *all, int edge, int side, Value *out, const double *luma
         sum += lumas[blockIdx.y * gridDim.x + part];
     }
     const float mean = sum / pixels;
-    const int first = blockIdx.x * PIXELS + threadIdx.x;
-    Walker at(first, side);
-    for (int i = first; i < end; i += THREADS, at.step()) {
+    for (int i = blockIdx.x * PIXELS + threadIdx.x; i < end; i += THREADS) {
         Colour c = colour_at(out + 3 * i);
         if (contrast) {
             c = stretch(c, mean, view.contrast);
@@ -210,6 +188,6 @@ KERNEL tints(const View *all, int edge, int side, Value *out, const double *luma
         if (saturation) {
             c = stretch(c, c.luma(), view.saturation);
         }
-        put_colour(seen.hides(at.x, at.y) ? HIDDEN : c, out + 3 * i);
+        put_colour(seen.hides(i % side, i / side) ? HIDDEN : c, out + 3 * i);
     }
 }
