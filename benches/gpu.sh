@@ -38,16 +38,23 @@ large=(--batch 512 --networks edge_vae paper_vae --ways channels_last compiled)
 step tests "${tests[@]}" -- --nocapture
 step bf16 "${torch[@]}" --precision bf16
 step bf16-512 "${torch[@]}" --precision bf16 "${large[@]}"
-for network in paper_vae edge_vae; do
-    step "kernels-$network" python3 benches/gpu_kernels.py "$network" --batch 128
-done
+step kernels-paper python3 benches/gpu_kernels.py paper_vae --batch 128
+step kernels-edge python3 benches/gpu_kernels.py edge_vae --batch 512
 for precision in tf32 f32; do
-    step "$precision" "${torch[@]}" --precision "$precision"
-    step "$precision-512" "${torch[@]}" --precision "$precision" "${large[@]}"
+    step "$precision" "${torch[@]}" --precision "$precision" --ways channels_last compiled
 done
+
+# Products one by one, then a few steps: racecheck takes minutes for what memcheck does in half of one.
 binary=$("${tests[@]}" --no-run 2>&1 | sed -n 's/.*(\(.*cuda_device[^)]*\))$/\1/p')
-for tool in memcheck racecheck initcheck; do
-    step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$binary" products
+step memcheck compute-sanitizer --tool memcheck --error-exitcode 1 "$binary" products
+sanitised_steps() {
+    echo 0 | compute-sanitizer --tool "$1" --error-exitcode 1 target/release/train_step "$2" \
+        --batch 16 --device cuda --precision bf16
+}
+for network in edge_vae edge_classifier paper_classifier; do
+    for tool in initcheck racecheck; do
+        step "$tool-$network" sanitised_steps "$tool" "$network"
+    done
 done
 
 if ((${#failed[@]})); then
