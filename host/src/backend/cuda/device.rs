@@ -226,7 +226,8 @@ fn load(
         if shared > 0 {
             let most = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             let given = function.set_attribute(most, shared.try_into()?);
-            given.map_err(|error| refusal(&format!("has no {shared} bytes for {name}"), error))?;
+            let what = format!("gives {name} no {shared} bytes of shared memory");
+            given.map_err(|error| refusal(&what, error))?;
         }
         Ok((name, function))
     };

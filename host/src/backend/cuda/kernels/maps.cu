@@ -400,7 +400,7 @@ __device__ void move(const Windows &windows, const Of *plane, const Of *grid, fl
                void *out, int whole, int parts, int add, Moments *moments) {                       \
         name<unit, rows, columns>(windows, first, second, out, whole, parts, add, moments);        \
     }
-#define MOVE(name, kernel, unit, rows, columns, Of, blocks)                                          \
+#define MOVE(name, kernel, unit, rows, columns, Of, blocks)                                        \
     KERNEL __launch_bounds__(THREADS, blocks)                                                      \
         kernel(const __grid_constant__ Windows windows, const Of *plane, const Of *grid,           \
                float *weights, float *mean, float *square, Adam adam, int whole) {                 \
