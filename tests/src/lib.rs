@@ -8,6 +8,7 @@ pub mod gpu;
 pub mod held;
 pub mod lesson;
 pub mod noise;
+pub mod norms;
 pub mod parity;
 pub mod products;
 pub mod torch;

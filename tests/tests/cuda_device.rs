@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use host::backend::Precision;
-use tests::{corruption, gpu, noise, products, views};
+use tests::{corruption, gpu, noise, norms, products, views};
 
 tests::parity_tests!(gpu::first(Precision::F32));
 
@@ -28,6 +28,18 @@ fn products_in_each_precision() -> Result<()> {
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
         if let Some(gpu) = gpu::first(precision)? {
             products::are_right(gpu.gpu())?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn batch_norm_and_sums_of_columns() -> Result<()> {
+    for precision in [Precision::F32, Precision::Bf16] {
+        if let Some(gpu) = gpu::first(precision)? {
+            for (seed, shape) in norms::SHAPES.into_iter().enumerate() {
+                norms::are_right(&gpu.gpu(), shape, seed as u64)?;
+            }
         }
     }
     Ok(())
