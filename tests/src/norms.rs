@@ -2,14 +2,13 @@
 //! of any shape.
 
 use anyhow::{Result, ensure};
-use host::backend::cuda::memory::Kind;
+use host::backend::cuda::memory::{Arena, Kind};
 use host::backend::cuda::ops::norm::{Kept, Norm};
-use host::backend::cuda::ops::{Gpu, MOMENTS};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use host::backend::cuda::ops::{Columns, Gpu};
 use vae96::Activation;
 
 use crate::held::Held;
+use crate::products::random;
 
 /// Shapes, rows and channels, that blocks of threads cover in each of their ways: whole rows of few
 /// channels, several rows beside one another, parts of many channels; with rows, or values, left over.
@@ -49,11 +48,11 @@ fn tolerance(kind: Kind) -> f64 {
 /// Where something is off, with what it is and by how much.
 pub fn are_right(gpu: &Gpu, [rows, channels]: [usize; 2], seed: u64) -> Result<()> {
     let kind = gpu.kind();
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut seed = seed;
     let mut draw = |len: usize, centre: f32| -> Vec<f32> {
-        (0..len)
-            .map(|_| centre + random.random_range(-1.0..1.0))
-            .collect()
+        seed = seed.wrapping_add(1);
+        let values = random(len, seed);
+        values.iter().map(|value| centre + value).collect()
     };
     let values = Held::new(gpu, &draw(rows * channels, 3.0), kind)?;
     let gradient = Held::new(gpu, &draw(rows * channels, 0.25), kind)?;
@@ -64,11 +63,15 @@ pub fn are_right(gpu: &Gpu, [rows, channels]: [usize; 2], seed: u64) -> Result<(
         let column = values[channel..].iter().step_by(channels);
         column.map(|&value| f64::from(value)).collect()
     };
-    let scratch = Held::fresh(gpu, MOMENTS * (rows / 64 + 24) * channels, Kind::F32)?;
+    // No more than they ask for: what lies beyond is watched.
+    let mut arena = Arena::new(gpu.precision());
+    Columns::need(rows, channels, &mut arena);
+    let scratch = gpu.buffer(arena.finish().0)?;
+    let scratch = scratch.whole();
     let what = |name: &str, channel: usize| format!("{rows} × {channels}: {name} of {channel}");
 
     let sums = Held::fresh(gpu, channels, Kind::F32)?;
-    gpu.column_sums(gradient.span(), sums.span(), scratch.span())?;
+    gpu.column_sums(gradient.span(), sums.span(), scratch)?;
     for (channel, &found) in sums.span().download()?.iter().enumerate() {
         let addends = column(&upper, channel);
         near(
@@ -100,7 +103,7 @@ pub fn are_right(gpu: &Gpu, [rows, channels]: [usize; 2], seed: u64) -> Result<(
         slopes: slopes.span(),
         meeting: None,
     };
-    gpu.moments(values.span(), norm, kept, scratch.span(), None)?;
+    gpu.moments(values.span(), norm, kept, scratch, None)?;
     let out = Held::fresh(gpu, rows * channels, kind)?;
     // Its slope is nowhere undecided.
     let activation = Activation::Sigmoid;
@@ -113,7 +116,7 @@ pub fn are_right(gpu: &Gpu, [rows, channels]: [usize; 2], seed: u64) -> Result<(
         activation,
         gradient.span(),
         [of_scale.span(), of_shift.span()],
-        scratch.span(),
+        scratch,
     )?;
 
     let found = statistics.span().download_doubles()?;

@@ -121,34 +121,13 @@ __device__ inline int own_column() { return blockIdx.x * blockDim.x + threadIdx.
 template <int COUNT, class Take>
 __device__ inline void each_of_part(const Value *const (&arrays)[COUNT], int len, int across,
                                     int part_rows, Take take) {
-    const int whole = len / (AT_ONCE * across), end = (blockIdx.y + 1) * part_rows;
     if (own_column() >= across) {
         return;
     }
-    const auto first = [&](int row) { return AT_ONCE * (row * across + own_column()); };
-    int row = blockIdx.y * part_rows + threadIdx.y;
-    for (; row + (PLACES - 1) * (int)blockDim.y < min(end, whole); row += PLACES * blockDim.y) {
-        Several taken[PLACES][COUNT];
-#pragma unroll
-        for (int place = 0; place < PLACES; ++place) {
-#pragma unroll
-            for (int i = 0; i < COUNT; ++i) {
-                whole_several(arrays[i] + first(row + place * blockDim.y), taken[place][i].values);
-            }
-        }
-#pragma unroll
-        for (int place = 0; place < PLACES; ++place) {
-            take(taken[place]);
-        }
-    }
-    for (; row <= whole && row < end; row += blockDim.y) {
-        Several taken[COUNT];
-#pragma unroll
-        for (int i = 0; i < COUNT; ++i) {
-            taken[i] = several_at(arrays[i], first(row), len);
-        }
-        take(taken);
-    }
+    const int begin = blockIdx.y * part_rows, row = AT_ONCE * across;
+    const int first = (begin + threadIdx.y) * row + AT_ONCE * own_column();
+    each_place(arrays, first, blockDim.y * row, min((begin + part_rows) * row, len),
+               [&](int, const Several(&taken)[COUNT]) { take(taken); });
 }
 
 // Writes a part's sums. Where a block has whole rows it adds up what of them is the same channel's;

@@ -60,12 +60,11 @@ __device__ inline Several of_channels(const Of *table, int i, const Divisor &cha
 // How many of a thread's places are read at a time: one alone leaves memory waiting.
 constexpr int PLACES = 2;
 
-// Calls `take` with the places where FOR_EACH_SEVERAL goes, and the values of some arrays there.
+// Calls `take` with each `step`th place from `i` to `end`, and the values of some arrays there.
 template <int COUNT, class Take>
-__device__ inline void each_several(const Value *const (&arrays)[COUNT], int len, Take take) {
-    const int step = step_of_several();
-    int i = first_of_several();
-    for (; i + (PLACES - 1) * step + AT_ONCE <= len; i += PLACES * step) {
+__device__ inline void each_place(const Value *const (&arrays)[COUNT], int i, int step, int end,
+                                  Take take) {
+    for (; i + (PLACES - 1) * step + AT_ONCE <= end; i += PLACES * step) {
         Several taken[PLACES][COUNT];
 #pragma unroll
         for (int place = 0; place < PLACES; ++place) {
@@ -79,14 +78,20 @@ __device__ inline void each_several(const Value *const (&arrays)[COUNT], int len
             take(i + place * step, taken[place]);
         }
     }
-    for (; i < len; i += step) {
+    for (; i < end; i += step) {
         Several taken[COUNT];
 #pragma unroll
         for (int array = 0; array < COUNT; ++array) {
-            taken[array] = several_at(arrays[array], i, len);
+            taken[array] = several_at(arrays[array], i, end);
         }
         take(i, taken);
     }
+}
+
+// The same of the places where FOR_EACH_SEVERAL goes.
+template <int COUNT, class Take>
+__device__ inline void each_several(const Value *const (&arrays)[COUNT], int len, Take take) {
+    each_place(arrays, first_of_several(), step_of_several(), len, take);
 }
 
 // Work that knows its activation when it is compiled.

@@ -311,7 +311,7 @@ const PAIR: usize = 4;
 
 /// Sums of columns, in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Columns {
+pub struct Columns {
     rows: usize,
     channels: usize,
     /// Rows of a part.
